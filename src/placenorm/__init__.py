@@ -1,0 +1,44 @@
+"""placenorm: where exactly should batch normalisation go in this network, on this data?
+
+Names load when they are used: importing the package takes no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from placenorm import layers as layers
+    from placenorm.errors import NoEffectWarning as NoEffectWarning
+    from placenorm.errors import PlacenormError as PlacenormError
+    from placenorm.verbs.compare import compare as compare
+    from placenorm.verbs.place import place as place
+    from placenorm.verbs.place import place_ as place_
+    from placenorm.verbs.trace import trace as trace
+
+_HOME = {
+    "NoEffectWarning": "placenorm.errors",
+    "PlacenormError": "placenorm.errors",
+    "compare": "placenorm.verbs.compare",
+    "place": "placenorm.verbs.place",
+    "place_": "placenorm.verbs.place",
+    "trace": "placenorm.verbs.trace",
+}
+_MODULES = ("layers",)
+
+__all__ = ["NoEffectWarning", "PlacenormError", "compare", "layers", "place", "place_", "trace"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return import_module(f"placenorm.{name}")
+    raise AttributeError(f"module 'placenorm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Arguments in, verbs called; no logic."""

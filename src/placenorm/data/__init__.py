@@ -1,0 +1,1 @@
+"""Data sources: names in, datasets out."""

@@ -1,0 +1,41 @@
+"""Every exception and warning of placenorm.
+
+A message is one sentence: what, where, why, what next. Errors that a user can mend derive from
+`PlacenormError`; the command line prints their text and ends with exit code 2.
+"""
+
+
+class PlacenormError(Exception):
+    """Something the user can mend: the text says what, where, why and what next."""
+
+
+class UsageError(PlacenormError):
+    """An option or an argument that cannot be used as it is."""
+
+
+class ModelError(PlacenormError):
+    """A model that cannot be found, built, run on its input or rewritten."""
+
+
+class DataError(PlacenormError):
+    """Data that cannot be found, read or used with this model."""
+
+
+class StoreError(PlacenormError):
+    """A result folder that cannot be read, written or continued."""
+
+
+class TrialError(PlacenormError):
+    """A trial that could not be run to its end; a diverged trial is a result and no error."""
+
+
+class ComparisonInterrupted(PlacenormError):  # noqa: N818 - an event, as in KeyboardInterrupt
+    """The user stopped a comparison; what was finished is in the store."""
+
+
+class PlacenormWarning(UserWarning):
+    """Base of the warnings of placenorm."""
+
+
+class NoEffectWarning(PlacenormWarning):
+    """A filter or a mapping matched nothing in the model."""

@@ -1,0 +1,272 @@
+"""A comparison of placements: its settings, its variants, its trials and its verdict."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from placenorm.facts.cost import Cost
+from placenorm.facts.edits import Change, Skip
+from placenorm.facts.environment import Environment
+from placenorm.facts.graph import Graph
+from placenorm.facts.placement import Position
+from placenorm.facts.trial import TrialResult
+
+Task = Literal["classification", "regression", "own"]
+Word = Literal["better", "no practical difference", "undecided"]
+Question = Literal["final", "speed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How good a model is, in one number.
+
+    Attributes:
+        name: ``accuracy``, ``r2``, ``rmse``, ``mae``, or the user's own function.
+        higher_is_better: which way is good.
+        quantum: the smallest step it can take on the test data (one sample), 0 where it is continuous.
+        as_percent: whether it is a share that people read in percent.
+    """
+
+    name: str
+    higher_is_better: bool
+    quantum: float = 0.0
+    as_percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What is known about the data of a comparison.
+
+    Attributes:
+        name: as the user named it.
+        train: samples for training; validation data are taken off these.
+        validation: samples that choose the learning rate and draw the curves.
+        test: samples that the verdict stands on.
+        sample_shape: shape of one input.
+        classes: number of classes; None for regression.
+        fixed_test: whether the source brings its own test set, the same for every seed.
+        fingerprint: a hash of the data.
+    """
+
+    name: str
+    train: int
+    validation: int
+    test: int
+    sample_shape: tuple[int, ...]
+    classes: int | None
+    fixed_test: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was compared and how. Two runs with equal settings (seeds aside) are one comparison.
+
+    Attributes:
+        model: as the user named it.
+        weights: checkpoint that every trial starts from; None for fresh weights.
+        data: as the user named it; None where the user's own loop brings its data.
+        limit: at most this many samples; None for all.
+        placements: names of the placements, as asked for.
+        seeds: number of seeds, counted from 0.
+        epochs: passes over the training data.
+        batch_size: samples a step.
+        learning_rates: the grid that every variant and seed starts with; (None,) with the user's own loop.
+        optimizer: ``sgd`` (momentum 0.9) or ``adamw``.
+        schedule: ``constant`` or ``cosine``.
+        metric: name of the metric.
+        margin: differences up to this size have no practical meaning, in the metric's own units.
+        norm: whose norms are placed: ``torch`` or ``placenorm``.
+        train: the user's own training loop, ``file.py:function``; None for ours.
+        device: where trials run.
+        source_hash: hash of the user's own source files; "" without any.
+    """
+
+    model: str
+    weights: str | None
+    data: str | None
+    limit: int | None
+    placements: tuple[str, ...]
+    seeds: int
+    epochs: int
+    batch_size: int
+    learning_rates: tuple[float | None, ...]
+    optimizer: str
+    schedule: str
+    metric: str
+    margin: float
+    norm: str
+    train: str | None
+    device: str
+    source_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One arm of a comparison.
+
+    Attributes:
+        name: the first of its names.
+        aliases: further placements that give the same network.
+        baseline: whether the other variants are set beside this one.
+        placement: position of the norm in every block.
+        changes: what was done to the user's model.
+        skipped: what was asked for and not done.
+        graph: the network as it was trained.
+        cost: what its norms cost.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    baseline: bool
+    placement: dict[str, Position]
+    changes: tuple[Change, ...]
+    skipped: tuple[Skip, ...]
+    graph: Graph
+    cost: Cost
+
+    @property
+    def label(self) -> str:
+        """Its names, as people read them: ``after-activation = after-pool``."""
+        return " = ".join((self.name, *self.aliases))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One paired difference with its interval and its verdict.
+
+    Attributes:
+        first: name of one variant.
+        second: name of the other.
+        difference: mean of (first - second) over the seeds, signed so that positive means that `first` is better.
+        low: lower end of the corrected interval; None where there are too few seeds for one.
+        high: upper end.
+        sd: standard deviation of the paired differences, after the floor; None below two seeds.
+        seeds: number of paired seeds.
+        word: the verdict.
+        winner: name of the better variant where the word is ``better``.
+        more_seeds: further seeds that would probably decide an undecided pair; None where it is decided,
+            or where no affordable number would do (over 1000).
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float | None
+    high: float | None
+    sd: float | None
+    seeds: int
+    word: Word
+    winner: str | None
+    more_seeds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one of the two questions.
+
+    Attributes:
+        question: ``final`` (how good at the end) or ``speed`` (how fast it gets there).
+        measure: what the differences are taken of, in words.
+        margin: differences up to this size have no practical meaning.
+        confidence: joint confidence of all intervals of both questions (0 to 1).
+        pairs: every pair of variants.
+        unbeaten: the variants that none is better than, in the order of the plan.
+    """
+
+    question: Question
+    measure: str
+    margin: float
+    confidence: float
+    pairs: tuple[Pair, ...]
+    unbeaten: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One row of the table: a variant over its seeds, each seed at its own learning rate.
+
+    Attributes:
+        variant: name of the variant.
+        seeds: seeds with a result.
+        metric: mean test metric.
+        metric_low: lower end of its 95 % interval over seeds; None below two seeds.
+        metric_high: upper end.
+        area: mean over seeds of the validation metric's mean height over training.
+        steps_to_target: median steps until the validation metric reached the target; None if most seeds never did.
+        seconds_to_target: median seconds until then.
+        reached: seeds that reached the target.
+        dead_share_pct: mean share of dead units over activations and seeds (0 to 100); None without ReLU-like ones.
+        step_time_ms: median wall time of one training step.
+        learning_rates: the chosen rate of each seed, in order of seeds.
+        diverged: (variant, seed) pairs whose every learning rate diverged.
+    """
+
+    variant: str
+    seeds: int
+    metric: float | None
+    metric_low: float | None
+    metric_high: float | None
+    area: float | None
+    steps_to_target: float | None
+    seconds_to_target: float | None
+    reached: int
+    dead_share_pct: float | None
+    step_time_ms: float | None
+    learning_rates: tuple[float | None, ...]
+    diverged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a comparison concludes, with its evidence.
+
+    Attributes:
+        final: the answer about the final metric.
+        speed: the answer about the speed.
+        target: the validation metric that steps and seconds are counted to; None if nothing survived.
+        summaries: one row a variant.
+        pick: name of the variant that is advised.
+        advice: one sentence that names the set of placements that none beats, and the pick.
+        speed_line: one sentence on the speed.
+        cost_line: one sentence on what the norm costs.
+        notes: what a reader must know to judge it: how rates were chosen, what diverged, what an interval covers.
+    """
+
+    final: Answer
+    speed: Answer
+    target: float | None
+    summaries: tuple[Summary, ...]
+    pick: str
+    advice: str
+    speed_line: str
+    cost_line: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison as it stands in its folder, finished or not.
+
+    Attributes:
+        settings: what was compared and how.
+        metric: the metric.
+        task: what the model learns.
+        data: what the data are; None where the user's own loop brings them.
+        environment: where it was measured.
+        variants: the arms, in the order of the plan.
+        trials: every finished trial.
+        chosen: for every variant and seed that has all its trials: the trial at its own best learning rate.
+        grids: the learning rates tried at every seed, in order of seeds.
+        verdict: what it concludes; None while there is too little.
+    """
+
+    settings: Settings
+    metric: Metric
+    task: Task
+    data: DataFacts | None
+    environment: Environment
+    variants: tuple[Variant, ...]
+    trials: tuple[TrialResult, ...]
+    chosen: tuple[TrialResult, ...]
+    grids: tuple[tuple[float | None, ...], ...]
+    verdict: Verdict | None

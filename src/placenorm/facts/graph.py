@@ -1,0 +1,128 @@
+"""What a network is made of, as far as the norm is concerned: ops, blocks and sites.
+
+Facts only: no tensors, no modules. `placenorm.graph` makes them, `rewrite`, `cost`, `probe` and `report` read them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from placenorm.facts.placement import Position
+
+OpKind = Literal[
+    "input",
+    "weight",
+    "norm",
+    "activation",
+    "pool",
+    "dropout",
+    "reshape",
+    "join",
+    "other",
+    "constant",
+    "output",
+]
+"""The role of an op in a block. A `join` has several tensor inputs (add, concatenation, multiplication)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One call in the network's forward pass.
+
+    Attributes:
+        key: the name of the call, unique in the graph: the module path, ``path#2`` for its second call,
+            ``owner:relu_1`` for a functional one.
+        kind: the role of the op.
+        name: what runs, in torch's words: ``Conv2d``, ``relu``, ``max_pool2d``.
+        module: path of the called module; None for a functional call.
+        owner: path of the module in whose forward the call stands; "" is the network itself.
+        ordinal: place of the call among the calls that stand in its owner's forward, from 0.
+        inputs: indices of the ops whose outputs are read.
+        in_shape: shape of the first input.
+        out_shape: shape of the output; empty where the output is no tensor.
+        parameters: number of parameters of the called module.
+        reduction: input elements per output element of a pool (its stride product); 1 elsewhere.
+        macs: multiply-adds of a weight op on the example input; 0 elsewhere.
+        relu_like: whether an activation can switch a unit off for good (its gradient is zero on a half-line).
+        item_bytes: bytes of one element of the output.
+    """
+
+    key: str
+    kind: OpKind
+    name: str
+    module: str | None
+    owner: str
+    ordinal: int
+    inputs: tuple[int, ...]
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    parameters: int = 0
+    reduction: int = 1
+    macs: int = 0
+    relu_like: bool = False
+    item_bytes: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place in a block where a norm is or could be.
+
+    Attributes:
+        position: the word for the place.
+        after: index of the op behind which the norm stands or would stand (norms themselves left out).
+    """
+
+    position: Position
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One weight op and the chain it feeds.
+
+    Attributes:
+        key: the weight op's key.
+        weight: index of the weight op.
+        chain: indices of the ops behind the weight op, in order, norms among them.
+        position: where the block's norm stands now; "none" without one.
+        norms: indices of the norms in the chain.
+        sites: the places where a norm can stand, in order of the chain.
+        channels: number of channels the norm would see.
+        exempt: why a named policy puts no norm here ("it gives the network's output"); "" where it may.
+        ends: why the chain ends where it does.
+    """
+
+    key: str
+    weight: int
+    chain: tuple[int, ...]
+    position: Position
+    norms: tuple[int, ...]
+    sites: tuple[Site, ...]
+    channels: int
+    exempt: str
+    ends: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A part of the network that tracing could not describe, and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network as ops in the order they run, and the blocks they form."""
+
+    ops: tuple[Op, ...]
+    blocks: tuple[Block, ...]
+    unseen: tuple[Unseen, ...] = ()
+
+    @property
+    def norms(self) -> tuple[Op, ...]:
+        """The norms of the network, in the order they run."""
+        return tuple(op for op in self.ops if op.kind == "norm")
+
+    def placement(self) -> dict[str, Position]:
+        """The position of the norm in every block, by block key."""
+        return {block.key: block.position for block in self.blocks}

@@ -1,0 +1,86 @@
+"""One training run of one variant: what was asked for and what came out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TrialKey:
+    """Which trial of the plan this is.
+
+    Attributes:
+        variant: name of the variant.
+        seed: the seed of weights, batch order and dropout.
+        lr: learning rate; None where the user's own training loop sets it.
+    """
+
+    variant: str
+    seed: int
+    lr: float | None
+
+    def __str__(self) -> str:
+        return f"{self.variant}|seed={self.seed}|lr={'own' if self.lr is None else format(self.lr, '.6g')}"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """What was measured at the end of one epoch (or at one `report` of a user's own loop).
+
+    Attributes:
+        step: training steps so far.
+        time_s: seconds spent in training steps so far.
+        train_loss: mean loss over the epoch's batches, in training mode.
+        train_metric: the metric over the epoch's outputs, in training mode.
+        val_loss: loss on the validation data, in evaluation mode.
+        val_metric: the metric on the validation data, in evaluation mode.
+
+    A value that is not finite or was not measured is None.
+    """
+
+    step: int
+    time_s: float
+    train_loss: float | None
+    train_metric: float | None
+    val_loss: float | None
+    val_metric: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadShare:
+    """The share of units of one activation that were never on for the validation data.
+
+    Attributes:
+        activation: key of the activation.
+        units: number of units: channels of a map, or features.
+        dead: units whose activation had a zero gradient for every value of the validation data.
+    """
+
+    activation: str
+    units: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What one trial gave.
+
+    Attributes:
+        key: which trial it was.
+        epochs: records in order of steps.
+        val_loss: validation loss at the end; None where the trial diverged.
+        val_metric: metric on the validation data at the end.
+        test_metric: metric on the test data at the end; a diverged trial has the metric of a model that learned nothing.
+        diverged_at: step at which the loss stopped being finite; None if it never did.
+        steps: training steps done.
+        step_time_ms: median wall time of one training step.
+        dead: dead share per activation, at the end.
+    """
+
+    key: TrialKey
+    epochs: tuple[EpochRecord, ...]
+    val_loss: float | None
+    val_metric: float | None
+    test_metric: float | None
+    diverged_at: int | None
+    steps: int
+    step_time_ms: float
+    dead: tuple[DeadShare, ...] = ()

@@ -1,0 +1,1 @@
+"""A model as blocks and sites, and named placements as edits: describes, changes nothing."""

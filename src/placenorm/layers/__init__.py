@@ -1,0 +1,1 @@
+"""Norm layers that are drop-in for torch's."""

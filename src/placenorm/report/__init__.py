@@ -1,0 +1,1 @@
+"""Facts in; terminal tables, HTML pages and pictures out. Imports no torch."""

@@ -1,0 +1,1 @@
+"""A model and edits in, a new model out."""

@@ -1,0 +1,1 @@
+"""A plan of trials in, results and a verdict out."""

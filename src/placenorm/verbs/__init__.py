@@ -1,0 +1,1 @@
+"""One file a public verb: puts the parts together."""

@@ -1,0 +1,1 @@
+"""Models by name: the built-in networks and the user's own."""
