@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from placenorm import layers as layers
     from placenorm.errors import NoEffectWarning as NoEffectWarning
     from placenorm.errors import PlacenormError as PlacenormError
-    from placenorm.verbs.compare import compare as compare
-    from placenorm.verbs.place import place as place
-    from placenorm.verbs.place import place_ as place_
-    from placenorm.verbs.trace import trace as trace
+    from placenorm.verbs.comparing import compare as compare
+    from placenorm.verbs.placing import place as place
+    from placenorm.verbs.placing import place_ as place_
+    from placenorm.verbs.tracing import trace as trace
 
 _HOME = {
     "NoEffectWarning": "placenorm.errors",
     "PlacenormError": "placenorm.errors",
-    "compare": "placenorm.verbs.compare",
-    "place": "placenorm.verbs.place",
-    "place_": "placenorm.verbs.place",
-    "trace": "placenorm.verbs.trace",
+    "compare": "placenorm.verbs.comparing",
+    "place": "placenorm.verbs.placing",
+    "place_": "placenorm.verbs.placing",
+    "trace": "placenorm.verbs.tracing",
 }
 _MODULES = ("layers",)
 

@@ -16,6 +16,7 @@ OpKind = Literal[
     "pool",
     "dropout",
     "reshape",
+    "identity",
     "join",
     "other",
     "constant",

@@ -68,7 +68,7 @@ class TrialResult:
         epochs: records in order of steps.
         val_loss: validation loss at the end; None where the trial diverged.
         val_metric: metric on the validation data at the end.
-        test_metric: metric on the test data at the end; a diverged trial has the metric of a model that learned nothing.
+        test_metric: metric on the test data at the end; after divergence that of a model that learned nothing.
         diverged_at: step at which the loss stopped being finite; None if it never did.
         steps: training steps done.
         step_time_ms: median wall time of one training step.

@@ -1,0 +1,195 @@
+"""Which module and which function plays which role in a block."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from placenorm.facts.graph import OpKind
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+WEIGHT_MODULES = (*CONVOLUTIONS, nn.Linear)
+OTHER_NORMS = (
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.LocalResponseNorm,
+    nn.RMSNorm,
+)
+OTHER_NORM_FUNCTIONS = frozenset(
+    {F.layer_norm, F.group_norm, F.instance_norm, F.local_response_norm, F.rms_norm, torch.layer_norm, torch.group_norm}
+)
+
+RELU_LIKE = frozenset({"ReLU", "ReLU6", "Hardtanh", "Hardswish", "Hardsigmoid", "Threshold"})
+"""Activations whose gradient is exactly zero on a half-line: a unit that only sees that half-line is dead."""
+
+_MODULES: list[tuple[tuple[type[nn.Module], ...], OpKind]] = [
+    (WEIGHT_MODULES, "weight"),
+    ((_BatchNorm,), "norm"),
+    (
+        (
+            nn.ReLU,
+            nn.ReLU6,
+            nn.LeakyReLU,
+            nn.PReLU,
+            nn.RReLU,
+            nn.ELU,
+            nn.CELU,
+            nn.SELU,
+            nn.GELU,
+            nn.SiLU,
+            nn.Mish,
+            nn.Softplus,
+            nn.Softsign,
+            nn.Tanh,
+            nn.Sigmoid,
+            nn.LogSigmoid,
+            nn.Hardtanh,
+            nn.Hardswish,
+            nn.Hardsigmoid,
+            nn.Hardshrink,
+            nn.Softshrink,
+            nn.Tanhshrink,
+            nn.Threshold,
+        ),
+        "activation",
+    ),
+    (
+        (
+            nn.MaxPool1d,
+            nn.MaxPool2d,
+            nn.MaxPool3d,
+            nn.AvgPool1d,
+            nn.AvgPool2d,
+            nn.AvgPool3d,
+            nn.LPPool1d,
+            nn.LPPool2d,
+            nn.AdaptiveAvgPool1d,
+            nn.AdaptiveAvgPool2d,
+            nn.AdaptiveAvgPool3d,
+            nn.AdaptiveMaxPool1d,
+            nn.AdaptiveMaxPool2d,
+            nn.AdaptiveMaxPool3d,
+        ),
+        "pool",
+    ),
+    (
+        (
+            nn.Dropout,
+            nn.Dropout1d,
+            nn.Dropout2d,
+            nn.Dropout3d,
+            nn.AlphaDropout,
+            nn.FeatureAlphaDropout,
+        ),
+        "dropout",
+    ),
+    ((nn.Flatten, nn.Unflatten), "reshape"),
+    ((nn.Identity,), "identity"),
+]
+
+_ACTIVATION_NAMES = {
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "leaky_relu": "LeakyReLU",
+    "prelu": "PReLU",
+    "rrelu": "RReLU",
+    "elu": "ELU",
+    "celu": "CELU",
+    "selu": "SELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "mish": "Mish",
+    "softplus": "Softplus",
+    "softsign": "Softsign",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "logsigmoid": "LogSigmoid",
+    "hardtanh": "Hardtanh",
+    "hardswish": "Hardswish",
+    "hardsigmoid": "Hardsigmoid",
+    "threshold": "Threshold",
+}
+"""torch's names of a function, and of the module that does the same."""
+
+_POOL_NAMES = (
+    *(f"{kind}_pool{rank}d" for kind in ("max", "avg", "lp", "adaptive_avg", "adaptive_max") for rank in (1, 2, 3)),
+)
+_DROPOUT_NAMES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+_WEIGHT_NAMES = (*(f"conv{t}{rank}d" for t in ("", "_transpose") for rank in (1, 2, 3)), "linear")
+_RESHAPE_NAMES = ("flatten", "reshape", "unflatten", "squeeze", "unsqueeze", "view", "view_as", "ravel")
+_JOIN_FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    operator.add,
+    operator.iadd,
+    operator.sub,
+    operator.mul,
+    operator.imul,
+    operator.truediv,
+    operator.matmul,
+    torch.add,
+    torch.sub,
+    torch.mul,
+    torch.div,
+    torch.matmul,
+    torch.cat,
+    torch.concat,
+    torch.stack,
+    torch.maximum,
+    torch.minimum,
+)
+_JOIN_METHODS = ("add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "matmul")
+
+
+def _spell(names: tuple[str, ...] | dict[str, str], kind: OpKind) -> dict[Callable[..., Any], OpKind]:
+    """Return every function of torch and torch.nn.functional that has one of the names, in place or not."""
+    found: dict[Callable[..., Any], OpKind] = {}
+    for name in names:
+        for home in (torch, F):
+            for spelling in (name, f"{name}_"):
+                function = getattr(home, spelling, None)
+                if callable(function):
+                    found[function] = kind
+    return found
+
+
+_FUNCTIONS: dict[Callable[..., Any], OpKind] = {
+    **_spell(_ACTIVATION_NAMES, "activation"),
+    **_spell(_POOL_NAMES, "pool"),
+    **_spell(_DROPOUT_NAMES, "dropout"),
+    **_spell(_WEIGHT_NAMES, "weight"),
+    **_spell(_RESHAPE_NAMES, "reshape"),
+    **_spell(("batch_norm",), "norm"),
+    **dict.fromkeys(_JOIN_FUNCTIONS, "join"),
+}
+_METHODS: dict[str, OpKind] = {
+    **{spelling: "activation" for name in _ACTIVATION_NAMES for spelling in (name, f"{name}_")},
+    **dict.fromkeys(_RESHAPE_NAMES, "reshape"),
+    **dict.fromkeys(("contiguous", "clone"), "identity"),
+    **dict.fromkeys(_JOIN_METHODS, "join"),
+}
+
+
+def kind_of_module(module: nn.Module) -> OpKind:
+    """Return the role that a module plays in a block."""
+    return next((kind for types, kind in _MODULES if isinstance(module, types)), "other")
+
+
+def kind_of_function(function: Callable[..., Any]) -> OpKind:
+    """Return the role that a function of torch plays in a block."""
+    return _FUNCTIONS.get(function, "other")
+
+
+def kind_of_method(name: str) -> OpKind:
+    """Return the role that a method of a tensor plays in a block."""
+    return _METHODS.get(name, "other")
+
+
+def activation_name(name: str) -> str:
+    """Return the module's name of an activation that was called by a function's name."""
+    return _ACTIVATION_NAMES.get(name.rstrip("_"), name)

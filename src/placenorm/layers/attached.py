@@ -1,0 +1,55 @@
+"""A norm that hangs on another module: its child, run by a forward hook on what the module returns."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+NAME = "norm"
+
+
+@dataclass(frozen=True, slots=True)
+class _RunNorm:
+    """The forward hook: hands the module's output to its child."""
+
+    child: str
+
+    def __call__(self, module: nn.Module, args: tuple[object, ...], output: Tensor) -> Tensor:
+        norm: nn.Module = getattr(module, self.child)
+        normed: Tensor = norm(output)
+        return normed
+
+
+def attach_norm(module: nn.Module, norm: nn.Module) -> str:
+    """Make a norm the child of a module and run it on the module's output; return the child's name.
+
+    Args:
+        module: the module that the norm follows.
+        norm: the norm; ``norm`` becomes its name, ``norm_2`` where that name is taken.
+    """
+    name, count = NAME, 1
+    while hasattr(module, name):
+        count += 1
+        name = f"{NAME}_{count}"
+    module.add_module(name, norm)
+    module.register_forward_hook(_RunNorm(name))
+    return name
+
+
+def detach_norm(module: nn.Module, child: str) -> nn.Module:
+    """Undo `attach_norm` and return the norm.
+
+    Raises:
+        KeyError: if no such norm hangs on the module.
+    """
+    for hook_id, hook in list(module._forward_hooks.items()):
+        if isinstance(hook, _RunNorm) and hook.child == child:
+            del module._forward_hooks[hook_id]
+            norm: nn.Module = getattr(module, child)
+            delattr(module, child)
+            return norm
+    raise KeyError(child)
+
+
+def attached_norms(module: nn.Module) -> tuple[str, ...]:
+    """Return the names of the norms that hang on a module, in the order they run."""
+    return tuple(hook.child for hook in module._forward_hooks.values() if isinstance(hook, _RunNorm))
