@@ -1,1 +1,17 @@
 """Data sources: names in, datasets out."""
+
+from placenorm.data.batches import epoch_batches, eval_batches, fetch
+from placenorm.data.source import DataSource, load_data, wrap_datasets
+from placenorm.data.splits import Split, describe, split
+
+__all__ = [
+    "DataSource",
+    "Split",
+    "describe",
+    "epoch_batches",
+    "eval_batches",
+    "fetch",
+    "load_data",
+    "split",
+    "wrap_datasets",
+]

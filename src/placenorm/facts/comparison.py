@@ -45,6 +45,7 @@ class DataFacts:
         classes: number of classes; None for regression.
         fixed_test: whether the source brings its own test set, the same for every seed.
         fingerprint: a hash of the data.
+        notes: what a reader must know about how the data were read, in whole sentences.
     """
 
     name: str
@@ -55,6 +56,7 @@ class DataFacts:
     classes: int | None
     fixed_test: bool
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class Summary:
         metric_low: lower end of its 95 % interval over seeds; None below two seeds.
         metric_high: upper end.
         area: mean over seeds of the validation metric's mean height over training.
-        steps_to_target: median steps until the validation metric reached the target; None if most seeds never did.
+        steps_to_target: median steps until the validation metric reached the target; None unless more than half did.
         seconds_to_target: median seconds until then.
         reached: seeds that reached the target.
         dead_share_pct: mean share of dead units over activations and seeds (0 to 100); None without ReLU-like ones.

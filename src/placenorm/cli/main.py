@@ -1,0 +1,227 @@
+"""The command `placenorm`: arguments in, verbs called."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from placenorm.errors import ComparisonInterrupted, PlacenormError, UsageError
+
+BAD_USAGE = 2
+INTERRUPTED = 130
+"""What shells expect of a program that Ctrl-C ended."""
+
+app = typer.Typer(
+    help="Where exactly should batch normalisation go in this network, on this data?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class _Optimizer(StrEnum):
+    SGD = "sgd"
+    ADAMW = "adamw"
+
+
+class _Schedule(StrEnum):
+    CONSTANT = "constant"
+    COSINE = "cosine"
+
+
+class _Norm(StrEnum):
+    TORCH = "torch"
+    PLACENORM = "placenorm"
+
+
+@app.callback()
+def _root() -> None:
+    """Keep the verbs as sub-commands, however few there are."""
+
+
+@app.command()
+def compare(
+    model: Annotated[
+        str, typer.Argument(help="cnn, cnn:DEPTH, mlp:DEPTH, path/to/file.py:Name or package.module:factory.")
+    ] = "cnn",
+    data: Annotated[
+        str, typer.Option(help="digits, fashion-mnist, folder:PATH, npz:PATH or path/to/file.py:function.")
+    ] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the four fashion-mnist files.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many training and so many test samples.")] = None,
+    placements: Annotated[
+        str | None, typer.Option(help="Names, with commas: none,before-activation,after-activation,after-pool,as-is.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Number of paired seeds.")] = 10,
+    epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
+    lr: Annotated[str | None, typer.Option(help="Learning rates to start with, with commas.")] = None,
+    optimizer: Annotated[_Optimizer, typer.Option(help="SGD has momentum 0.9.")] = _Optimizer.SGD,
+    schedule: Annotated[_Schedule, typer.Option(help="Of the learning rate.")] = _Schedule.CONSTANT,
+    metric: Annotated[str | None, typer.Option(help="accuracy, r2, rmse, mae or path/to/file.py:function.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Differences up to this size do not matter, in the metric's units.")
+    ] = None,
+    norm: Annotated[_Norm, typer.Option(help="Whose norm layers are placed.")] = _Norm.TORCH,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint that every trial starts from.")] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Your own loop: path/to/file.py:train, called as train(model, seed, report).")
+    ] = None,
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Shape of one sample, such as 3x32x32, where the data do not say it.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where trials run: cpu, or cuda.")] = "cpu",
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole comparison as JSON.")] = False,
+) -> None:
+    """Train the network with its norms in several places and say which place is best."""
+    from placenorm.verbs.comparing import compare as run
+
+    with _errors_in_words(), _progress(quiet=as_json) as progress:
+        result = run(
+            model,
+            data,
+            data_dir=data_dir,
+            limit=limit,
+            placements=None if placements is None else _split(placements),
+            seeds=seeds,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=None if lr is None else [_number(part, "lr") for part in _split(lr)],
+            optimizer=optimizer.value,
+            schedule=schedule.value,
+            metric=metric,
+            margin=margin,
+            norm=norm.value,
+            weights=weights,
+            train=train,
+            example_inputs=None if input_shape is None else _zeros(input_shape),
+            device=device,
+            jobs=jobs,
+            out=out,
+            resume=resume,
+            on_progress=progress,
+            command=_command(),
+        )
+    _show(result.comparison, result.folder / "report.html", as_json=as_json)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; report.html in the folder by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole comparison as JSON.")] = False,
+) -> None:
+    """Write the report of a comparison again, from its stored trials."""
+    from placenorm.verbs.reporting import read_comparison
+
+    with _errors_in_words():
+        comparison = read_comparison(folder)
+    _show(comparison, out or folder / "report.html", as_json=as_json)
+
+
+def _show(comparison: object, target: Path, *, as_json: bool) -> None:
+    """Print a comparison and write its report."""
+    from placenorm.facts.codec import dumps
+    from placenorm.facts.comparison import Comparison
+    from placenorm.report.terminal import print_comparison
+    from placenorm.verbs.reporting import write_report
+
+    assert isinstance(comparison, Comparison)
+    with _errors_in_words():
+        if as_json:
+            sys.stdout.write(dumps(comparison) + "\n")
+        else:
+            print_comparison(comparison, Console())
+        written = write_report(comparison, target)
+    if not as_json:
+        typer.echo(f"\nThe report is {written}: open it in a browser.")
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """End with one sentence where the user can mend what is wrong."""
+    try:
+        yield
+    except ComparisonInterrupted as stop:
+        typer.echo(f"\n{stop}", err=True)
+        raise typer.Exit(INTERRUPTED) from stop
+    except PlacenormError as error:
+        typer.echo(f"placenorm: {error}", err=True)
+        raise typer.Exit(BAD_USAGE) from error
+    except KeyboardInterrupt as stop:
+        typer.echo("\nStopped before the first trial; nothing was written.", err=True)
+        raise typer.Exit(INTERRUPTED) from stop
+
+
+class _Meter:
+    """Shows how many trials are finished and how long the rest will take."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("building the networks", total=None)
+
+    def __call__(self, finished: int, total: int) -> None:
+        self._progress.update(self._task, description="training", completed=finished, total=total)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[_Meter]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("trials,"),
+        TimeElapsedColumn(),
+        TextColumn("gone,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
+        yield _Meter(progress)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(
+            f"Cannot read --{option} {text!r}: give numbers with commas, such as 0.01,0.03,0.1."
+        ) from error
+
+
+def _zeros(shape: str) -> object:
+    """Return an example input of one shape, a few samples of it."""
+    import torch
+
+    from placenorm.study.planning import EXAMPLE_SAMPLES
+
+    sizes = shape.lower().split("x")
+    if not all(size.isdigit() and int(size) for size in sizes):
+        raise UsageError(f"Cannot read --input {shape!r}: give the shape of one sample, such as 3x32x32.")
+    return torch.zeros(EXAMPLE_SAMPLES, *map(int, sizes))
+
+
+def _command() -> str:
+    return shlex.join(["placenorm", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,119 @@
+"""A running model in, dead units out, seen at the true input of each call of an activation, functional ones too."""
+
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+from placenorm.facts.trial import DeadShare
+from placenorm.graph.vocabulary import activation_name, kind_of_function, kind_of_method, kind_of_module
+
+_SILENT: dict[str, Callable[[Tensor], Tensor]] = {
+    "ReLU": lambda x: x <= 0,
+    "ReLU6": lambda x: (x <= 0) | (x >= 6),
+    "Hardswish": lambda x: x <= -3,
+    "Hardsigmoid": lambda x: (x <= -3) | (x >= 3),
+}
+"""Where the gradient of an activation is exactly zero, by its input."""
+
+
+class DeadUnitProber(TorchFunctionMode):
+    """Watches every ReLU-like activation of a model while the block runs.
+
+    A unit is a channel of a map or a feature. It is dead if its activation had a zero gradient for every value it
+    saw: learning cannot bring it back on these data.
+
+    A call has the key that the graph gives it: the module path (``path#2`` for the second call in one forward pass),
+    or ``owner:relu_1`` for a functional call. Hooks are gone when the block ends, also after an exception.
+
+    Args:
+        model: the model to watch.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+        >>> with torch.no_grad():
+        ...     _ = net[0].bias.fill_(-100.0)
+        >>> with DeadUnitProber(net) as prober:
+        ...     _ = net(torch.zeros(4, 2))
+        >>> prober.shares()
+        (DeadShare(activation='1', units=3, dead=3),)
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._model = model
+        self._alive: dict[str, Tensor] = {}
+        self._paths: list[str] = []
+        self._calls: Counter[str] = Counter()
+        self._handles: list[RemovableHandle] = []
+
+    def shares(self) -> tuple[DeadShare, ...]:
+        """Return the dead share of every activation that ran, in the order of the first forward pass."""
+        return tuple(
+            DeadShare(activation=key, units=alive.numel(), dead=int((~alive).sum()))
+            for key, alive in self._alive.items()
+        )
+
+    def __enter__(self) -> Self:
+        for path, module in self._model.named_modules():
+            self._handles.append(module.register_forward_pre_hook(self._enter(path)))
+            self._handles.append(module.register_forward_hook(self._leave, always_call=True))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._paths.clear()
+
+    def _enter(self, path: str) -> Callable[..., None]:
+        kind = kind_of_module(self._model.get_submodule(path))
+
+        def note(module: nn.Module, args: tuple[Any, ...]) -> None:
+            if not path:
+                self._calls.clear()
+                self._paths.clear()
+            self._paths.append(f"activation {path}" if kind == "activation" else path)
+
+        return note
+
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if self._paths:
+            self._paths.pop()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        silent = _SILENT.get(activation_name(name))
+        if silent is not None and args and "activation" in (kind_of_function(func), kind_of_method(name)):
+            self._note(name.rstrip("_"), silent, args[0])  # before the call: it may work in place
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, name: str, silent: Callable[[Tensor], Tensor], x: Tensor) -> None:
+        key = self._key(name)
+        with torch.no_grad():
+            alive = ~silent(x.detach())
+            alive = alive.transpose(0, 1).flatten(1).any(1) if alive.dim() > 1 else alive
+        seen = self._alive.get(key)
+        self._alive[key] = alive if seen is None else seen | alive
+
+    def _key(self, name: str) -> str:
+        path = self._paths[-1] if self._paths else ""
+        if path.startswith("activation "):
+            base = path.removeprefix("activation ")
+            self._calls[base] += 1
+            return base if self._calls[base] == 1 else f"{base}#{self._calls[base]}"
+        base = f"{path}:{name}"
+        self._calls[base] += 1
+        return f"{base}_{self._calls[base]}"

@@ -1,0 +1,604 @@
+"""Charts of a comparison, as Vega-Lite specifications with their titles and their descriptions.
+
+Every chart is one view without facets, so that it can take the width of what holds it, down to a phone's.
+Names are written above their rows and not beside the axis, for the same reason.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any, Literal
+
+import altair as alt
+
+from placenorm.facts.comparison import Answer, Comparison, Pair, Summary, Verdict
+from placenorm.facts.trial import TrialResult
+from placenorm.report.palette import MARKS, Theme, slots_of
+from placenorm.report.wording import (
+    Units,
+    count,
+    describe_word,
+    find_baseline,
+    format_seconds,
+    format_share,
+    format_steps,
+    orient_pairs,
+    units_of,
+)
+
+Curve = Literal["val_metric", "val_loss"]
+Clock = Literal["step", "time_s"]
+Row = dict[str, Any]
+
+MAX_POINTS = 120
+"""Points of one curve; more cannot be told apart on a page, and make it large."""
+
+ROW = 58
+"""Height of a row with a line of text above its marks, in pixels."""
+
+STRIP = 22
+"""Height of the strip in a row of a forest plot, behind the interval: the margin, and 0. Names stay clear of it."""
+
+STRIP_DOWN = 17
+"""How far below the middle of its row that strip stands, in pixels."""
+
+_FULL = 1.0
+_LOG_RATIO = 20.0  # losses that span more than this are read on a logarithmic axis
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One chart.
+
+    Attributes:
+        name: a word for it, unique on a page.
+        title: what it says.
+        caption: what one sees, with its units and what a band or a bar is.
+        alt: the same in words and numbers, for people who do not see it.
+        spec: the chart in Vega-Lite, ``width: container``, without title.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    spec: dict[str, Any]
+
+
+def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawing:
+    """Return the chart of test metrics: each seed a dot, the mean with its interval, best first."""
+    units, metric = units_of(comparison), comparison.metric
+    order = _best_first(verdict.summaries, higher=metric.higher_is_better)
+    rows: list[Row] = []
+    for summary in order:
+        tags = tags_of(comparison, verdict, summary.variant)
+        rows.append(
+            {
+                "variant": summary.variant,
+                "line": f"{_label(comparison, summary.variant)}  {units.level(summary.metric)}",
+                "tags": " · ".join(tags),
+                "mean": _scaled(summary.metric, units),
+                "low": _scaled(summary.metric_low, units),
+                "high": _scaled(summary.metric_high, units),
+            }
+        )
+    seeds: list[Row] = [
+        {
+            "variant": trial.key.variant,
+            "seed": trial.key.seed,
+            "value": _scaled(trial.test_metric, units),
+            "shown": units.level(trial.test_metric),
+        }
+        for trial in comparison.chosen
+        if trial.test_metric is not None
+    ]
+    better = "higher" if metric.higher_is_better else "lower"
+    axis = f"{units.head(f'test {metric.name}')}, {better} is better"
+    y = alt.Y("variant:N", sort=[row["variant"] for row in rows], axis=None)
+    colour = _colour(comparison, theme)
+    words = alt.Chart(_data(rows)).encode(y=y)
+    layers = [
+        words.mark_text(align="left", dy=-16, fontSize=13, fontWeight=600, color=theme.ink).encode(
+            x=alt.value(0), text="line:N"
+        ),
+        words.mark_text(align="right", dy=-16, fontSize=12, color=theme.muted).encode(
+            x=alt.value("width"), text="tags:N"
+        ),
+        alt.Chart(_data(seeds))
+        .mark_point(filled=True, size=42, opacity=0.4, yOffset=6)
+        .encode(
+            x=_x("value", axis),
+            y=y,
+            color=colour,
+            tooltip=[alt.Tooltip("variant:N"), alt.Tooltip("seed:Q"), alt.Tooltip("shown:N", title=metric.name)],
+        ),
+        words.mark_rule(strokeWidth=3, yOffset=6).encode(x="low:Q", x2="high:Q", color=colour),
+        words.mark_point(filled=True, size=150, opacity=_FULL, stroke=theme.surface, strokeWidth=1.5, yOffset=6).encode(
+            x="mean:Q", color=colour, shape=_shape(comparison)
+        ),
+    ]
+    best = order[0]
+    return Drawing(
+        name="scores",
+        title=f"Test {metric.name} of every placement",
+        caption=(
+            f"A dot is a seed, the large mark the mean over {count(comparison.settings.seeds, 'seed')}, "
+            "the bar its 95 % interval. "
+            "Placements are judged on the paired differences below, not on whether these bars overlap."
+        ),
+        alt=f"Test {metric.name}, best first: "
+        + "; ".join(_say_level(comparison, row, units) for row in order)
+        + f". {best.variant} has the best mean.",
+        spec=_spec(layers, ROW * len(rows), theme),
+    )
+
+
+def draw_curves(
+    comparison: Comparison,
+    theme: Theme,
+    *,
+    curve: Curve = "val_metric",
+    clock: Clock = "step",
+    height: int = 320,
+    legend: bool = False,
+) -> Drawing | None:
+    """Return the learning curves: the mean over seeds, and a band from the lowest to the highest seed.
+
+    Args:
+        comparison: the comparison; one without a verdict is drawn as far as it got.
+        theme: the colours.
+        curve: what is drawn over the clock.
+        clock: training steps, or seconds spent in them.
+        height: height of the chart, in pixels.
+        legend: whether the chart says itself which line is which.
+
+    Returns:
+        The chart, or None where nothing was recorded.
+    """
+    metric, verdict = comparison.metric, comparison.verdict
+    units = units_of(comparison)
+    factor = units.factor if curve == "val_metric" else 1.0
+    rows = [
+        row
+        for variant in comparison.variants
+        for row in _average(_trials_of(comparison, variant.name), variant.name, curve, factor)
+    ]
+    if not rows:
+        return None
+    what = units.head(f"validation {metric.name}") if curve == "val_metric" else "validation loss"
+    x_title = "training steps" if clock == "step" else "seconds of training"
+    scale = alt.Scale(zero=False, nice=True)
+    if curve == "val_loss" and _spans_decades(rows):
+        scale, what = alt.Scale(type="log", nice=False), f"{what}, log scale"
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X(f"{clock}:Q", title=x_title, scale=alt.Scale(zero=True, nice=False), axis=_tick_axis()),
+        color=_colour(comparison, theme, legend=legend),
+    )
+    layers = [
+        base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=what, scale=scale), y2="high:Q"),
+        base.mark_line(strokeWidth=2.2, interpolate="monotone").encode(y="mean:Q"),
+        base.mark_point(filled=True, size=44, opacity=_FULL).encode(
+            y="mean:Q",
+            shape=_shape(comparison, legend=legend),
+            tooltip=[
+                alt.Tooltip("variant:N"),
+                alt.Tooltip("step:Q", title="step", format=","),
+                alt.Tooltip("time_s:Q", title="seconds", format=".3~g"),
+                alt.Tooltip("mean:Q", title=f"mean {what}", format=".4~g"),
+                alt.Tooltip("seeds:Q", title="seeds"),
+            ],
+        ),
+    ]
+    if curve == "val_metric" and verdict is not None and verdict.target is not None:
+        mark = [{"target": verdict.target * factor, "words": f"target {units.level(verdict.target)}"}]
+        goal = alt.Chart(_data(mark)).encode(y="target:Q")
+        away = -8 if metric.higher_is_better else 12  # where the curves start on the other side
+        layers += [
+            goal.mark_rule(strokeDash=[4, 4], color=theme.muted),
+            goal.mark_text(align="left", dx=4, dy=away, fontSize=12, color=theme.muted).encode(
+                x=alt.value(0), text="words:N"
+            ),
+        ]
+    return Drawing(
+        name=f"curve-{curve}-{clock}".replace("_", "-"),
+        title=_curve_title(comparison, curve, clock),
+        caption=_curve_caption(what, curve, clock),
+        alt=f"{what} over {x_title}. At the end: "
+        + "; ".join(f"{row['variant']} {row['mean']:.4g}" for row in _last_rows(rows))
+        + ".",
+        spec=_spec(layers, height, theme),
+    )
+
+
+def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Drawing | None:
+    """Return the forest plot of one question: every pair with its interval, its word, and the margin around 0.
+
+    Returns:
+        The chart, or None where there is no pair.
+    """
+    if not answer.pairs:
+        return None
+    units = units_of(comparison)
+    pairs = orient_pairs(answer.pairs, find_baseline(comparison))
+    margin = answer.margin * units.factor
+    rows = [
+        {**_pair_row(pair, place, units), "margin_low": -margin, "margin_high": margin, "zero": 0.0}
+        for place, pair in enumerate(pairs)
+    ]
+    y = alt.Y("place:O", axis=None)
+    base = alt.Chart(_data(rows)).encode(y=y)
+    colour = alt.Color("winner:N", scale=_scale(comparison, theme, other=theme.muted), legend=None)
+    axis = f"difference ({units.difference})"
+    layers = [
+        base.mark_rule(color=theme.band, strokeWidth=STRIP, yOffset=STRIP_DOWN).encode(
+            x=_x("margin_low", axis), x2="margin_high:Q"
+        ),
+        base.mark_tick(color=theme.muted, thickness=1, size=STRIP, opacity=_FULL, yOffset=STRIP_DOWN).encode(
+            x="zero:Q"
+        ),
+        base.mark_text(align="left", dy=-20, fontSize=13, fontWeight=600, color=theme.ink).encode(
+            x=alt.value(0), text="line:N"
+        ),
+        base.mark_text(align="left", dy=-4, fontSize=12, color=theme.muted).encode(x=alt.value(0), text="words:N"),
+        base.mark_rule(strokeWidth=3, yOffset=STRIP_DOWN).encode(x="low:Q", x2="high:Q", color=colour),
+        base.mark_point(
+            shape="diamond",
+            filled=True,
+            size=150,
+            opacity=_FULL,
+            stroke=theme.surface,
+            strokeWidth=1.5,
+            yOffset=STRIP_DOWN,
+        ).encode(
+            x="difference:Q",
+            color=colour,
+            tooltip=[alt.Tooltip("line:N", title="pair"), alt.Tooltip("words:N", title="difference")],
+        ),
+    ]
+    question = "final" if answer.question == "final" else "speed"
+    return Drawing(
+        name=f"differences-{question}",
+        title=_differences_title(comparison, answer),
+        caption=(
+            f"Differences in {answer.measure}, paired over seeds; right of 0 the first of the two is better. "
+            f"The shaded band is the margin, ±{units.margin(answer.margin)}: "
+            "differences inside it have no practical meaning. "
+            f"All intervals of both questions hold together with {100 * answer.confidence:g} % confidence."
+        ),
+        alt=f"Differences in {answer.measure}, {units.difference}: "
+        + "; ".join(f"{row['line']} {row['words']}" for row in rows)
+        + ".",
+        spec=_spec(layers, (ROW + 10) * len(rows), theme),
+    )
+
+
+def draw_dead_shares(comparison: Comparison, theme: Theme) -> Drawing | None:
+    """Return the dead share of every activation, in the order of the network.
+
+    Returns:
+        The chart, or None where no activation can die or none was watched.
+    """
+    shares: dict[tuple[str, str], list[float]] = {}
+    for trial in comparison.chosen:
+        for share in trial.dead:
+            if share.units:
+                shares.setdefault((share.activation, trial.key.variant), []).append(100.0 * share.dead / share.units)
+    if not shares:
+        return None
+    names = [variant.name for variant in comparison.variants]
+    order = _activation_order(comparison, {activation for activation, _ in shares})
+    rows: list[Row] = [
+        {
+            "activation": activation,
+            "variant": name,
+            "zero": 0.0,
+            "share": fmean(shares[activation, name]),
+            "least": min(shares[activation, name]),
+            "most": max(shares[activation, name]),
+            "seeds": len(shares[activation, name]),
+        }
+        for activation in order
+        for name in names
+        if (activation, name) in shares
+    ]
+    # A little room for every variant, so that marks at 0 do not hide each other.
+    y = alt.Y("activation:N", sort=order, title="activation, in network order", axis=alt.Axis(labelLimit=130))
+    colour = _colour(comparison, theme)
+    base = alt.Chart(_data(rows)).encode(y=y, yOffset=alt.YOffset("variant:N", sort=names), color=colour)
+    top = max(float(row["share"]) for row in rows)
+    layers = [
+        base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=alt.X("zero:Q", title=""), x2="share:Q"),
+        base.mark_point(filled=True, size=46, opacity=_FULL).encode(
+            x=alt.X(
+                "share:Q",
+                title="dead units (%), mean over seeds",
+                scale=alt.Scale(domain=[0, max(1.0, top)]),
+                axis=_tick_axis(),
+            ),
+            shape=_shape(comparison),
+            tooltip=[
+                alt.Tooltip("activation:N"),
+                alt.Tooltip("variant:N"),
+                alt.Tooltip("share:Q", title="dead (%), mean", format=".3~g"),
+                alt.Tooltip("least:Q", title="fewest (%)", format=".3~g"),
+                alt.Tooltip("most:Q", title="most (%)", format=".3~g"),
+                alt.Tooltip("seeds:Q"),
+            ],
+        ),
+    ]
+    worst = max(rows, key=lambda row: float(row["share"]))
+    title = "No unit is dead in any placement"
+    if worst["share"]:
+        title = f"Most dead units: {worst['variant']}, {format_share(worst['share'])} at {worst['activation']}"
+    step = max(16, 7 * len(names) + 6)
+    return Drawing(
+        name="dead-shares",
+        title=title,
+        caption=(
+            "Share of units (channels of a map, or features) that were never on for the validation data, at the end of "
+            "training, the mean over seeds. The network's input is at the top."
+        ),
+        alt="Mean share of dead units over all activations: "
+        + "; ".join(
+            f"{name} {format_share(fmean(row['share'] for row in rows if row['variant'] == name))}"
+            for name in names
+            if any(row["variant"] == name for row in rows)
+        )
+        + f". {title}.",
+        spec=_spec(layers, step * len(order), theme),
+    )
+
+
+def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
+    """Return the wall time of one training step: each seed a dot, the median a bar.
+
+    Returns:
+        The chart, or None where no trial was timed.
+    """
+    times: dict[str, list[float]] = {}
+    for trial in comparison.chosen:
+        times.setdefault(trial.key.variant, []).append(trial.step_time_ms)
+    if not times:
+        return None
+    variants = [variant for variant in comparison.variants if variant.name in times]
+    middles = {name: median(values) for name, values in times.items()}
+    rows = [
+        {
+            "variant": variant.name,
+            "line": f"{variant.label}  {format_seconds(middles[variant.name])} ms",
+            "words": f"norms: {variant.cost.norm_share_pct:.0f} % of the bytes",
+            "median": middles[variant.name],
+            "zero": 0.0,
+        }
+        for variant in variants
+    ]
+    dots = [{"variant": name, "time_ms": value} for name, values in times.items() for value in values]
+    y = alt.Y("variant:N", sort=[variant.name for variant in variants], axis=None)
+    colour = _colour(comparison, theme)
+    base = alt.Chart(_data(rows)).encode(y=y)
+    layers = [
+        base.mark_text(align="left", dy=-16, fontSize=13, fontWeight=600, color=theme.ink).encode(
+            x=alt.value(0), text="line:N"
+        ),
+        base.mark_text(align="right", dy=-16, fontSize=12, color=theme.muted).encode(
+            x=alt.value("width"), text="words:N"
+        ),
+        base.mark_rule(strokeWidth=8, opacity=0.35, yOffset=6).encode(
+            x=alt.X(
+                "zero:Q",
+                title="wall time of one training step (ms)",
+                scale=alt.Scale(zero=True),
+                axis=_tick_axis(grid=False),
+            ),
+            x2="median:Q",
+            color=colour,
+        ),
+        alt.Chart(_data(dots))
+        .mark_point(filled=True, size=34, opacity=0.6, yOffset=6)
+        .encode(x="time_ms:Q", y=y, color=colour, shape=_shape(comparison)),
+    ]
+    return Drawing(
+        name="step-times",
+        title="What a training step takes",
+        caption="A dot is the median step of one seed, the bar the median over seeds. Timed on this machine only.",
+        alt="Median wall time of one training step: " + "; ".join(str(row["line"]) for row in rows) + ".",
+        spec=_spec(layers, ROW * len(rows), theme),
+    )
+
+
+def tags_of(comparison: Comparison, verdict: Verdict, name: str) -> tuple[str, ...]:
+    """Return what is to be said about a variant beside its name: ``advised``, ``unbeaten``, ``baseline``, diverged.
+
+    Args:
+        comparison: the comparison.
+        verdict: its verdict.
+        name: the variant.
+    """
+    row = next(row for row in verdict.summaries if row.variant == name)
+    tags = {
+        "advised": name == verdict.pick,
+        "unbeaten": name in verdict.final.unbeaten and name != verdict.pick,
+        "baseline": name == find_baseline(comparison),
+        f"{row.diverged} of {row.seeds} diverged": bool(row.diverged),
+    }
+    return tuple(tag for tag, holds in tags.items() if holds)
+
+
+def _pair_row(pair: Pair, place: int, units: Units) -> Row:
+    interval = units.gap_interval(pair.low, pair.high)
+    return {
+        "place": place,
+        "line": f"{pair.first} vs {pair.second}",
+        "words": f"{describe_word(pair)}: {units.gap(pair.difference)}" + (f" [{interval}]" if interval else ""),
+        "winner": pair.winner or "",
+        "difference": pair.difference * units.factor,
+        "low": _scaled(pair.low, units),
+        "high": _scaled(pair.high, units),
+    }
+
+
+def _average(trials: Iterable[TrialResult], variant: str, curve: Curve, factor: float) -> list[Row]:
+    """Return the mean, the lowest and the highest value over the seeds, at every step that was recorded."""
+    at: dict[int, list[tuple[float, float]]] = {}
+    for trial in trials:
+        for record in trial.epochs:
+            value = record.val_metric if curve == "val_metric" else record.val_loss
+            if value is not None:
+                at.setdefault(record.step, []).append((record.time_s, value * factor))
+    steps = sorted(at)
+    stride = math.ceil(len(steps) / MAX_POINTS) if steps else 1
+    kept = steps[::-1][::stride][::-1]  # counted from the end: the last point is the one that people read
+    return [
+        {
+            "variant": variant,
+            "step": step,
+            "time_s": fmean(time for time, _ in at[step]),
+            "mean": fmean(value for _, value in at[step]),
+            "low": min(value for _, value in at[step]),
+            "high": max(value for _, value in at[step]),
+            "seeds": len(at[step]),
+        }
+        for step in kept
+    ]
+
+
+def _trials_of(comparison: Comparison, variant: str) -> list[TrialResult]:
+    return [trial for trial in comparison.chosen if trial.key.variant == variant]
+
+
+def _spans_decades(rows: Sequence[Row]) -> bool:
+    least = min(float(row["low"]) for row in rows)
+    return least > 0.0 and max(float(row["high"]) for row in rows) / least > _LOG_RATIO
+
+
+def _last_rows(rows: Sequence[Row]) -> list[Row]:
+    return list({row["variant"]: row for row in rows}.values())
+
+
+def _activation_order(comparison: Comparison, wanted: set[str]) -> list[str]:
+    """Return the activations in the order they run; the ones that no graph knows come last."""
+    keys = [op.key for variant in comparison.variants for op in variant.graph.ops if op.key in wanted]
+    return list(dict.fromkeys([*keys, *sorted(wanted)]))
+
+
+def _best_first(rows: Sequence[Summary], *, higher: bool) -> list[Summary]:
+    sign = -1.0 if higher else 1.0
+    return sorted(rows, key=lambda row: math.inf if row.metric is None else sign * row.metric)
+
+
+def _label(comparison: Comparison, name: str) -> str:
+    return next(variant.label for variant in comparison.variants if variant.name == name)
+
+
+def _say_level(comparison: Comparison, row: Summary, units: Units) -> str:
+    interval = units.interval(row.metric_low, row.metric_high)
+    return f"{_label(comparison, row.variant)} {units.level(row.metric)}" + (f" ({interval})" if interval else "")
+
+
+def _curve_title(comparison: Comparison, curve: Curve, clock: Clock) -> str:
+    verdict = comparison.verdict
+    plain = f"Validation {'loss' if curve == 'val_loss' else comparison.metric.name} while training"
+    if curve == "val_loss":
+        return "The loss that chose the learning rates"
+    if verdict is None or verdict.target is None:
+        return plain
+    value = {
+        row.variant: row.steps_to_target if clock == "step" else row.seconds_to_target for row in verdict.summaries
+    }
+    reached = {name: time for name, time in value.items() if time is not None}
+    if not reached:
+        return plain
+    first = min(reached, key=lambda name: reached[name])
+    shown = f"{format_steps(reached[first])} steps" if clock == "step" else f"{format_seconds(reached[first])} s"
+    return f"{first} reaches {units_of(comparison).level(verdict.target)} first, after {shown}"
+
+
+def _curve_caption(what: str, curve: Curve, clock: Clock) -> str:
+    if curve == "val_loss":
+        return "Mean and range over the seeds. Each seed of a placement uses the rate with the lowest loss at the end."
+    if clock == "time_s":
+        return "The same, over the seconds spent in training steps."
+    return (
+        f"Mean {what} over the seeds, each at its own learning rate; the band reaches from the lowest to the highest "
+        "seed. A seed that diverged ends its part of the curve there."
+    )
+
+
+def _differences_title(comparison: Comparison, answer: Answer) -> str:
+    what = f"test {comparison.metric.name}" if answer.question == "final" else "speed of training"
+    if all(pair.word == "no practical difference" for pair in answer.pairs):
+        return f"No practical difference in {what}"
+    if len(answer.unbeaten) == len(comparison.variants):
+        return f"No placement is shown to be better in {what}"
+    return f"Nothing beats {_either(answer.unbeaten)} in {what}"
+
+
+def _either(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _scaled(value: float | None, units: Units) -> float | None:
+    return None if value is None else value * units.factor
+
+
+def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
+    return alt.Data(values=[dict(row) for row in rows])  # type: ignore[no-untyped-call]
+
+
+def _scale(comparison: Comparison, theme: Theme, other: str | None = None) -> alt.Scale:
+    slots = slots_of([variant.name for variant in comparison.variants])
+    domain, colours = list(slots), [theme.swatches[slot] for slot in slots.values()]
+    return (
+        alt.Scale(domain=[*domain, ""], range=[*colours, other]) if other else alt.Scale(domain=domain, range=colours)
+    )
+
+
+def _colour(comparison: Comparison, theme: Theme, *, legend: bool = False) -> alt.Color:
+    return alt.Color("variant:N", scale=_scale(comparison, theme), legend=_legend(comparison) if legend else None)
+
+
+def _shape(comparison: Comparison, *, legend: bool = False) -> alt.Shape:
+    slots = slots_of([variant.name for variant in comparison.variants])
+    scale = alt.Scale(domain=list(slots), range=[MARKS[slot] for slot in slots.values()])
+    return alt.Shape("variant:N", scale=scale, legend=_legend(comparison) if legend else None)
+
+
+def _legend(comparison: Comparison) -> alt.Legend:
+    """Return a legend in the corner that the curves leave free; the same for colour and mark, which makes it one."""
+    corner: Literal["bottom-right", "top-right"] = "bottom-right" if comparison.metric.higher_is_better else "top-right"
+    return alt.Legend(title=None, orient=corner, labelLimit=400, symbolSize=90, symbolOpacity=_FULL, offset=12)
+
+
+def _x(field: str, title: str) -> alt.X:
+    return alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False, padding=14), axis=_tick_axis(grid=False))
+
+
+def _tick_axis(*, grid: bool = True) -> alt.Axis:
+    # As many ticks as a phone has room for, and more where there is more of it.
+    return alt.Axis(tickCount=alt.ExprRef("max(3, ceil(width / 90))"), grid=grid)
+
+
+def _spec(layers: Sequence[alt.Chart], height: int, theme: Theme) -> dict[str, Any]:
+    chart = (
+        alt.layer(*layers)
+        .properties(width="container", height=height, background="transparent")
+        .properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), padding=2)
+        .configure(font=theme.font, aria=False)
+        .configure_view(stroke=None)
+        .configure_legend(labelColor=theme.ink, labelFontSize=12)
+        .configure_axis(
+            labelColor=theme.muted,
+            titleColor=theme.muted,
+            titleFontWeight="normal",
+            titlePadding=8,
+            labelFontSize=12,
+            titleFontSize=12,
+            gridColor=theme.grid,
+            domainColor=theme.grid,
+            tickColor=theme.grid,
+        )
+    )
+    spec: dict[str, Any] = chart.to_dict()
+    del spec["$schema"]  # what draws it is always the version that comes with vl-convert
+    return spec

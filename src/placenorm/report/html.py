@@ -1,0 +1,387 @@
+"""A comparison as one HTML file that loads nothing from anywhere."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from placenorm.facts.comparison import Comparison, Summary, Variant, Verdict
+from placenorm.facts.edits import Skip
+from placenorm.facts.graph import Graph, Op
+from placenorm.report.charts import (
+    Drawing,
+    draw_curves,
+    draw_dead_shares,
+    draw_differences,
+    draw_scores,
+    draw_step_times,
+    tags_of,
+)
+from placenorm.report.files import replace_file
+from placenorm.report.palette import DARK, LIGHT, MARKS, PAGE, Theme, slots_of
+from placenorm.report.winner import python_lines
+from placenorm.report.wording import (
+    ABSENT,
+    Units,
+    count,
+    count_planned,
+    count_rates,
+    find_baseline,
+    format_seconds,
+    format_share,
+    format_steps,
+    resume_command,
+    split_advice,
+    units_of,
+)
+
+OPEN_BLOCKS: Final = 40
+"""A network of more blocks than this starts folded away: it would push the rest off the page."""
+
+_HALF_HEIGHT = 230  # of the charts that stand side by side, in pixels
+
+# The marks of the charts as paths in a box from -10 to 10, for legends outside of them.
+_MARK_PATHS: Final = {
+    "circle": "M0,-8a8,8 0 1,0 0.01,0z",
+    "square": "M-7.5,-7.5h15v15h-15z",
+    "triangle-up": "M0,-8.5L9,7.5H-9z",
+    "diamond": "M0,-10L9,0L0,10L-9,0z",
+    "cross": "M-3,-9h6v6h6v6h-6v6h-6v-6h-6v-6h6z",
+    "triangle-down": "M0,8.5L9,-7.5H-9z",
+    "triangle-right": "M8.5,0L-7.5,9V-9z",
+    "stroke": "M-9,-2.5h18v5h-18z",
+}
+
+
+def write_html(comparison: Comparison, path: Path) -> None:
+    """Write the report of a comparison as one file, of about 1 MB, that opens without any network access.
+
+    Args:
+        comparison: the comparison; one without a verdict gets a page that says what is there and how to go on.
+        path: where to; an older report is replaced only by a whole new one.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    replace_file(path, render_page(comparison).encode())
+
+
+def render_page(comparison: Comparison) -> str:
+    """Return the text of that page.
+
+    Args:
+        comparison: the comparison, finished or not.
+    """
+    bundle, script = _bundle(), _read("page.js")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
+    return environment.from_string(_read("page.html.jinja")).render(
+        **_describe(comparison),
+        policy=_content_policy(bundle, script),
+        style=Markup(_style()),
+        bundle=Markup(bundle),
+        script=Markup(script),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    main: str
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _TableRow:
+    label: str
+    slot: int
+    mark: str
+    tags: tuple[str, ...]
+    pick: bool
+    cells: tuple[_Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    columns: tuple[str, ...]
+    rows: tuple[_TableRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _StripOp:
+    name: str
+    kind: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class _StripBlock:
+    key: str
+    ops: tuple[_StripOp, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    label: str
+    tags: tuple[str, ...]
+    slot: int
+    count: str
+    open: bool
+    blocks: tuple[_StripBlock, ...]
+    skipped: tuple[Skip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    name: str
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _LegendEntry:
+    label: str
+    slot: int
+    mark: str
+
+
+def _describe(comparison: Comparison) -> dict[str, Any]:
+    """Return everything that the template shows."""
+    verdict, settings = comparison.verdict, comparison.settings
+    units = units_of(comparison)
+    curves = _drawn(
+        draw_curves(comparison, PAGE),
+        draw_curves(comparison, PAGE, curve="val_loss", height=_HALF_HEIGHT),
+        draw_curves(comparison, PAGE, clock="time_s", height=_HALF_HEIGHT),
+    )
+    inside = _drawn(draw_dead_shares(comparison, PAGE), draw_step_times(comparison, PAGE))
+    scores = draw_scores(comparison, verdict, PAGE) if verdict else None
+    answers = (verdict.final, verdict.speed) if verdict else ()
+    differences = _drawn(*(draw_differences(comparison, answer, PAGE) for answer in answers))
+    drawings = _drawn(scores, *differences, *curves, *inside)
+    slots = slots_of([variant.name for variant in comparison.variants])
+    if verdict:
+        headline, reason = split_advice(verdict.advice)
+    else:
+        headline = "Not finished yet"
+        done, planned = count(len(comparison.trials), "trial"), f"{count_planned(comparison):,}"
+        reason = f"{done} of at least {planned} are in the store, too few for a verdict. To go on, run the line below."
+    data = settings.data or "data of your own loop"
+    return {
+        "headline": headline,
+        "reason": reason,
+        "facts": [settings.model, data, count(settings.seeds, "seed"), _say_length(comparison)],
+        "seeds": count(settings.seeds, "seed"),
+        "metric": comparison.metric.name,
+        "target": units.level(verdict.target) if verdict else ABSENT,
+        "lines": [line for line in (verdict.speed_line, verdict.cost_line) if line] if verdict else [],
+        "unfinished": "" if verdict else resume_command(comparison.environment.command),
+        "progress": _list_progress(comparison),
+        "scores": scores,
+        "table": _make_table(comparison, verdict, units) if verdict else None,
+        "differences": differences,
+        "curves": curves,
+        "legend": [_legend_entry(variant, slots[variant.name]) for variant in comparison.variants],
+        "inside": inside,
+        "strips": _make_strips(comparison),
+        "winner": python_lines(comparison) if verdict else "",
+        "pick": _find(comparison, verdict.pick).label if verdict else "",
+        "notes": verdict.notes if verdict else (),
+        "groups": [_list_settings(comparison, units), _list_environment(comparison)],
+        "command": comparison.environment.command,
+        "version": comparison.environment.placenorm,
+        "specs": {drawing.name: drawing.spec for drawing in drawings},
+    }
+
+
+def _drawn(*drawings: Drawing | None) -> list[Drawing]:
+    return [drawing for drawing in drawings if drawing is not None]
+
+
+def _find(comparison: Comparison, name: str) -> Variant:
+    return next(variant for variant in comparison.variants if variant.name == name)
+
+
+def _legend_entry(variant: Variant, slot: int) -> _LegendEntry:
+    return _LegendEntry(variant.label, slot, _MARK_PATHS[MARKS[slot]])
+
+
+def _say_length(comparison: Comparison) -> str:
+    steps = max((trial.steps for trial in comparison.chosen), default=0)
+    epochs = count(comparison.settings.epochs, "epoch")
+    return f"{epochs}, {count(steps, 'step')}" if steps else epochs
+
+
+def _list_progress(comparison: Comparison) -> list[str]:
+    done = [trial.key.variant for trial in comparison.trials]
+    return [f"{variant.label}: {count(done.count(variant.name), 'trial')}" for variant in comparison.variants]
+
+
+def _make_table(comparison: Comparison, verdict: Verdict, units: Units) -> _Table:
+    slots = slots_of([variant.name for variant in comparison.variants])
+    rows = [
+        _TableRow(
+            label=_find(comparison, row.variant).label,
+            slot=slots[row.variant],
+            mark=_MARK_PATHS[MARKS[slots[row.variant]]],
+            tags=tags_of(comparison, verdict, row.variant),
+            pick=row.variant == verdict.pick,
+            cells=_make_cells(row, units),
+        )
+        for row in verdict.summaries
+    ]
+    columns = ("Placement", units.head(f"Test {comparison.metric.name}"), "Steps to target", "Seconds to target")
+    more = (units.head("Area under the curve"), "Dead units", "Time per step (ms)", "Learning rates")
+    return _Table(columns=(*columns, *more), rows=tuple(rows))
+
+
+def _make_cells(row: Summary, units: Units) -> tuple[_Cell, ...]:
+    reached = "" if row.reached == row.seeds else f"{row.reached} of {count(row.seeds, 'seed')}"
+    return (
+        _Cell(units.number(row.metric), units.interval(row.metric_low, row.metric_high)),
+        _Cell(format_steps(row.steps_to_target), reached),
+        _Cell(format_seconds(row.seconds_to_target)),
+        _Cell(units.number(row.area)),
+        _Cell(format_share(row.dead_share_pct)),
+        _Cell(format_seconds(row.step_time_ms)),
+        _Cell("", count_rates(row.learning_rates)),
+    )
+
+
+def _make_strips(comparison: Comparison) -> list[_Strip]:
+    """Return the networks of the baseline and of the variant that is advised; once, if they are the same."""
+    verdict = comparison.verdict
+    names = [find_baseline(comparison), *([verdict.pick] if verdict else [])]
+    slots = slots_of([variant.name for variant in comparison.variants])
+    strips = []
+    for name in dict.fromkeys(names):
+        variant = _find(comparison, name)
+        strips.append(
+            _Strip(
+                label=variant.label,
+                tags=tags_of(comparison, verdict, name) if verdict else ("baseline",),
+                slot=slots[name],
+                count=f"{count(len(variant.graph.blocks), 'block')}, {count(len(variant.graph.norms), 'norm')}",
+                open=len(variant.graph.blocks) <= OPEN_BLOCKS,
+                blocks=tuple(_make_blocks(variant.graph)),
+                skipped=variant.skipped,
+            )
+        )
+    return strips
+
+
+def _make_blocks(graph: Graph) -> list[_StripBlock]:
+    """Return the blocks where their weight ops run, and the ops of no block between them."""
+    starts = {block.weight: block for block in graph.blocks}
+    inside = {index for block in graph.blocks for index in (block.weight, *block.chain)}
+    found = []
+    for index, op in enumerate(graph.ops):
+        if index in starts:
+            block = starts[index]
+            ops = [graph.ops[place] for place in (block.weight, *block.chain)]
+            found.append(_StripBlock(block.key, tuple(_describe_op(each) for each in ops)))
+        elif index not in inside and op.kind != "constant":
+            found.append(_StripBlock("", (_describe_op(op),)))
+    return found
+
+
+def _describe_op(op: Op) -> _StripOp:
+    name = op.kind if op.kind in ("input", "output") else op.name
+    shown = op.kind in ("weight", "input", "output", "pool")
+    # The first axis is the batch, which says nothing about the network.
+    shape = "×".join(str(size) for size in op.out_shape[1:]) if shown else ""
+    return _StripOp(name=name, kind=op.kind, shape=shape)
+
+
+def _list_settings(comparison: Comparison, units: Units) -> _Group:
+    settings, data = comparison.settings, comparison.data
+    grids = {grid for grid in comparison.grids if grid != settings.learning_rates}
+    rates = ", ".join(f"{rate:g}" for rate in settings.learning_rates if rate is not None)
+    grown = sorted({rate for grid in grids for rate in grid if rate is not None} - set(settings.learning_rates))
+    entries = {
+        "Model": settings.model,
+        "Weights": settings.weights or "",
+        "Data": settings.data or "",
+        "Samples": f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test" if data else "",
+        "Sample": "×".join(str(size) for size in data.sample_shape) if data else "",
+        "Test set": ("the same for every seed" if data.fixed_test else "split again for each seed") if data else "",
+        "Data hash": data.fingerprint if data else "",
+        "Training loop": settings.train or "",
+        "Placements": ", ".join(settings.placements),
+        "Seeds": str(settings.seeds),
+        "Epochs": str(settings.epochs),
+        "Batch size": str(settings.batch_size),
+        "Learning rates": rates,
+        "Grid grew by": ", ".join(f"{rate:g}" for rate in grown),
+        "Optimizer": f"{settings.optimizer}, {settings.schedule} schedule",
+        "Metric": f"{settings.metric}, {'higher' if comparison.metric.higher_is_better else 'lower'} is better",
+        "Margin": units.margin(settings.margin),
+        "Norms": "torch.nn" if settings.norm == "torch" else settings.norm,
+        "Trials": f"{len(comparison.trials):,}",
+    }
+    return _Group("Settings", tuple((name, value) for name, value in entries.items() if value))
+
+
+def _list_environment(comparison: Comparison) -> _Group:
+    where = comparison.environment
+    entries = {
+        "Date": where.date,
+        "placenorm": where.placenorm,
+        "torch": where.torch,
+        "Python": where.python,
+        "Platform": where.platform,
+        "Cores": str(where.cores),
+        "Device": where.device,
+    }
+    return _Group("Environment", tuple(entries.items()))
+
+
+def _style() -> str:
+    """Return the style sheet, with the palette in front."""
+    classes = "".join(
+        f".slot-{slot}{{color:var(--slot-{slot});--norm:var(--slot-{slot})}}" for slot in range(len(MARKS))
+    )
+    light, dark = (
+        _properties(LIGHT, page="#f7f8fa", accent="#00866a"),
+        _properties(DARK, page="#0e1115", accent="#2fc79a"),
+    )
+    return (
+        f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{_read('page.css')}{classes}"
+    )
+
+
+def _properties(theme: Theme, page: str, accent: str) -> str:
+    named = {
+        "ink": theme.ink,
+        "muted": theme.muted,
+        "grid": theme.grid,
+        "band": theme.band,
+        "surface": theme.surface,
+        "page": page,
+        "accent": accent,
+        **{f"slot-{slot}": colour for slot, colour in enumerate(theme.swatches)},
+    }
+    return "".join(f"--{name}:{value};" for name, value in named.items())
+
+
+def _content_policy(*scripts: str) -> str:
+    """Return a policy under which nothing is fetched and no script runs but these, even if a name slipped through."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _bundle() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script; no text in it may end the element that it stands in."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+
+
+@cache
+def _read(name: str) -> str:
+    return resources.files("placenorm.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,201 @@
+"""Numbers and pairs as people read them, the same in the terminal, on the page and in pictures."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from placenorm.facts.comparison import Comparison, Metric, Pair
+
+ABSENT = "-"
+"""What stands for a number that was not measured."""
+
+DECIMALS_MAX = 6
+"""More decimals than this are noise in any metric that we know."""
+
+_SIGNIFICANT = 2  # digits of an interval's half width that are worth reading
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """How the numbers of one metric are written.
+
+    Attributes:
+        factor: what a number of the metric is multiplied by before it is shown.
+        suffix: stands behind a level: `` %`` or nothing.
+        difference: the unit of a difference: ``percentage points`` or the metric's name.
+        decimals: digits behind the point.
+    """
+
+    factor: float
+    suffix: str
+    difference: str
+    decimals: int
+
+    def number(self, value: float | None) -> str:
+        """Return a value of the metric, without its unit: ``97.31``."""
+        return ABSENT if value is None else f"{value * self.factor:.{self.decimals}f}"
+
+    def level(self, value: float | None) -> str:
+        """Return a value of the metric, with its unit: ``97.31 %``."""
+        return ABSENT if value is None else self.number(value) + self.suffix
+
+    def head(self, name: str) -> str:
+        """Return a name with the unit of its levels: ``accuracy (%)``."""
+        return f"{name} ({self.suffix.strip()})" if self.suffix else name
+
+    def gap(self, value: float | None) -> str:
+        """Return a difference, signed, without its unit: ``+1.20``."""
+        if value is None:
+            return ABSENT
+        text = f"{value * self.factor:+.{self.decimals}f}"
+        return text.replace("-", "+", 1) if float(text) == 0.0 else text
+
+    def interval(self, low: float | None, high: float | None) -> str:
+        """Return an interval of levels, without unit: ``96.80 to 97.82``; "" without one."""
+        if low is None or high is None:
+            return ""
+        return f"{low * self.factor:.{self.decimals}f} to {high * self.factor:.{self.decimals}f}"
+
+    def gap_interval(self, low: float | None, high: float | None) -> str:
+        """Return an interval of differences, signed, without unit: ``-0.20 to +0.82``; "" without one."""
+        return "" if low is None or high is None else f"{self.gap(low)} to {self.gap(high)}"
+
+    def margin(self, value: float) -> str:
+        """Return a margin, with the unit of a difference: ``0.5 percentage points``."""
+        return f"{value * self.factor:.4g} {self.difference}"
+
+
+def choose_units(metric: Metric, widths: Iterable[float | None]) -> Units:
+    """Return how to write a metric, with as many decimals as the narrowest interval deserves.
+
+    Args:
+        metric: the metric.
+        widths: half widths of the intervals that will be shown, in the metric's own units; None is passed over.
+    """
+    factor = 100.0 if metric.as_percent else 1.0
+    known = [width * factor for width in widths if width]
+    finest = min(known) if known else 0.1
+    decimals = _SIGNIFICANT - 1 - math.floor(math.log10(finest))
+    if metric.as_percent:
+        decimals = min(decimals, 2)  # a hundredth of a percent is below one sample of most test sets
+    return Units(
+        factor=factor,
+        suffix=" %" if metric.as_percent else "",
+        difference="percentage points" if metric.as_percent else metric.name,
+        decimals=min(max(decimals, 1 if metric.as_percent else 0), DECIMALS_MAX),
+    )
+
+
+def units_of(comparison: Comparison) -> Units:
+    """Return how to write the metric of a comparison."""
+    verdict = comparison.verdict
+    widths = [
+        row.metric - row.metric_low
+        for row in (verdict.summaries if verdict else ())
+        if row.metric is not None and row.metric_low is not None
+    ]
+    return choose_units(comparison.metric, [comparison.settings.margin, *widths])
+
+
+def orient_pairs(pairs: Sequence[Pair], baseline: str) -> tuple[Pair, ...]:
+    """Return the pairs so that each reads as "first beside second".
+
+    Beside the baseline the other variant comes first; elsewhere the one with the higher mean does. Pairs with the
+    baseline lead, and pairs with the same second stand together.
+
+    Args:
+        pairs: as the verdict has them.
+        baseline: name of the baseline.
+    """
+    turned = [
+        _turn(pair) if baseline == pair.first or (baseline != pair.second and pair.difference < 0) else pair
+        for pair in pairs
+    ]
+    seconds = [pair.second for pair in turned]
+    return tuple(sorted(turned, key=lambda pair: (pair.second != baseline, seconds.index(pair.second))))
+
+
+def _turn(pair: Pair) -> Pair:
+    return replace(
+        pair,
+        first=pair.second,
+        second=pair.first,
+        difference=-pair.difference,
+        low=None if pair.high is None else -pair.high,
+        high=None if pair.low is None else -pair.low,
+    )
+
+
+def describe_word(pair: Pair) -> str:
+    """Return the word of a pair, read from its first variant: ``better``, ``none better``, ``undecided (+12 seeds)``.
+
+    The winner is named where it is the second one; behind "undecided" stands how many more seeds would probably decide.
+    """
+    if pair.word == "better" and pair.winner != pair.first:
+        return f"{pair.winner} better"
+    if pair.word == "undecided" and pair.more_seeds is not None:
+        return f"undecided (+{count(pair.more_seeds, 'seed')})"
+    return pair.word
+
+
+def find_baseline(comparison: Comparison) -> str:
+    """Return the name of the variant that the others are set beside; the first one where none is marked."""
+    return next((variant.name for variant in comparison.variants if variant.baseline), comparison.variants[0].name)
+
+
+def count_rates(rates: Sequence[float | None]) -> str:
+    """Return how often each learning rate was chosen: ``0.1 x7, 0.3 x3``; the absent mark for a user's own loop."""
+    known = Counter(rate for rate in rates if rate is not None)
+    return ", ".join(f"{rate:g} x{times}" for rate, times in sorted(known.items())) or ABSENT
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 seed``, ``3 seeds``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_steps(value: float | None) -> str:
+    """Return a number of steps."""
+    return ABSENT if value is None else f"{value:,.0f}"
+
+
+def format_seconds(value: float | None) -> str:
+    """Return seconds, without their unit, to about three digits."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def format_share(value_pct: float | None) -> str:
+    """Return a share in percent, with its unit."""
+    if value_pct is None:
+        return ABSENT
+    return f"{value_pct:.1f} %" if value_pct < 10 else f"{value_pct:.0f} %"
+
+
+def count_planned(comparison: Comparison) -> int:
+    """Return how many trials the plan has so far; a grid that grows adds to it."""
+    grids = comparison.grids
+    usual = len(comparison.settings.learning_rates)
+    rates = sum(len(grids[seed]) if seed < len(grids) else usual for seed in range(comparison.settings.seeds))
+    return rates * len(comparison.variants)
+
+
+def resume_command(command: str) -> str:
+    """Return the command that goes on where a run stopped.
+
+    Args:
+        command: the command that repeats the run; of a run from Python it stays as it is.
+    """
+    return f"{command} --resume" if command.startswith("placenorm ") and "--resume" not in command.split() else command
+
+
+def split_advice(advice: str) -> tuple[str, str]:
+    """Return what to do, as a headline, and why, as a sentence: the advice, parted at its first colon.
+
+    Args:
+        advice: the sentence of the verdict.
+    """
+    head, colon, reason = advice.partition(": ")
+    return (head, reason[:1].upper() + reason[1:]) if colon else (advice, "")

@@ -1,0 +1,50 @@
+"""Which trials a comparison needs next, from those that are finished."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.study.rates import best_trial, grow_grid
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPlan:
+    """Where the search for the learning rates of one seed stands.
+
+    Attributes:
+        seed: the seed.
+        grid: the rates that every variant has tried or must try, in ascending order.
+        missing: the trials that are not finished.
+        chosen: by variant, the trial at its best rate; empty while trials are missing.
+    """
+
+    seed: int
+    grid: tuple[float | None, ...]
+    missing: tuple[TrialKey, ...]
+    chosen: dict[str, TrialResult]
+
+
+def plan_seed(
+    seed: int, variants: Sequence[str], start: Sequence[float | None], results: Mapping[TrialKey, TrialResult]
+) -> SeedPlan:
+    """Return where one seed stands, from the finished trials alone, so that a resumed run goes on as the first would.
+
+    Args:
+        seed: the seed.
+        variants: names of the variants.
+        start: the learning rates that every seed starts with.
+        results: finished trials, of any seed.
+    """
+    grid = tuple(start)
+    while True:
+        keys = [TrialKey(variant, seed, rate) for rate in grid for variant in variants]
+        missing = tuple(key for key in keys if key not in results)
+        if missing:
+            return SeedPlan(seed, grid, missing, {})
+        chosen = {
+            variant: best_trial([results[TrialKey(variant, seed, rate)] for rate in grid]) for variant in variants
+        }
+        grown = grow_grid(grid, chosen, start)
+        if not grown:
+            return SeedPlan(seed, grid, (), chosen)
+        grid = tuple(sorted((*grid, *grown), key=float))  # type: ignore[arg-type]  # a grid that grows has no None

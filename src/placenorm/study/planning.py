@@ -1,0 +1,299 @@
+"""A request in, a plan that can run out: model, data and metric are found, variants made, and each tried once."""
+
+import hashlib
+import inspect
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import placenorm
+from placenorm.cost import count_cost
+from placenorm.data import DataSource, describe, fetch, load_data, split, wrap_datasets
+from placenorm.errors import ModelError
+from placenorm.facts.comparison import Comparison, Metric, Settings, Variant
+from placenorm.facts.environment import Environment
+from placenorm.facts.placement import Placement
+from placenorm.facts.trial import TrialKey
+from placenorm.graph.tracing import describe_inputs, split_inputs, trace_model
+from placenorm.lookup import hash_sources, load_object
+from placenorm.rewrite.placing import Placed, place_model
+from placenorm.study.driver import StudyPlan
+from placenorm.study.metrics import DEFAULT_MARGIN, Scorer, find_scorer
+from placenorm.study.request import ModelMaker, Request
+from placenorm.study.training import OwnTrain, Recipe, build_model, check_own_train, loss_of, shape_like
+from placenorm.zoo import find_model, load_weights
+
+EXAMPLE_SAMPLES = 8
+"""Samples that a model is traced with and tried on before any trial: more than one, since a norm needs a spread."""
+
+
+def make_plan(request: Request, command: str) -> StudyPlan:
+    """Return the plan of a comparison: every variant is built, traced and tried for one step before any trial.
+
+    Args:
+        request: what was asked for.
+        command: the command that repeats the run.
+
+    Raises:
+        UsageError: if an option does not fit the model or the data.
+        ModelError: if the model cannot be built, traced or run on the data.
+        DataError: if the data cannot be found, read or used.
+    """
+    source = _open_source(request)
+    own = None if request.train is None else _open_own_train(request.train)
+    scorer = _own_scorer(request, own) if own is not None else _scorer(request, source)
+    make_model = _find_maker(request, source)
+    recipe = Recipe(
+        make_model=make_model,
+        placements={},
+        example_inputs=request.example_inputs if request.example_inputs is not None else _example_of(source),
+        norm="placenorm" if request.norm == "placenorm" else "torch",
+        weights=None if request.weights is None else str(request.weights),
+        open_data=None if own is not None else _data_opener(request, source),
+        scorer=scorer,
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        optimizer=request.optimizer,
+        schedule=request.schedule,
+        device=request.device,
+        own_train=None if request.train is None else partial(_open_own_train, request.train),
+        own_train_name="" if request.train is None else _name_of(request.train),
+    )
+    variants, placements = _make_variants(recipe, request.named_placements())
+    recipe = replace(recipe, placements=placements)
+    for variant in variants if own is None else ():
+        _try_once(recipe, variant, source)
+    head = Comparison(
+        settings=_settings(request, source, scorer),
+        metric=scorer.metric,
+        task="own" if own is not None else source.task,
+        data=None if own is not None else replace(describe(source, split(source, 0)), notes=source.notes),
+        environment=describe_environment(request.device, command),
+        variants=variants,
+        trials=(),
+        chosen=(),
+        grids=(),
+        verdict=None,
+    )
+    return StudyPlan(head, recipe, tuple(_own_references(request)))
+
+
+def _settings(request: Request, source: DataSource, scorer: Scorer) -> Settings:
+    return Settings(
+        model=_name_of(request.model),
+        weights=None if request.weights is None else str(request.weights),
+        data=None if request.train is not None else source.name,
+        limit=request.limit,
+        placements=tuple(request.named_placements()),
+        seeds=request.seeds,
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        learning_rates=request.rates(),
+        optimizer=request.optimizer,
+        schedule=request.schedule,
+        metric=scorer.reference or scorer.metric.name,
+        margin=DEFAULT_MARGIN if request.margin is None else request.margin,
+        norm=request.norm,
+        train=None if request.train is None else _name_of(request.train),
+        device=request.device,
+        source_hash=_hash_code(request),
+    )
+
+
+# -- what the user named
+
+
+def _name_of(thing: object) -> str:
+    if isinstance(thing, str):
+        return thing
+    return f"{getattr(thing, '__module__', '')}:{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+
+
+def _own_references(request: Request) -> list[str]:
+    """Return the references to files of the user's, which workers load first."""
+    named = (request.model, request.data, request.metric, request.train)
+    return [item for item in named if isinstance(item, str) and ".py:" in item]
+
+
+def _hash_code(request: Request) -> str:
+    """Return a hash of the user's own code, as far as it can be found; "" without any."""
+    digest = hash_sources(_own_references(request))
+    for item in (request.model, request.metric, request.train):
+        if callable(item):
+            try:
+                text = inspect.getsource(item)
+            except (OSError, TypeError):  # made in a session, or an object without source
+                text = _name_of(item)
+            digest += hashlib.sha256(text.encode()).hexdigest()
+    return digest
+
+
+def _open_source(request: Request) -> DataSource:
+    if isinstance(request.data, str):
+        return load_data(request.data, data_dir=request.data_dir, limit=request.limit)
+    train, test = request.data
+    return wrap_datasets("your datasets", train, test, limit=request.limit)
+
+
+def _data_opener(request: Request, source: DataSource) -> Callable[[], DataSource]:
+    """Return what gives a worker the data: a user's function runs there anew, arrays are sent along."""
+    if isinstance(request.data, str) and request.data in _own_references(request):
+        return partial(load_data, request.data, data_dir=request.data_dir, limit=request.limit)
+    return partial(_same, source)
+
+
+def _same(source: DataSource) -> DataSource:
+    return source
+
+
+def _example_of(source: DataSource) -> Tensor:
+    x, _ = fetch(split(source, 0).train, range(EXAMPLE_SAMPLES))
+    return x
+
+
+def _find_maker(request: Request, source: DataSource) -> ModelMaker:
+    if isinstance(request.model, str):
+        return find_model(request.model, sample_shape=source.sample_shape, outputs=source.outputs)
+    return request.model
+
+
+def _open_own_train(train: str | OwnTrain) -> OwnTrain:
+    function: Any = load_object(train, "training loop") if isinstance(train, str) else train
+    check_own_train(function, _name_of(train))
+    loop: OwnTrain = function
+    return loop
+
+
+def _own_scorer(request: Request, train: OwnTrain) -> Scorer:
+    """Return the metric of the user's own loop: a name for what it returns."""
+    name = request.metric if isinstance(request.metric, str) else "metric"
+    return Scorer(Metric(name, getattr(train, "higher_is_better", True)), _never, name)
+
+
+def _never(outputs: Tensor, targets: Tensor) -> float:
+    raise AssertionError("the user's own loop takes its own metric")
+
+
+def _scorer(request: Request, source: DataSource) -> Scorer:
+    return find_scorer(request.metric, source.task, len(split(source, 0).test))  # type: ignore[arg-type]
+
+
+# -- variants
+
+
+def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[tuple[Variant, ...], dict[str, Placement]]:
+    """Return the variants, those that give the same network as one, and the placement that makes each."""
+    base = _build_plain(recipe)
+    graph = trace_model(base, recipe.example_inputs)
+    if not graph.blocks:
+        raise ModelError(
+            f"{type(base).__name__} has no weight op (convolution or linear layer) that tracing can see, so there is "
+            "no place for a norm; give a model with at least two such layers."
+        )
+    if graph.norms and "as-is" not in named:
+        named = {"as-is": "as-is", **named}
+    made: dict[str, Placed] = {}
+    for name, placement in named.items():
+        made[name] = place_model(_build_plain(recipe), recipe.example_inputs, placement, recipe.norm)
+    return _merge(made, "as-is" if graph.norms else "none"), named
+
+
+def _build_plain(recipe: Recipe) -> nn.Module:
+    torch.manual_seed(0)
+    model = recipe.make_model()
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"The model function returned a {type(model).__name__}: it must return an nn.Module.")
+    if recipe.weights is not None:
+        load_weights(model, recipe.weights)
+    return model
+
+
+def _merge(made: dict[str, Placed], baseline: str) -> tuple[Variant, ...]:
+    """Return placements as variants; those that give the same network are one, under the first name."""
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, placed in made.items():
+        where = tuple(sorted((norm.key, norm.owner) for norm in placed.graph.norms))
+        groups.setdefault((*placed.graph.placement().items(), *where), []).append(name)
+    first = next((names[0] for names in groups.values() if baseline in names), next(iter(made)))
+    return tuple(
+        Variant(
+            name=names[0],
+            aliases=tuple(names[1:]),
+            baseline=names[0] == first,
+            placement=made[names[0]].graph.placement(),
+            changes=made[names[0]].changes,
+            skipped=tuple(skip for name in names for skip in made[name].skipped if not _expected(skip.reason)),
+            graph=made[names[0]].graph,
+            cost=count_cost(made[names[0]].graph),
+        )
+        for names in groups.values()
+    )
+
+
+def _expected(reason: str) -> bool:
+    """Whether a skip is part of every named placement and needs no mention."""
+    return reason.startswith("no norm is added")
+
+
+def _try_once(recipe: Recipe, variant: Variant, source: DataSource) -> None:
+    """Take one training step's worth of a variant, so that what cannot train is refused before any trial."""
+    x, y = fetch(split(source, 0).train, range(EXAMPLE_SAMPLES))
+    model = build_model(recipe, TrialKey(variant.name, 0, None))
+    try:
+        outputs: Any = model(x.to(recipe.device))
+    except Exception as error:
+        args, _ = split_inputs(x)
+        raise ModelError(
+            f"{_model_words(recipe, variant)} cannot train on a batch of shape {describe_inputs(args)}: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; change the model or the data."
+        ) from error
+    _check_outputs(outputs, y, source, _model_words(recipe, variant))
+    loss: Any = loss_of(shape_like(outputs, y.to(recipe.device)), y.to(recipe.device), source.task)
+    if not loss.requires_grad:
+        raise ModelError(f"{_model_words(recipe, variant)} has nothing to train: no parameter requires a gradient.")
+
+
+def _model_words(recipe: Recipe, variant: Variant) -> str:
+    return f"The model with its norms at {variant.label}"
+
+
+def _check_outputs(outputs: Any, targets: Tensor, source: DataSource, who: str) -> None:
+    """Raise an error unless a model's outputs can be held against the targets."""
+    if not isinstance(outputs, Tensor):
+        raise ModelError(
+            f"{who} returns a {type(outputs).__name__}, not a tensor; return the logits or values alone, "
+            "or bring your own loop with --train."
+        )
+    if source.task == "classification":
+        if outputs.dim() != 2 or outputs.shape[1] < (source.classes or 0):
+            raise ModelError(
+                f"{who} returns {list(outputs.shape)} for {len(targets)} samples, but {source.name} has "
+                f"{source.classes} classes; it must return one logit per class, [N, {source.classes}]."
+            )
+    elif shape_like(outputs, targets).shape != targets.shape:
+        raise ModelError(
+            f"{who} returns {list(outputs.shape)}, but the targets of {source.name} are {list(targets.shape)}; "
+            "it must return as many values per sample as there are targets."
+        )
+
+
+def describe_environment(device: str, command: str) -> Environment:
+    """Return where trials run."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    return Environment(
+        placenorm=placenorm.__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cores=len(os.sched_getaffinity(0)),
+        device=name,
+        date=date.today().isoformat(),
+        command=command,
+    )

@@ -1,0 +1,125 @@
+"""What a user asks of a comparison, checked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from placenorm.errors import UsageError
+from placenorm.facts.placement import POLICIES, Placement
+from placenorm.graph.placements import check_placement
+from placenorm.graph.tracing import ExampleInputs
+from placenorm.study.metrics import MetricFunction
+from placenorm.study.rates import default_rates
+from placenorm.study.training import OwnTrain
+
+DEFAULT_PLACEMENTS = ("none", "before-activation", "after-activation", "after-pool")
+DEFAULT_SEEDS = 10
+DEFAULT_EPOCHS = 8
+DEFAULT_BATCH_SIZE = 64
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine")
+NORMS = ("torch", "placenorm")
+
+MIN_BATCH_SIZE = 2
+"""A norm needs a spread, and one value has none."""
+
+ModelMaker = Callable[[], nn.Module]
+Datasets = tuple[Dataset[Any], Dataset[Any] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of a comparison, as `placenorm.compare` explains them.
+
+    Raises:
+        UsageError: if an option cannot be used, whatever the model and the data are.
+    """
+
+    model: str | ModelMaker = "cnn"
+    data: str | Datasets = "digits"
+    placements: Sequence[str] | Mapping[str, Placement] | None = None
+    seeds: int = DEFAULT_SEEDS
+    epochs: int = DEFAULT_EPOCHS
+    batch_size: int = DEFAULT_BATCH_SIZE
+    lr: float | Sequence[float] | None = None
+    optimizer: str = "sgd"
+    schedule: str = "constant"
+    metric: str | MetricFunction | None = None
+    margin: float | None = None
+    limit: int | None = None
+    data_dir: Path | None = None
+    weights: Path | None = None
+    norm: str = "torch"
+    train: str | OwnTrain | None = None
+    example_inputs: ExampleInputs | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        _at_least("seeds", self.seeds, 1, "one seed is the least that can be trained")
+        _at_least("epochs", self.epochs, 1, "nothing would be trained")
+        _at_least("batch-size", self.batch_size, MIN_BATCH_SIZE, "a norm needs at least two samples")
+        if self.margin is not None and not self.margin >= 0:
+            raise UsageError(f"Cannot use a margin of {self.margin}: it is a size; give 0 or more.")
+        _one_of("optimizer", self.optimizer, OPTIMIZERS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("norm", self.norm, NORMS)
+        _check_device(self.device)
+        self.named_placements()
+        self.rates()
+
+    def named_placements(self) -> dict[str, Placement]:
+        """Return the placements by name, in the order in which they were asked for."""
+        asked = DEFAULT_PLACEMENTS if self.placements is None else self.placements
+        if isinstance(asked, Mapping):
+            named = dict(asked)
+        else:
+            named = {}
+            for name in asked:
+                check_placement(name)  # type: ignore[arg-type]  # it refuses whatever is no policy
+                named[name] = next(policy for policy in POLICIES if policy == name)
+        for placement in named.values():
+            check_placement(placement)
+        if not named:
+            raise UsageError(f"There is no placement to compare: name at least one of {', '.join(POLICIES)}.")
+        return named
+
+    def rates(self) -> tuple[float | None, ...]:
+        """Return the learning rates that every variant and seed starts with, in ascending order."""
+        if self.train is not None:
+            if self.lr is not None:
+                raise UsageError("Cannot use --lr with --train: your training loop sets its own rate; leave --lr out.")
+            return (None,)
+        if self.lr is None:
+            return default_rates(self.optimizer)
+        rates = [self.lr] if isinstance(self.lr, (int, float)) else list(self.lr)
+        if not rates or not all(0 < rate < float("inf") for rate in rates):
+            raise UsageError(
+                f"Cannot train at the learning rates {rates}: give numbers above 0, such as 0.01,0.03,0.1."
+            )
+        return tuple(sorted({float(f"{rate:.6g}") for rate in rates}))
+
+
+def _at_least(name: str, value: int, least: int, why: str) -> None:
+    if value < least:
+        raise UsageError(f"Cannot compare with --{name} {value}: {why}; give {least} or more.")
+
+
+def _one_of(name: str, value: str, words: Sequence[str]) -> None:
+    if value not in words:
+        raise UsageError(f"Unknown {name} {value!r}: use {' or '.join(words)}.")
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(
+            f"Cannot train on the device {device!r}: {reason}; use cpu, or a device that torch finds."
+        ) from error

@@ -1,0 +1,258 @@
+"""A comparison's folder: its head in JSON, its finished trials in an Optuna study in SQLite."""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from placenorm.errors import StoreError
+from placenorm.facts.codec import dumps, loads
+from placenorm.facts.comparison import Comparison
+from placenorm.facts.trial import TrialKey, TrialResult
+
+HEAD = "comparison.json"
+TRIALS = "trials.db"
+LOCK = ".lock"
+STUDY = "placenorm"
+
+_RESULT = "result"
+_PLAN_KEY = "plan_key"
+
+
+class TrialStore:
+    """The folder of one comparison.
+
+    A trial is added once, when it is finished, in one transaction: a killed run loses at most the trials that were
+    running. One process writes at a time.
+
+    Args:
+        folder: where it lies.
+        head: the comparison without its trials.
+        study: the Optuna study.
+        lock: the open lock file; None for reading.
+    """
+
+    def __init__(self, folder: Path, head: Comparison, study: optuna.Study, lock: IO[str] | None) -> None:
+        self.folder = folder
+        self.head = head
+        self._study = study
+        self._lock = lock
+        self._results = {result.key: result for result in _read_results(study, folder)}
+
+    @property
+    def results(self) -> dict[TrialKey, TrialResult]:
+        """Every finished trial."""
+        return dict(self._results)
+
+    def add(self, result: TrialResult) -> None:
+        """Keep a finished trial.
+
+        Raises:
+            StoreError: if it cannot be written, or is there already.
+        """
+        if result.key in self._results:
+            raise StoreError(f"Trial {result.key} is in {self.folder} already; a trial is kept once.")
+        try:
+            self._study.add_trial(_frozen(result, self.head))
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
+            raise StoreError(
+                f"Cannot write to {self.folder / TRIALS}: {_cause(error)}; the {len(self._results)} trials before are "
+                "safe, so make room or mend the folder and go on with --resume."
+            ) from error
+        self._results[result.key] = result
+
+    def close(self) -> None:
+        """Let other processes write."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_store(folder: Path, head: Comparison, *, resume: bool) -> TrialStore:
+    """Return the store of a comparison, made anew or continued.
+
+    Args:
+        folder: where it lies; made if it is not there.
+        head: the comparison that is to be run, without trials.
+        resume: go on with what the folder holds.
+
+    Raises:
+        StoreError: if the folder cannot be written, is in use, or holds another comparison or, without `resume`, this.
+    """
+    lock = _lock_folder(folder)
+    try:
+        held = _read_head(folder) if (folder / HEAD).exists() else None
+        if held is None and (folder / TRIALS).exists():
+            raise StoreError(f"Cannot use {folder}: it has {TRIALS} but no {HEAD}; choose another --out.")
+        if held is not None:
+            difference = _difference(held, head)
+            if difference:
+                raise StoreError(
+                    f"Cannot use {folder}: it holds another comparison ({difference}); choose another --out, or repeat "
+                    "the command that made it with --resume."
+                )
+            if not resume:
+                count = len(_read_results(_open_study(folder, held), folder))
+                raise StoreError(
+                    f"{folder} holds this comparison already, with {count} finished trials: "
+                    "add --resume to go on with it, or choose another --out to run it afresh."
+                )
+            head = _merge(held, head)
+        study = _open_study(folder, head)
+        _write_head(folder, head)
+        return TrialStore(folder, head, study, lock)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def read_store(folder: Path) -> TrialStore:
+    """Return the store in a folder, for reading.
+
+    Raises:
+        StoreError: if there is none, or it cannot be read.
+    """
+    if not (folder / HEAD).is_file():
+        raise StoreError(
+            f"There is no comparison in {folder}: it has no {HEAD}; give the folder that placenorm compare wrote."
+        )
+    head = _read_head(folder)
+    return TrialStore(folder, head, _open_study(folder, head), None)
+
+
+def _lock_folder(folder: Path) -> IO[str]:
+    """Return the open lock file of a folder, made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write results to {folder}: {error.strerror or error}; choose a folder you may write to with --out."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise StoreError(
+            f"Another placenorm compare is writing to {folder}; wait for it, or choose another --out."
+        ) from error
+    return lock
+
+
+def _open_study(folder: Path, head: Comparison) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it greets every study it opens
+    try:
+        return optuna.create_study(
+            study_name=STUDY,
+            storage=f"sqlite:///{folder / TRIALS}",
+            direction="maximize" if head.metric.higher_is_better else "minimize",
+            load_if_exists=True,
+        )
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError) as error:
+        raise StoreError(
+            f"Cannot open {folder / TRIALS}: {_cause(error)}; restore the file, or choose another --out."
+        ) from error
+
+
+def _read_results(study: optuna.Study, folder: Path) -> list[TrialResult]:
+    try:
+        trials = study.get_trials(deepcopy=False)
+    except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        raise StoreError(f"Cannot read {folder / TRIALS}: {_cause(error)}; restore the file.") from error
+    where = str(folder / TRIALS)
+    return [loads(TrialResult, trial.user_attrs[_RESULT], where) for trial in trials if _RESULT in trial.user_attrs]
+
+
+def _frozen(result: TrialResult, head: Comparison) -> optuna.trial.FrozenTrial:
+    """Return a finished trial in Optuna's form: parameters, curve and final metric for its tools, the fact for us."""
+    distributions: dict[str, BaseDistribution] = {
+        "variant": CategoricalDistribution([variant.name for variant in head.variants]),
+        "seed": IntDistribution(0, 2**31 - 1),
+    }
+    parameters: dict[str, object] = {"variant": result.key.variant, "seed": result.key.seed}
+    if result.key.lr is not None:
+        distributions["lr"] = FloatDistribution(1e-12, 1e12)
+        parameters["lr"] = result.key.lr
+    return create_trial(
+        state=TrialState.FAIL if result.test_metric is None else TrialState.COMPLETE,
+        value=result.test_metric,
+        params=parameters,
+        distributions=distributions,
+        user_attrs={_PLAN_KEY: str(result.key), _RESULT: dumps(result)},
+        intermediate_values={
+            record.step: record.val_metric for record in result.epochs if record.val_metric is not None
+        },
+    )
+
+
+def _read_head(folder: Path) -> Comparison:
+    try:
+        text = (folder / HEAD).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"Cannot read {folder / HEAD}: {error}; restore the file, or choose another --out.") from error
+    return loads(Comparison, text, str(folder / HEAD))
+
+
+def _write_head(folder: Path, head: Comparison) -> None:
+    """Write the head so that a reader sees the old one or the new one, never half of it."""
+    target, draft = folder / HEAD, folder / f"{HEAD}.new"
+    try:
+        draft.write_text(json.dumps(json.loads(dumps(head)), indent=1, ensure_ascii=False), encoding="utf-8")
+        os.replace(draft, target)
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write {target}: {error.strerror or error}; make room or choose another --out, then go on."
+        ) from error
+
+
+def _difference(held: Comparison, asked: Comparison) -> str:
+    """Return in what two comparisons differ, seeds aside; "" if they are one."""
+    before, now = asdict(held.settings), asdict(asked.settings)
+    for name, value in before.items():
+        if name != "seeds" and value != now[name]:
+            if name == "source_hash":
+                return "your source files have changed since"
+            return f"{name.replace('_', ' ')} {_in_words(value)} there, {_in_words(now[name])} here"
+    fingerprints = [c.data.fingerprint if c.data is not None else "" for c in (held, asked)]
+    if fingerprints[0] != fingerprints[1]:
+        return "the data have changed since"
+    if [(v.name, v.placement) for v in held.variants] != [(v.name, v.placement) for v in asked.variants]:
+        return "the placements give other networks than there"
+    return ""
+
+
+def _in_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _merge(held: Comparison, asked: Comparison) -> Comparison:
+    """Return the head of a continued comparison: begun when it was begun, with the larger number of seeds."""
+    seeds = max(held.settings.seeds, asked.settings.seeds)
+    return replace(
+        asked,
+        settings=replace(asked.settings, seeds=seeds),
+        environment=replace(asked.environment, date=held.environment.date),
+    )
+
+
+def _cause(error: BaseException) -> str:
+    deepest: BaseException = error
+    while deepest.__cause__ is not None:
+        deepest = deepest.__cause__
+    lines = str(getattr(deepest, "orig", deepest)).strip().splitlines()
+    return lines[0] if lines else type(deepest).__name__

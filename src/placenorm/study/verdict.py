@@ -1,0 +1,156 @@
+"""The verdict: what the chosen trials of a comparison say about the two questions, and what they do not.
+
+The rule, the reasons for it and its calibration: docs/decisions/0003-the-verdict.md.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import fmean, median
+
+from placenorm.facts.comparison import Answer, Metric, Pair, Question, Summary, Variant, Verdict
+from placenorm.facts.trial import TrialResult
+from placenorm.study import wording
+from placenorm.study.pairing import FAMILY_ERROR, critical_t, floor_of, judge_pair, spread
+from placenorm.study.speed import choose_target, find_arrival, mean_height
+
+QUESTIONS = 2
+"""The final metric and the speed share one error."""
+
+
+def judge(
+    variants: Sequence[Variant],
+    chosen: Sequence[TrialResult],
+    metric: Metric,
+    margin: float,
+    validation_quantum: float,
+    notes: Sequence[str] = (),
+) -> Verdict:
+    """Return what a comparison concludes.
+
+    Every pair of variants is judged on both questions by a paired-t interval over the seeds that both have. All these
+    intervals share one error of 5 % (Bonferroni), so that in at most one of twenty comparisons a placement is called
+    better though it is not. Nothing is decided from fewer than three seeds.
+
+    Args:
+        variants: the arms, in the order of the plan.
+        chosen: at most one trial for a variant and seed: the one at its own best learning rate.
+        metric: the metric, with its quantum on the test data.
+        margin: differences up to this size have no practical meaning, in the metric's own units.
+        validation_quantum: smallest step of the metric on the validation data; 0 where it is continuous or not known.
+        notes: what the reader must know already; they come first.
+
+    Raises:
+        ValueError: if there is no variant, a trial of an unknown variant, or two trials of one variant and seed.
+
+    Source:
+        Student's paired t with Bonferroni's correction; derived and calibrated in docs/decisions/0003-the-verdict.md.
+    """
+    trials = _by_variant(variants, chosen)
+    horizon = max((trial.epochs[-1].step for trial in chosen if trial.epochs), default=0)
+    finals = {name: {seed: trial.test_metric for seed, trial in arm.items()} for name, arm in trials.items()}
+    areas = {name: {seed: mean_height(trial, horizon) for seed, trial in arm.items()} for name, arm in trials.items()}
+    target = choose_target(metric, {name: list(arm.values()) for name, arm in trials.items()})
+
+    final = _answer("final", f"test {metric.name}", finals, metric, margin, metric.quantum)
+    speed = _answer("speed", f"mean validation {metric.name} over training", areas, metric, margin, validation_quantum)
+    summaries = tuple(_summarize(name, arm, areas[name], metric, target) for name, arm in trials.items())
+    unbeaten = [variant for variant in variants if variant.name in final.unbeaten]
+    pick = min(unbeaten, key=lambda variant: variant.cost.norm_train_bytes)
+    return Verdict(
+        final=final,
+        speed=speed,
+        target=target,
+        summaries=summaries,
+        pick=pick.name,
+        advice=wording.advise(variants, unbeaten, pick, final, metric),
+        speed_line=wording.tell_speed(variants, speed, summaries, target, metric),
+        cost_line=wording.tell_cost(variants, summaries),
+        notes=(*notes, *wording.note(trials, (final, speed), (finals, areas), metric)),
+    )
+
+
+def _by_variant(variants: Sequence[Variant], chosen: Sequence[TrialResult]) -> dict[str, dict[int, TrialResult]]:
+    """The chosen trials by variant, in the order of the plan, and by seed, ascending."""
+    if not variants:
+        raise ValueError("judge needs at least one variant; got none.")
+    trials: dict[str, dict[int, TrialResult]] = {variant.name: {} for variant in variants}
+    for trial in sorted(chosen, key=lambda trial: trial.key.seed):
+        if trial.key.variant not in trials:
+            raise ValueError(f"Trial {trial.key} is of no variant of the comparison ({', '.join(trials)}).")
+        if trial.key.seed in trials[trial.key.variant]:
+            raise ValueError(f"Trial {trial.key} is the second of its variant and seed; choose one with best_trial.")
+        trials[trial.key.variant][trial.key.seed] = trial
+    return trials
+
+
+def _answer(
+    question: Question,
+    measure: str,
+    reached: Mapping[str, Mapping[int, float | None]],
+    metric: Metric,
+    margin: float,
+    quantum: float,
+) -> Answer:
+    values = {name: {seed: value for seed, value in arm.items() if value is not None} for name, arm in reached.items()}
+    floor = floor_of((value for arm in values.values() for value in arm.values()), quantum)
+    names = tuple(combinations(values, 2))
+    pairs = tuple(
+        judge_pair(
+            (first, second),
+            (values[first], values[second]),
+            higher_is_better=metric.higher_is_better,
+            floor=floor,
+            margin=margin,
+            error=FAMILY_ERROR / (QUESTIONS * len(names)),
+        )
+        for first, second in names
+    )
+    return Answer(question, measure, margin, 1.0 - FAMILY_ERROR, pairs, _unbeaten(tuple(values), pairs))
+
+
+def _unbeaten(names: tuple[str, ...], pairs: Sequence[Pair]) -> tuple[str, ...]:
+    beaten = {name for pair in pairs if pair.winner for name in (pair.first, pair.second) if name != pair.winner}
+    # Where seeds are missing, pairs stand on different seeds and could beat each other in a circle: then none is best.
+    return tuple(name for name in names if name not in beaten) or names
+
+
+def _summarize(
+    name: str,
+    arm: Mapping[int, TrialResult],
+    areas: Mapping[int, float | None],
+    metric: Metric,
+    target: float | None,
+) -> Summary:
+    finals = [trial.test_metric for trial in arm.values() if trial.test_metric is not None]
+    low = high = None
+    if len(finals) >= 2:
+        mean, sd = spread(finals, floor_of(finals, metric.quantum))
+        half = critical_t(len(finals), FAMILY_ERROR) * sd / math.sqrt(len(finals))
+        low, high = mean - half, mean + half
+    heights = [area for area in areas.values() if area is not None]
+    arrivals = [] if target is None else [find_arrival(trial, metric, target) for trial in arm.values()]
+    reached = [arrival for arrival in arrivals if arrival]
+    late = [math.inf] * (len(arm) - len(reached))
+    shares = [100.0 * fmean(entry.dead / entry.units for entry in trial.dead) for trial in arm.values() if trial.dead]
+    return Summary(
+        variant=name,
+        seeds=len(arm),
+        metric=fmean(finals) if finals else None,
+        metric_low=low,
+        metric_high=high,
+        area=fmean(heights) if heights else None,
+        steps_to_target=_median_or_none([*(arrival.steps for arrival in reached), *late]),
+        seconds_to_target=_median_or_none([*(arrival.seconds for arrival in reached), *late]),
+        reached=len(reached),
+        dead_share_pct=fmean(shares) if shares else None,
+        step_time_ms=median(trial.step_time_ms for trial in arm.values()) if arm else None,
+        learning_rates=tuple(trial.key.lr for trial in arm.values()),
+        diverged=sum(trial.diverged_at is not None for trial in arm.values()),
+    )
+
+
+def _median_or_none(values: Sequence[float]) -> float | None:
+    """The median; None where it is not finite, or of nothing."""
+    middle = median(values) if values else math.inf
+    return middle if math.isfinite(middle) else None

@@ -1,0 +1,177 @@
+"""The verb `compare`: which placement of the norm is best for this network on these data?"""
+
+import io
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from placenorm.errors import ComparisonInterrupted, UsageError
+from placenorm.facts.comparison import Comparison, Settings, Verdict
+from placenorm.facts.placement import Placement
+from placenorm.graph.tracing import ExampleInputs
+from placenorm.report.html import write_html
+from placenorm.report.terminal import print_comparison
+from placenorm.study.driver import OnProgress, run_study
+from placenorm.study.metrics import MetricFunction
+from placenorm.study.planning import make_plan
+from placenorm.study.request import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_EPOCHS,
+    DEFAULT_SEEDS,
+    Datasets,
+    ModelMaker,
+    Request,
+)
+from placenorm.study.store import open_store
+from placenorm.study.training import OwnTrain
+
+RESULTS = Path("placenorm-results")
+TABLE_WIDTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonResult:
+    """A finished comparison.
+
+    Attributes:
+        comparison: everything that was measured.
+        folder: where it lies.
+    """
+
+    comparison: Comparison
+    folder: Path
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the comparison concludes, with its evidence."""
+        assert self.comparison.verdict is not None  # a comparison that ran to its end has one
+        return self.comparison.verdict
+
+    def table(self) -> str:
+        """Return the table and the verdict as text, for 120 columns."""
+        text = io.StringIO()
+        print_comparison(self.comparison, Console(file=text, width=TABLE_WIDTH))
+        return text.getvalue()
+
+    def report(self, path: Path | str | None = None) -> Path:
+        """Write the report as one HTML file and return its path; by default ``report.html`` in the folder."""
+        target = Path(path) if path is not None else self.folder / "report.html"
+        write_html(self.comparison, target)
+        return target
+
+
+def compare(
+    model: str | ModelMaker = "cnn",
+    data: str | Datasets = "digits",
+    *,
+    placements: Sequence[str] | Mapping[str, Placement] | None = None,
+    seeds: int = DEFAULT_SEEDS,
+    epochs: int = DEFAULT_EPOCHS,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    lr: float | Sequence[float] | None = None,
+    optimizer: Literal["sgd", "adamw"] = "sgd",
+    schedule: Literal["constant", "cosine"] = "constant",
+    metric: str | MetricFunction | None = None,
+    margin: float | None = None,
+    limit: int | None = None,
+    data_dir: Path | str | None = None,
+    weights: Path | str | None = None,
+    norm: Literal["torch", "placenorm"] = "torch",
+    train: str | OwnTrain | None = None,
+    example_inputs: ExampleInputs | None = None,
+    device: str = "cpu",
+    jobs: int | None = None,
+    out: Path | str | None = None,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+    command: str | None = None,
+) -> ComparisonResult:
+    """Train a network with its norms in several places, paired by seeds, and return which place is best.
+
+    Every placement of a seed starts from the same weights wherever shapes agree and sees the same batches in the same
+    order; every placement and seed chooses its own learning rate by its validation loss; the verdict is on test data.
+
+    Args:
+        model: ``cnn``, ``cnn:DEPTH``, ``mlp:DEPTH``, ``path/to/file.py:Name``, ``package.module:factory``, or a
+            function without arguments that returns the model, called for every trial under the trial's seed.
+        data: ``digits``, ``fashion-mnist``, ``folder:PATH``, ``npz:PATH``, ``path/to/file.py:function``, or a pair of
+            torch datasets (training, and test or None).
+        placements: names of policies, or placements under names of your own; by default the four policies. A model
+            that has norms brings ``as-is``, and that is the baseline.
+        seeds: number of seeds, counted from 0.
+        epochs: passes over the training data.
+        batch_size: samples a step.
+        lr: one learning rate, or the grid to start with; None for the optimizer's usual grid.
+        optimizer: ``sgd`` (momentum 0.9) or ``adamw``.
+        schedule: ``constant`` or ``cosine``.
+        metric: ``accuracy``, ``r2``, ``rmse``, ``mae``, ``file.py:function``, or a function of outputs and targets.
+        margin: differences up to this size have no practical meaning, in the metric's own units; 0.01 by default.
+        limit: at most so many training samples and so many test samples.
+        data_dir: folder of the fashion-mnist files.
+        weights: checkpoint that every trial starts from.
+        norm: whose norms are placed.
+        train: the user's own loop, ``file.py:train`` or a function ``train(model, seed, report)`` that returns the
+            final metric. Data, epochs, rates and optimizer are then its own; `data` only gives the example input.
+        example_inputs: what the model is traced with; by default some samples of the data.
+        device: where trials run, in torch's words.
+        jobs: worker processes; by default one a core. The numbers do not depend on it.
+        out: folder for the results; by default ``placenorm-results/<model>-<data>``.
+        resume: go on with what the folder holds; more seeds than there are may be asked for.
+        on_progress: told after every trial how many are finished, and of how many.
+        command: the command that repeats the run, for the report.
+
+    Raises:
+        UsageError: if an option cannot be used.
+        ModelError: if the model cannot be built, traced or run on the data.
+        DataError: if the data cannot be found, read or used.
+        StoreError: if the folder cannot be used.
+        TrialError: if a trial failed; what was finished is kept.
+        ComparisonInterrupted: on Ctrl-C; what was finished is kept.
+    """
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"Cannot compare with --jobs {jobs}: trials need a process; give 1 or more.")
+    request = Request(
+        model=model,
+        data=data,
+        placements=placements,
+        seeds=seeds,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        optimizer=optimizer,
+        schedule=schedule,
+        metric=metric,
+        margin=margin,
+        limit=limit,
+        data_dir=None if data_dir is None else Path(data_dir),
+        weights=None if weights is None else Path(weights),
+        norm=norm,
+        train=train,
+        example_inputs=example_inputs,
+        device=device,
+    )
+    plan = make_plan(request, command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}")
+    folder = Path(out) if out is not None else RESULTS / _slug(plan.head.settings)
+    with open_store(folder, plan.head, resume=resume) as store:
+        try:
+            comparison = run_study(
+                plan, store, jobs or len(os.sched_getaffinity(0)), on_progress or (lambda finished, total: None)
+            )
+        except KeyboardInterrupt as error:
+            raise ComparisonInterrupted(
+                f"Stopped: {len(store.results)} finished trials are kept in {folder}; "
+                "the same command with --resume goes on."
+            ) from error
+    return ComparisonResult(comparison, folder)
+
+
+def _slug(settings: Settings) -> str:
+    """Return the name of a comparison's folder: model and data, in plain characters."""
+    parts = (settings.model, settings.train or settings.data or "")
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") for part in parts) or "comparison"
