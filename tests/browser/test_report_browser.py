@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
 from placenorm.report.html import render_page
+from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -25,6 +25,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--hide-scrollbars",
     "--enable-logging=stderr",
     "--v=0",
     "--virtual-time-budget=10000",
@@ -32,6 +33,7 @@ FLAGS = (
 TIMEOUT_S = 120  # a browser on a machine whose cores are all busy
 PHONE_PX = 400
 WIDE_PX = 1400
+NO_PAGE = "not an origin"
 HOSTILE = "<script>alert(1)</script>"
 
 # Chromium does not make a window narrower than 500 px: the page is measured in a frame. A frame with `srcdoc` has the
@@ -90,16 +92,12 @@ def open_page(page: str, folder: Path, *flags: str) -> Visit:
         pytest.fail("There is no chromium on the PATH: install Debian's package chromium to run the browser tests.")
     file, log = folder / "page.html", folder / "net.json"
     file.write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [browser, *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}", "--dump-dom"]
-        + [file.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=True,
-    )
-    events = json.loads(log.read_text(encoding="utf-8"))["events"]
-    urls = [event.get("params", {}).get("url", "") for event in events]
+    places = (f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}")
+    command = [browser, *FLAGS, *flags, *places, "--dump-dom", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    events = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
+    # What Chromium asks its maker for on its own has no origin; what a page asks for has the page's.
+    urls = [event["url"] for event in events if event.get("initiator", NO_PAGE) != NO_PAGE and "url" in event]
     return Visit(
         dom=done.stdout,
         console=[line for line in done.stderr.splitlines() if "CONSOLE" in line],
@@ -166,3 +164,9 @@ def test_visit_notices_what_it_is_there_to_notice(tmp_path: Path) -> None:
     visit = open_page(bad, tmp_path)
     assert any("seen" in line for line in visit.console)
     assert visit.requests == ["http://127.0.0.1:9/x.png"]
+
+
+def test_measuring_notices_what_is_too_wide(tmp_path: Path) -> None:
+    found = open_framed('<div class="broad" style="width:900px">x</div>', tmp_path, PHONE_PX).measured()
+    assert [line.split()[0] for line in found["wide"]] == ["DIV.broad"]
+    assert found["scroll"] > PHONE_PX

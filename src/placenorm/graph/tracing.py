@@ -31,7 +31,7 @@ from placenorm.layers.attached import attached_norms
 ExampleInputs = Tensor | tuple[Any, ...] | dict[str, Any]
 """A tensor, a tuple of arguments, or a dict of keyword arguments."""
 
-_CALLS = frozenset({"call_function", "call_method", "call_module"})
+CALLS = frozenset({"call_function", "call_method", "call_module"})
 
 
 class CallTracer(fx.Tracer):
@@ -56,7 +56,7 @@ class CallTracer(fx.Tracer):
 
 def stands_in_forward(node: fx.Node) -> bool:
     """Whether a node is a call that somebody wrote, and so counts among the calls of a forward."""
-    return node.op in _CALLS and not node.meta["guard"]
+    return node.op in CALLS and not node.meta["guard"]
 
 
 def split_inputs(example_inputs: ExampleInputs) -> tuple[tuple[Any, ...], dict[str, Any]]:

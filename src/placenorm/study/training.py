@@ -187,7 +187,7 @@ class _Run:
         outputs = shape_like(self._model(x), y)
         loss = loss_of(outputs, y, self._source.task)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimizer.step()
         self._schedule.step()
         return outputs.detach().cpu(), loss.item()

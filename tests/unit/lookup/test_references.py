@@ -159,7 +159,9 @@ def test_load_object_tries_again_after_the_file_was_mended(tmp_path):
     assert load_object(f"{file}:WIDTH") == 31
 
 
-@pytest.mark.parametrize("name", ["cnn", "cnn:8", "digits", "folder:some/path", "npz:data.npz", "gone.py:Net", "", ":"])
+@pytest.mark.parametrize(
+    "name", ["cnn", "cnn:8", "digits", "folder:some/path", "npz:data.npz", "gone.py:Net", "", ":"], ids=repr
+)
 def test_source_file_is_none_for_names_without_file(name):
     assert source_file(name) is None
 
