@@ -55,7 +55,7 @@ def test_every_test_of_the_article_is_named() -> None:
 
 
 def test_every_command_on_the_page_exists() -> None:
-    verbs = set(re.findall(r"placenorm ([a-z]+)", PAGE)) - PLANNED
+    verbs = set(re.findall(r"`placenorm ([a-z]+)", PAGE)) - PLANNED
     command = get_command(app)
     existing = set(getattr(command, "commands", {}))
     assert "compare" in verbs

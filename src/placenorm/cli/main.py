@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from placenorm.errors import ComparisonInterrupted, PlacenormError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -206,7 +209,7 @@ def _number(text: str, option: str) -> float:
         ) from error
 
 
-def _zeros(shape: str) -> object:
+def _zeros(shape: str) -> "Tensor":
     """Return an example input of one shape, a few samples of it."""
     import torch
 

@@ -1,0 +1,36 @@
+# Two commands from a fresh clone: `make compare` and `make test`. Each makes its own virtual environment, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: compare test test-all format clean
+
+compare: $(VENV)/.installed  ## Compare four placements on the embedded data, and write report.html
+	$(BIN)/placenorm compare --resume $(ARGS)
+
+test: $(VENV)/.installed-dev  ## Format, lint, imports, types and the fast tests: under ten minutes on two cores
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow and not browser and not gpu" $(ARGS)
+
+test-all: $(VENV)/.installed-dev  ## The slow sweeps, whole runs and browser tests: within an hour
+	$(BIN)/pytest -m "(slow or browser) and not gpu" $(ARGS)
+
+format: $(VENV)/.installed-dev  ## Bring the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:  ## Remove the virtual environment; results stay
+	rm -rf $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt tools/make_venv.sh
+	sh tools/make_venv.sh "$(PYTHON)" "$(VENV)" .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	sh tools/make_venv.sh "$(PYTHON)" "$(VENV)" ".[dev]"
+	touch $@
