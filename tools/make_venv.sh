@@ -38,4 +38,5 @@ if [ ! -x "$venv/bin/python" ]; then
         exit 1
     }
 fi
-"$venv/bin/python" -m pip install --disable-pip-version-check -q --progress-bar on -c "$constraints" -e "$what"
+echo "installing $what into $venv, once; with the CUDA build of torch that is about 6 GB"
+"$venv/bin/python" -m pip install --disable-pip-version-check -c "$constraints" -e "$what"

@@ -5,16 +5,27 @@ Names are written above their rows and not beside the axis, for the same reason.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from statistics import fmean, median
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 
 from placenorm.facts.comparison import Answer, Comparison, Pair, Summary, Verdict
 from placenorm.facts.trial import TrialResult
-from placenorm.report.palette import MARKS, Theme, slots_of
+from placenorm.report.palette import Theme
+from placenorm.report.titles import Clock, Curve, caption_curve, tags_of, title_curve, title_differences
+from placenorm.report.vega import (
+    OPAQUE,
+    Drawing,
+    colour_of,
+    colour_of_winner,
+    finish_spec,
+    inline,
+    shape_of,
+    ticks,
+    value_axis,
+)
 from placenorm.report.wording import (
     Units,
     count,
@@ -22,13 +33,10 @@ from placenorm.report.wording import (
     find_baseline,
     format_seconds,
     format_share,
-    format_steps,
     orient_pairs,
     units_of,
 )
 
-Curve = Literal["val_metric", "val_loss"]
-Clock = Literal["step", "time_s"]
 Row = dict[str, Any]
 
 MAX_POINTS = 120
@@ -43,27 +51,7 @@ STRIP = 22
 STRIP_DOWN = 17
 """How far below the middle of its row that strip stands, in pixels."""
 
-_FULL = 1.0
 _LOG_RATIO = 20.0  # losses that span more than this are read on a logarithmic axis
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """One chart.
-
-    Attributes:
-        name: a word for it, unique on a page.
-        title: what it says.
-        caption: what one sees, with its units and what a band or a bar is.
-        alt: the same in words and numbers, for people who do not see it.
-        spec: the chart in Vega-Lite, ``width: container``, without title.
-    """
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    spec: dict[str, Any]
 
 
 def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawing:
@@ -96,8 +84,8 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
     better = "higher" if metric.higher_is_better else "lower"
     axis = f"{units.head(f'test {metric.name}')}, {better} is better"
     y = alt.Y("variant:N", sort=[row["variant"] for row in rows], axis=None)
-    colour = _colour(comparison, theme)
-    words = alt.Chart(_data(rows)).encode(y=y)
+    colour = colour_of(comparison, theme)
+    words = alt.Chart(inline(rows)).encode(y=y)
     layers = [
         words.mark_text(align="left", dy=-16, fontSize=13, fontWeight=600, color=theme.ink).encode(
             x=alt.value(0), text="line:N"
@@ -105,18 +93,18 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
         words.mark_text(align="right", dy=-16, fontSize=12, color=theme.muted).encode(
             x=alt.value("width"), text="tags:N"
         ),
-        alt.Chart(_data(seeds))
+        alt.Chart(inline(seeds))
         .mark_point(filled=True, size=42, opacity=0.4, yOffset=6)
         .encode(
-            x=_x("value", axis),
+            x=value_axis("value", axis),
             y=y,
             color=colour,
             tooltip=[alt.Tooltip("variant:N"), alt.Tooltip("seed:Q"), alt.Tooltip("shown:N", title=metric.name)],
         ),
         words.mark_rule(strokeWidth=3, yOffset=6).encode(x="low:Q", x2="high:Q", color=colour),
-        words.mark_point(filled=True, size=150, opacity=_FULL, stroke=theme.surface, strokeWidth=1.5, yOffset=6).encode(
-            x="mean:Q", color=colour, shape=_shape(comparison)
-        ),
+        words.mark_point(
+            filled=True, size=150, opacity=OPAQUE, stroke=theme.surface, strokeWidth=1.5, yOffset=6
+        ).encode(x="mean:Q", color=colour, shape=shape_of(comparison)),
     ]
     best = order[0]
     return Drawing(
@@ -130,7 +118,7 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
         alt=f"Test {metric.name}, best first: "
         + "; ".join(_say_level(comparison, row, units) for row in order)
         + f". {best.variant} has the best mean.",
-        spec=_spec(layers, ROW * len(rows), theme),
+        spec=finish_spec(layers, ROW * len(rows), theme),
     )
 
 
@@ -171,16 +159,16 @@ def draw_curves(
     scale = alt.Scale(zero=False, nice=True)
     if curve == "val_loss" and _spans_decades(rows):
         scale, what = alt.Scale(type="log", nice=False), f"{what}, log scale"
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X(f"{clock}:Q", title=x_title, scale=alt.Scale(zero=True, nice=False), axis=_tick_axis()),
-        color=_colour(comparison, theme, legend=legend),
+    base = alt.Chart(inline(rows)).encode(
+        x=alt.X(f"{clock}:Q", title=x_title, scale=alt.Scale(zero=True, nice=False), axis=ticks()),
+        color=colour_of(comparison, theme, legend=legend),
     )
     layers = [
         base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=what, scale=scale), y2="high:Q"),
         base.mark_line(strokeWidth=2.2, interpolate="monotone").encode(y="mean:Q"),
-        base.mark_point(filled=True, size=44, opacity=_FULL).encode(
+        base.mark_point(filled=True, size=44, opacity=OPAQUE).encode(
             y="mean:Q",
-            shape=_shape(comparison, legend=legend),
+            shape=shape_of(comparison, legend=legend),
             tooltip=[
                 alt.Tooltip("variant:N"),
                 alt.Tooltip("step:Q", title="step", format=","),
@@ -192,7 +180,7 @@ def draw_curves(
     ]
     if curve == "val_metric" and verdict is not None and verdict.target is not None:
         mark = [{"target": verdict.target * factor, "words": f"target {units.level(verdict.target)}"}]
-        goal = alt.Chart(_data(mark)).encode(y="target:Q")
+        goal = alt.Chart(inline(mark)).encode(y="target:Q")
         away = -8 if metric.higher_is_better else 12  # where the curves start on the other side
         layers += [
             goal.mark_rule(strokeDash=[4, 4], color=theme.muted),
@@ -202,12 +190,12 @@ def draw_curves(
         ]
     return Drawing(
         name=f"curve-{curve}-{clock}".replace("_", "-"),
-        title=_curve_title(comparison, curve, clock),
-        caption=_curve_caption(what, curve, clock),
+        title=title_curve(comparison, curve, clock),
+        caption=caption_curve(what, curve, clock),
         alt=f"{what} over {x_title}. At the end: "
         + "; ".join(f"{row['variant']} {row['mean']:.4g}" for row in _last_rows(rows))
         + ".",
-        spec=_spec(layers, height, theme),
+        spec=finish_spec(layers, height, theme),
     )
 
 
@@ -227,14 +215,14 @@ def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Dr
         for place, pair in enumerate(pairs)
     ]
     y = alt.Y("place:O", axis=None)
-    base = alt.Chart(_data(rows)).encode(y=y)
-    colour = alt.Color("winner:N", scale=_scale(comparison, theme, other=theme.muted), legend=None)
+    base = alt.Chart(inline(rows)).encode(y=y)
+    colour = colour_of_winner(comparison, theme)
     axis = f"difference ({units.difference})"
     layers = [
         base.mark_rule(color=theme.band, strokeWidth=STRIP, yOffset=STRIP_DOWN).encode(
-            x=_x("margin_low", axis), x2="margin_high:Q"
+            x=value_axis("margin_low", axis), x2="margin_high:Q"
         ),
-        base.mark_tick(color=theme.muted, thickness=1, size=STRIP, opacity=_FULL, yOffset=STRIP_DOWN).encode(
+        base.mark_tick(color=theme.muted, thickness=1, size=STRIP, opacity=OPAQUE, yOffset=STRIP_DOWN).encode(
             x="zero:Q"
         ),
         base.mark_text(align="left", dy=-20, fontSize=13, fontWeight=600, color=theme.ink).encode(
@@ -246,7 +234,7 @@ def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Dr
             shape="diamond",
             filled=True,
             size=150,
-            opacity=_FULL,
+            opacity=OPAQUE,
             stroke=theme.surface,
             strokeWidth=1.5,
             yOffset=STRIP_DOWN,
@@ -259,7 +247,7 @@ def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Dr
     question = "final" if answer.question == "final" else "speed"
     return Drawing(
         name=f"differences-{question}",
-        title=_differences_title(comparison, answer),
+        title=title_differences(comparison, answer),
         caption=(
             f"Differences in {answer.measure}, paired over seeds; right of 0 the first of the two is better. "
             f"The shaded band is the margin, ±{units.margin(answer.margin)}: "
@@ -269,7 +257,7 @@ def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Dr
         alt=f"Differences in {answer.measure}, {units.difference}: "
         + "; ".join(f"{row['line']} {row['words']}" for row in rows)
         + ".",
-        spec=_spec(layers, (ROW + 10) * len(rows), theme),
+        spec=finish_spec(layers, (ROW + 10) * len(rows), theme),
     )
 
 
@@ -304,19 +292,19 @@ def draw_dead_shares(comparison: Comparison, theme: Theme) -> Drawing | None:
     ]
     # A little room for every variant, so that marks at 0 do not hide each other.
     y = alt.Y("activation:N", sort=order, title="activation, in network order", axis=alt.Axis(labelLimit=130))
-    colour = _colour(comparison, theme)
-    base = alt.Chart(_data(rows)).encode(y=y, yOffset=alt.YOffset("variant:N", sort=names), color=colour)
+    colour = colour_of(comparison, theme)
+    base = alt.Chart(inline(rows)).encode(y=y, yOffset=alt.YOffset("variant:N", sort=names), color=colour)
     top = max(float(row["share"]) for row in rows)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=alt.X("zero:Q", title=""), x2="share:Q"),
-        base.mark_point(filled=True, size=46, opacity=_FULL).encode(
+        base.mark_point(filled=True, size=46, opacity=OPAQUE).encode(
             x=alt.X(
                 "share:Q",
                 title="dead units (%), mean over seeds",
                 scale=alt.Scale(domain=[0, max(1.0, top)]),
-                axis=_tick_axis(),
+                axis=ticks(),
             ),
-            shape=_shape(comparison),
+            shape=shape_of(comparison),
             tooltip=[
                 alt.Tooltip("activation:N"),
                 alt.Tooltip("variant:N"),
@@ -346,7 +334,7 @@ def draw_dead_shares(comparison: Comparison, theme: Theme) -> Drawing | None:
             if any(row["variant"] == name for row in rows)
         )
         + f". {title}.",
-        spec=_spec(layers, step * len(order), theme),
+        spec=finish_spec(layers, step * len(order), theme),
     )
 
 
@@ -375,8 +363,8 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
     ]
     dots = [{"variant": name, "time_ms": value} for name, values in times.items() for value in values]
     y = alt.Y("variant:N", sort=[variant.name for variant in variants], axis=None)
-    colour = _colour(comparison, theme)
-    base = alt.Chart(_data(rows)).encode(y=y)
+    colour = colour_of(comparison, theme)
+    base = alt.Chart(inline(rows)).encode(y=y)
     layers = [
         base.mark_text(align="left", dy=-16, fontSize=13, fontWeight=600, color=theme.ink).encode(
             x=alt.value(0), text="line:N"
@@ -389,40 +377,22 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
                 "zero:Q",
                 title="wall time of one training step (ms)",
                 scale=alt.Scale(zero=True),
-                axis=_tick_axis(grid=False),
+                axis=ticks(grid=False),
             ),
             x2="median:Q",
             color=colour,
         ),
-        alt.Chart(_data(dots))
+        alt.Chart(inline(dots))
         .mark_point(filled=True, size=34, opacity=0.6, yOffset=6)
-        .encode(x="time_ms:Q", y=y, color=colour, shape=_shape(comparison)),
+        .encode(x="time_ms:Q", y=y, color=colour, shape=shape_of(comparison)),
     ]
     return Drawing(
         name="step-times",
         title="What a training step takes",
         caption="A dot is the median step of one seed, the bar the median over seeds. Timed on this machine only.",
         alt="Median wall time of one training step: " + "; ".join(str(row["line"]) for row in rows) + ".",
-        spec=_spec(layers, ROW * len(rows), theme),
+        spec=finish_spec(layers, ROW * len(rows), theme),
     )
-
-
-def tags_of(comparison: Comparison, verdict: Verdict, name: str) -> tuple[str, ...]:
-    """Return what is to be said about a variant beside its name: ``advised``, ``unbeaten``, ``baseline``, diverged.
-
-    Args:
-        comparison: the comparison.
-        verdict: its verdict.
-        name: the variant.
-    """
-    row = next(row for row in verdict.summaries if row.variant == name)
-    tags = {
-        "advised": name == verdict.pick,
-        "unbeaten": name in verdict.final.unbeaten and name != verdict.pick,
-        "baseline": name == find_baseline(comparison),
-        f"{row.diverged} of {row.seeds} diverged": bool(row.diverged),
-    }
-    return tuple(tag for tag, holds in tags.items() if holds)
 
 
 def _pair_row(pair: Pair, place: int, units: Units) -> Row:
@@ -496,109 +466,5 @@ def _say_level(comparison: Comparison, row: Summary, units: Units) -> str:
     return f"{_label(comparison, row.variant)} {units.level(row.metric)}" + (f" ({interval})" if interval else "")
 
 
-def _curve_title(comparison: Comparison, curve: Curve, clock: Clock) -> str:
-    verdict = comparison.verdict
-    plain = f"Validation {'loss' if curve == 'val_loss' else comparison.metric.name} while training"
-    if curve == "val_loss":
-        return "The loss that chose the learning rates"
-    if verdict is None or verdict.target is None:
-        return plain
-    value = {
-        row.variant: row.steps_to_target if clock == "step" else row.seconds_to_target for row in verdict.summaries
-    }
-    reached = {name: time for name, time in value.items() if time is not None}
-    if not reached:
-        return plain
-    first = min(reached, key=lambda name: reached[name])
-    shown = f"{format_steps(reached[first])} steps" if clock == "step" else f"{format_seconds(reached[first])} s"
-    return f"{first} reaches {units_of(comparison).level(verdict.target)} first, after {shown}"
-
-
-def _curve_caption(what: str, curve: Curve, clock: Clock) -> str:
-    if curve == "val_loss":
-        return "Mean and range over the seeds. Each seed of a placement uses the rate with the lowest loss at the end."
-    if clock == "time_s":
-        return "The same, over the seconds spent in training steps."
-    return (
-        f"Mean {what} over the seeds, each at its own learning rate; the band reaches from the lowest to the highest "
-        "seed. A seed that diverged ends its part of the curve there."
-    )
-
-
-def _differences_title(comparison: Comparison, answer: Answer) -> str:
-    what = f"test {comparison.metric.name}" if answer.question == "final" else "speed of training"
-    if all(pair.word == "no practical difference" for pair in answer.pairs):
-        return f"No practical difference in {what}"
-    if len(answer.unbeaten) == len(comparison.variants):
-        return f"No placement is shown to be better in {what}"
-    return f"Nothing beats {_either(answer.unbeaten)} in {what}"
-
-
-def _either(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-
-
 def _scaled(value: float | None, units: Units) -> float | None:
     return None if value is None else value * units.factor
-
-
-def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    return alt.Data(values=[dict(row) for row in rows])  # type: ignore[no-untyped-call]
-
-
-def _scale(comparison: Comparison, theme: Theme, other: str | None = None) -> alt.Scale:
-    slots = slots_of([variant.name for variant in comparison.variants])
-    domain, colours = list(slots), [theme.swatches[slot] for slot in slots.values()]
-    return (
-        alt.Scale(domain=[*domain, ""], range=[*colours, other]) if other else alt.Scale(domain=domain, range=colours)
-    )
-
-
-def _colour(comparison: Comparison, theme: Theme, *, legend: bool = False) -> alt.Color:
-    return alt.Color("variant:N", scale=_scale(comparison, theme), legend=_legend(comparison) if legend else None)
-
-
-def _shape(comparison: Comparison, *, legend: bool = False) -> alt.Shape:
-    slots = slots_of([variant.name for variant in comparison.variants])
-    scale = alt.Scale(domain=list(slots), range=[MARKS[slot] for slot in slots.values()])
-    return alt.Shape("variant:N", scale=scale, legend=_legend(comparison) if legend else None)
-
-
-def _legend(comparison: Comparison) -> alt.Legend:
-    """Return a legend in the corner that the curves leave free; the same for colour and mark, which makes it one."""
-    corner: Literal["bottom-right", "top-right"] = "bottom-right" if comparison.metric.higher_is_better else "top-right"
-    return alt.Legend(title=None, orient=corner, labelLimit=400, symbolSize=90, symbolOpacity=_FULL, offset=12)
-
-
-def _x(field: str, title: str) -> alt.X:
-    return alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False, padding=14), axis=_tick_axis(grid=False))
-
-
-def _tick_axis(*, grid: bool = True) -> alt.Axis:
-    # As many ticks as a phone has room for, and more where there is more of it.
-    return alt.Axis(tickCount=alt.ExprRef("max(3, ceil(width / 90))"), grid=grid)
-
-
-def _spec(layers: Sequence[alt.Chart], height: int, theme: Theme) -> dict[str, Any]:
-    chart = (
-        alt.layer(*layers)
-        .properties(width="container", height=height, background="transparent")
-        .properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), padding=2)
-        .configure(font=theme.font, aria=False)
-        .configure_view(stroke=None)
-        .configure_legend(labelColor=theme.ink, labelFontSize=12)
-        .configure_axis(
-            labelColor=theme.muted,
-            titleColor=theme.muted,
-            titleFontWeight="normal",
-            titlePadding=8,
-            labelFontSize=12,
-            titleFontSize=12,
-            gridColor=theme.grid,
-            domainColor=theme.grid,
-            tickColor=theme.grid,
-        )
-    )
-    spec: dict[str, Any] = chart.to_dict()
-    del spec["$schema"]  # what draws it is always the version that comes with vl-convert
-    return spec

@@ -16,16 +16,16 @@ from placenorm.facts.comparison import Comparison, Summary, Variant, Verdict
 from placenorm.facts.edits import Skip
 from placenorm.facts.graph import Graph, Op
 from placenorm.report.charts import (
-    Drawing,
     draw_curves,
     draw_dead_shares,
     draw_differences,
     draw_scores,
     draw_step_times,
-    tags_of,
 )
 from placenorm.report.files import replace_file
 from placenorm.report.palette import DARK, LIGHT, MARKS, PAGE, Theme, slots_of
+from placenorm.report.titles import tags_of
+from placenorm.report.vega import Drawing
 from placenorm.report.winner import python_lines
 from placenorm.report.wording import (
     ABSENT,

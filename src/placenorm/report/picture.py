@@ -9,9 +9,10 @@ import vl_convert
 
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import Comparison, Verdict
-from placenorm.report.charts import Drawing, draw_curves, draw_differences
+from placenorm.report.charts import draw_curves, draw_differences
 from placenorm.report.files import replace_file
 from placenorm.report.palette import LIGHT
+from placenorm.report.vega import Drawing
 from placenorm.report.wording import count, split_advice
 
 PANEL_WIDTH: Final = 400

@@ -28,7 +28,7 @@ def python_lines(comparison: Comparison) -> str:
     settings = comparison.settings
     imports, build = _build_model(comparison, pick)
     if settings.weights is not None:
-        imports.append("from placenorm.zoo.checkpoint import load_weights")
+        imports.append("from placenorm.zoo import load_weights")
         build.append(f"load_weights(model, {_quote(settings.weights)})")
     if not pick.changes:
         return "\n".join([*imports, *([""] if imports else []), *build, f"# {pick.label}: the model stays as it is"])

@@ -26,7 +26,7 @@ def make_pair(first: str, second: str, difference: float, **more: object) -> Pai
 @pytest.mark.parametrize(
     ("metric", "width", "level", "gap"),
     [
-        pytest.param(ACCURACY, 0.005, "97.3 %", "+1.2", id="half a percent"),
+        pytest.param(ACCURACY, 0.02, "97.3 %", "+1.2", id="two percent"),
         pytest.param(ACCURACY, 0.0004, "97.31 %", "+1.23", id="a fraction of a percent"),
         pytest.param(RMSE, 0.02, "0.973", "+0.012", id="rmse"),
         pytest.param(RMSE, 400.0, "1", "+0", id="rmse in thousands"),

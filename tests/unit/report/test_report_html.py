@@ -1,0 +1,153 @@
+"""The page as text: one file, whole, with every name escaped. How it looks is tested in a browser."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from placenorm.errors import StoreError
+from placenorm.report.html import render_page, write_html
+from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
+
+LARGEST_BYTES = 2_000_000
+HOSTILE = '</script><script>alert("1")</script>'
+
+COMPARISONS = {
+    "four placements": make_comparison,
+    "regression": make_regression,
+    "diverged": make_diverged,
+    "unfinished": make_unfinished,
+}
+
+
+class Page(HTMLParser):
+    """Elements, their attributes, and the text of scripts and of the rest."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._in_script = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._in_script = tag == "script"
+        if self._in_script:
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+    def values(self, attribute: str) -> list[str]:
+        return [value for _, found in self.elements if (value := found.get(attribute)) is not None]
+
+
+@pytest.fixture(scope="module", params=COMPARISONS.values(), ids=COMPARISONS.keys())
+def page(request: pytest.FixtureRequest) -> Page:
+    text = render_page(request.param())
+    assert len(text.encode()) < LARGEST_BYTES
+    return Page(text)
+
+
+def test_page_has_a_place_for_every_chart(page: Page) -> None:
+    specs = json.loads(page.scripts[0])
+    charts = [value.removeprefix("chart-") for value in page.values("id") if value.startswith("chart-")]
+    assert sorted(charts) == sorted(specs)
+    assert charts
+
+
+def test_page_describes_every_chart_in_words(page: Page) -> None:
+    charts = [found for _, found in page.elements if found.get("class") == "chart"]
+    assert charts
+    assert all(found["role"] == "img" and len(found["aria-label"] or "") > 20 for found in charts)
+
+
+def test_page_points_nowhere_else(page: Page) -> None:
+    assert not page.values("src")
+    assert {value for value in page.values("href") if not value.startswith("#")} == set()
+    assert "url" not in re.findall(r'"(url|href)":', page.scripts[0])
+
+
+def test_page_has_unique_ids_and_labels_that_exist(page: Page) -> None:
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert set(page.values("aria-labelledby")) <= set(ids)
+
+
+def test_page_skips_no_heading_level(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_page_allows_its_own_scripts_and_nothing_else(page: Page) -> None:
+    policy = next(found["content"] for _, found in page.elements if "http-equiv" in found)
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in page.scripts[1:]
+    ]
+    assert policy is not None
+    assert policy.split("; ")[0] == "default-src 'none'"
+    assert f"script-src {' '.join(hashes)}" in policy.split("; ")
+
+
+def test_page_shows_hostile_names_as_text() -> None:
+    variants = [make_variant("none", baseline=True), make_variant(HOSTILE, aliases=("<b>",))]
+    page = Page(render_page(make_comparison(model=f"net.py:{HOSTILE}", variants=variants, seeds=3)))
+    assert len(page.scripts) == 3
+    assert f"net.py:{HOSTILE}" in page.text
+    assert f"{HOSTILE} = <b>" in page.text
+    assert json.loads(page.scripts[0])["scores"]
+    assert "<" not in page.scripts[0]
+
+
+def test_page_says_the_advice_first_then_the_numbers_and_the_lines_to_paste() -> None:
+    comparison = make_comparison()
+    text = " ".join(Page(render_page(comparison)).text.split())
+    parts = ("Put the norm after-activation or after-pool", "The numbers", "done = pn.place(", "Run it again")
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert comparison.verdict is not None
+    assert all(note in text for note in comparison.verdict.notes)
+
+
+def test_page_draws_the_baseline_and_the_variant_that_is_advised() -> None:
+    page = Page(render_page(make_comparison()))
+    norms = [found for tag, found in page.elements if tag == "li" and found.get("class") == "op norm"]
+    assert len(norms) == 8
+    assert sum(tag == "details" for tag, _ in page.elements) == 2
+
+
+def test_page_of_an_unfinished_comparison_says_how_to_go_on() -> None:
+    text = Page(render_page(make_unfinished())).text
+    assert "Not finished yet" in text
+    assert "6 trials of at least 120 are in the store" in text
+    assert "--epochs 8 --resume" in text
+
+
+def test_write_html_replaces_the_page_in_one_piece(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_html(make_unfinished(), path)
+    write_html(make_unfinished(), path)
+    assert path.read_text(encoding="utf-8") == render_page(make_unfinished())
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_write_html_refuses_a_place_that_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match=r"Cannot write .*report\.html"):
+        write_html(make_unfinished(), tmp_path / "file" / "report.html")
+    assert (tmp_path / "file").read_text() == "mine"

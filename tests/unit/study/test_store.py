@@ -1,0 +1,176 @@
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from support.comparisons import make_comparison
+from support.results import make_trial
+
+from placenorm.errors import StoreError
+from placenorm.facts.comparison import Comparison
+from placenorm.study.store import HEAD, TRIALS, open_store, read_store
+
+
+@pytest.fixture
+def head() -> Comparison:
+    return replace(make_comparison(), trials=(), chosen=(), grids=(), verdict=None)
+
+
+def test_store_gives_back_what_was_added(tmp_path: Path, head: Comparison) -> None:
+    trial = make_trial("none", 2, 0.03, dead={"relu": (4, 1)})
+    with open_store(tmp_path / "out", head, resume=False) as store:
+        store.add(trial)
+    found = read_store(tmp_path / "out")
+    assert found.results == {trial.key: trial}
+    assert found.head == head
+
+
+def test_store_trial_is_an_optuna_trial(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial("none", 2, 0.03, test=0.75))
+    study = optuna.load_study(study_name="placenorm", storage=f"sqlite:///{tmp_path / TRIALS}")
+    (trial,) = study.get_trials()
+    assert trial.params == {"variant": "none", "seed": 2, "lr": 0.03}
+    assert trial.value == 0.75
+    assert trial.user_attrs["plan_key"] == "none|seed=2|lr=0.03"
+
+
+def test_store_keeps_a_trial_without_a_metric(tmp_path: Path, head: Comparison) -> None:
+    trial = make_trial("none", 0, 0.1, test=None, val_loss=None, curve=(None,), diverged_at=3)
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(trial)
+    assert read_store(tmp_path).results == {trial.key: trial}
+
+
+def test_store_refuses_a_trial_twice(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial())
+        with pytest.raises(StoreError, match="a trial is kept once"):
+            store.add(make_trial())
+
+
+def test_store_same_comparison_without_resume_is_refused(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial())
+    with pytest.raises(StoreError, match="with 1 finished trials: add --resume"):
+        open_store(tmp_path, head, resume=False)
+    assert len(read_store(tmp_path).results) == 1
+
+
+def test_store_resume_goes_on(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial(seed=0))
+    with open_store(tmp_path, head, resume=True) as store:
+        store.add(make_trial(seed=1))
+        assert sorted(key.seed for key in store.results) == [0, 1]
+
+
+def test_store_resume_may_ask_for_more_seeds(tmp_path: Path, head: Comparison) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    more = replace(head, settings=replace(head.settings, seeds=head.settings.seeds + 5))
+    open_store(tmp_path, more, resume=True).close()
+    assert read_store(tmp_path).head.settings.seeds == head.settings.seeds + 5
+    open_store(tmp_path, head, resume=True).close()
+    assert read_store(tmp_path).head.settings.seeds == head.settings.seeds + 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("epochs", 99, "epochs [0-9]+ there, 99 here"),
+        ("model", "mlp:3", "model .* there, mlp:3 here"),
+        ("learning_rates", (0.5,), r"learning rates .* there, 0\.5 here"),
+        ("source_hash", "abc", "your source files have changed since"),
+    ],
+    ids=["epochs", "model", "rates", "source"],
+)
+def test_store_another_comparison_is_refused(
+    tmp_path: Path, head: Comparison, field: str, value: object, words: str
+) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    other = replace(head, settings=replace(head.settings, **{field: value}))  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=f"holds another comparison \\({words}"):
+        open_store(tmp_path, other, resume=True)
+    assert read_store(tmp_path).head == head
+
+
+def test_store_changed_data_are_refused(tmp_path: Path, head: Comparison) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    assert head.data is not None
+    with pytest.raises(StoreError, match="the data have changed since"):
+        open_store(tmp_path, replace(head, data=replace(head.data, fingerprint="other")), resume=True)
+
+
+def test_store_in_use_is_refused(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False), pytest.raises(StoreError, match="Another placenorm compare"):
+        open_store(tmp_path, head, resume=True)
+
+
+def test_store_folder_that_is_a_file_is_one_sentence(tmp_path: Path, head: Comparison) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="Cannot write results to .*choose a folder"):
+        open_store(tmp_path / "file", head, resume=False)
+
+
+def test_store_folder_without_permission_is_one_sentence(tmp_path: Path, head: Comparison) -> None:
+    """As a user who is not root: the store is opened in a process that has given root up."""
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from support.comparisons import make_comparison\n"
+        "from placenorm.errors import StoreError\n"
+        "from placenorm.study.store import open_store\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "try:\n    open_store(Path(sys.argv[1]) / 'out', make_comparison(), resume=False)\n"
+        "except StoreError as error:\n    print(error)\n"
+    )
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", code, str(locked)], capture_output=True, text=True, env=environment)
+    assert "Cannot write results to" in run.stdout, run.stderr
+    assert "Permission denied" in run.stdout
+
+
+@pytest.mark.parametrize("name", [HEAD, TRIALS], ids=["head", "trials"])
+def test_store_damaged_file_is_one_sentence(tmp_path: Path, head: Comparison, name: str) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    (tmp_path / name).write_bytes(b"\x00 not what it should be" * 100)
+    with pytest.raises(StoreError, match=f"Cannot (read|open) .*{name}"):
+        read_store(tmp_path)
+
+
+def test_store_other_format_version_is_one_sentence(tmp_path: Path, head: Comparison) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    plain = json.loads((tmp_path / HEAD).read_text())
+    (tmp_path / HEAD).write_text(json.dumps({**plain, "format": 99}))
+    with pytest.raises(StoreError, match="it is in format 99, this placenorm reads format 1"):
+        read_store(tmp_path)
+
+
+def test_store_empty_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="There is no comparison in"):
+        read_store(tmp_path)
+
+
+def test_store_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial(seed=0))
+        with sqlite3.connect(tmp_path / TRIALS) as connection:  # a trigger speaks as SQLite does when the disk is full
+            connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON trials BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+            )
+        connection.close()
+        with pytest.raises(StoreError, match="database or disk is full; the 1 trials before are safe"):
+            store.add(make_trial(seed=1))
+    assert [key.seed for key in read_store(tmp_path).results] == [0]

@@ -1,0 +1,72 @@
+import math
+from typing import Any
+
+import pytest
+import torch
+from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+import placenorm as pn
+from placenorm.cost import count_cost
+from placenorm.facts.placement import POLICIES, Policy
+
+
+@pytest.mark.parametrize("net", ALL.values(), ids=ALL.keys())
+@pytest.mark.parametrize("policy", POLICIES, ids=POLICIES)
+def test_count_cost_equals_a_count_by_hooks(net: type[nn.Module], policy: Policy) -> None:
+    """An independent count while the model runs: elements and parameters that each norm module sees."""
+    placed = pn.place(net(), IMAGES, policy)
+    elements: list[int] = []
+    parameters = 0
+
+    def count(module: nn.Module, args: tuple[Any, ...]) -> None:
+        elements.append(args[0].numel())
+
+    for module in placed.model.modules():
+        if isinstance(module, _BatchNorm):
+            module.register_forward_pre_hook(count)
+            parameters += sum(parameter.numel() for parameter in module.parameters())
+    placed.model(IMAGES)
+    cost = count_cost(placed.graph)
+    assert [norm.elements for norm in cost.norms] == elements
+    assert sum(norm.parameters for norm in cost.norms) == parameters
+    assert cost.parameters == sum(parameter.numel() for parameter in placed.model.parameters())
+
+
+def test_count_cost_norm_behind_a_2x2_pool_costs_a_quarter() -> None:
+    before, after = (
+        count_cost(pn.place(ModuleNet(), IMAGES, {"features.0": position}).graph).norms[0]  # type: ignore[dict-item]
+        for position in ("after-activation", "after-pool")
+    )
+    assert before.elements == 4 * after.elements
+    assert before.train_bytes == 4 * after.train_bytes
+    assert before.parameters == after.parameters == 2 * 4
+
+
+def test_count_cost_norm_moves_eight_tensors_in_training() -> None:
+    cost = count_cost(pn.place(FunctionalNet(), IMAGES, {"conv1": "before-activation"}).graph)
+    assert cost.norms[0].train_bytes == 8 * 4 * math.prod((8, 4, 8, 8))
+    assert cost.norms[0].eval_bytes == 2 * 4 * math.prod((8, 4, 8, 8))
+
+
+def test_count_cost_shares_without_norms_are_zero() -> None:
+    cost = count_cost(pn.trace(FunctionalNet(), IMAGES))
+    assert (cost.norm_elements, cost.norm_train_bytes, cost.norm_share_pct) == (0, 0, 0.0)
+
+
+def test_count_cost_share_grows_with_the_norms() -> None:
+    shares = [
+        count_cost(pn.place(FunctionalNet(), IMAGES, policy).graph).norm_share_pct
+        for policy in ("none", "after-pool", "after-activation")
+    ]
+    assert shares == sorted(shares)
+    assert shares[0] < shares[1] < shares[2] < 100
+
+
+def test_count_cost_half_precision_moves_half_the_bytes() -> None:
+    single, half = (
+        count_cost(pn.trace(ModuleNet().to(kind).eval(), IMAGES.to(kind))).norm_train_bytes
+        for kind in (torch.float32, torch.bfloat16)
+    )
+    assert single == 2 * half
