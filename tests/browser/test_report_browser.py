@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from placenorm.facts.comparison import Comparison
 from placenorm.report.html import render_page
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
@@ -110,7 +111,20 @@ def open_framed(page: str, folder: Path, width: int, *flags: str) -> Visit:
     return open_page(FRAME.format(width=width, page=html.escape(page)), folder, *flags, f"--window-size={WIDE_PX},4000")
 
 
+def make_long_names() -> Comparison:
+    name = "experiments/placements/a-very-long-file-name-of-somebody.json"
+    variants = [make_variant("none", baseline=True), make_variant(name, aliases=("after-activation", "after-pool"))]
+    return make_comparison(model="src/somewhere/deep/in/the/tree/networks.py:NetworkWithALongName", variants=variants)
+
+
+def make_lost() -> Comparison:
+    names = ("none", "before-activation", "after-activation", "after-pool")
+    return make_comparison(seeds=2, diverged=dict.fromkeys(names, 2))
+
+
 COMPARISONS = {
+    "all diverged": make_lost,
+    "long names": make_long_names,
     "four placements": make_comparison,
     "regression": make_regression,
     "diverged": make_diverged,

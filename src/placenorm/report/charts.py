@@ -22,6 +22,8 @@ from placenorm.report.vega import (
     colour_of_winner,
     finish_spec,
     inline,
+    make_room,
+    name_rows,
     shape_of,
     ticks,
     value_axis,
@@ -51,6 +53,9 @@ STRIP = 22
 STRIP_DOWN = 17
 """How far below the middle of its row that strip stands, in pixels."""
 
+GAP = "\u2003"
+"""Between a number and a name: an em space, as SVG makes one of several plain ones."""
+
 _LOG_RATIO = 20.0  # losses that span more than this are read on a logarithmic axis
 
 
@@ -64,7 +69,7 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
         rows.append(
             {
                 "variant": summary.variant,
-                "line": f"{_label(comparison, summary.variant)}  {units.level(summary.metric)}",
+                "line": f"{units.level(summary.metric)}{GAP}{_label(comparison, summary.variant)}",
                 "tags": " · ".join(tags),
                 "mean": _scaled(summary.metric, units),
                 "low": _scaled(summary.metric_low, units),
@@ -85,14 +90,9 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
     axis = f"{units.head(f'test {metric.name}')}, {better} is better"
     y = alt.Y("variant:N", sort=[row["variant"] for row in rows], axis=None)
     colour = colour_of(comparison, theme)
-    words = alt.Chart(inline(rows)).encode(y=y)
+    words = alt.Chart(inline(make_room(rows))).encode(y=y)
     layers = [
-        words.mark_text(align="left", dy=-16, fontSize=13, fontWeight=600, color=theme.ink).encode(
-            x=alt.value(0), text="line:N"
-        ),
-        words.mark_text(align="right", dy=-16, fontSize=12, color=theme.muted).encode(
-            x=alt.value("width"), text="tags:N"
-        ),
+        *name_rows(words, theme),
         alt.Chart(inline(seeds))
         .mark_point(filled=True, size=42, opacity=0.4, yOffset=6)
         .encode(
@@ -101,7 +101,12 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
             color=colour,
             tooltip=[alt.Tooltip("variant:N"), alt.Tooltip("seed:Q"), alt.Tooltip("shown:N", title=metric.name)],
         ),
-        words.mark_rule(strokeWidth=3, yOffset=6).encode(x="low:Q", x2="high:Q", color=colour),
+        *(
+            alt.Chart(inline(bars))
+            .mark_rule(strokeWidth=3, yOffset=6)
+            .encode(x="low:Q", x2="high:Q", y=y, color=colour)
+            for bars in _with_interval(rows)
+        ),
         words.mark_point(
             filled=True, size=150, opacity=OPAQUE, stroke=theme.surface, strokeWidth=1.5, yOffset=6
         ).encode(x="mean:Q", color=colour, shape=shape_of(comparison)),
@@ -225,11 +230,18 @@ def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Dr
         base.mark_tick(color=theme.muted, thickness=1, size=STRIP, opacity=OPAQUE, yOffset=STRIP_DOWN).encode(
             x="zero:Q"
         ),
-        base.mark_text(align="left", dy=-20, fontSize=13, fontWeight=600, color=theme.ink).encode(
-            x=alt.value(0), text="line:N"
+        base.mark_text(
+            align="left", dy=-20, fontSize=13, fontWeight=600, color=theme.ink, limit=alt.ExprRef("width")
+        ).encode(x=alt.value(0), text="line:N"),
+        base.mark_text(align="left", dy=-4, fontSize=12, color=theme.muted, limit=alt.ExprRef("width")).encode(
+            x=alt.value(0), text="words:N"
         ),
-        base.mark_text(align="left", dy=-4, fontSize=12, color=theme.muted).encode(x=alt.value(0), text="words:N"),
-        base.mark_rule(strokeWidth=3, yOffset=STRIP_DOWN).encode(x="low:Q", x2="high:Q", color=colour),
+        *(
+            alt.Chart(inline(bars))
+            .mark_rule(strokeWidth=3, yOffset=STRIP_DOWN)
+            .encode(x="low:Q", x2="high:Q", y=y, color=colour)
+            for bars in _with_interval(rows)
+        ),
         base.mark_point(
             shape="diamond",
             filled=True,
@@ -351,11 +363,11 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
         return None
     variants = [variant for variant in comparison.variants if variant.name in times]
     middles = {name: median(values) for name, values in times.items()}
-    rows = [
+    rows: list[Row] = [
         {
             "variant": variant.name,
-            "line": f"{variant.label}  {format_seconds(middles[variant.name])} ms",
-            "words": f"norms: {variant.cost.norm_share_pct:.0f} % of the bytes",
+            "line": f"{format_seconds(middles[variant.name])} ms{GAP}{variant.label}",
+            "tags": f"norms: {variant.cost.norm_share_pct:.0f} % of the bytes",
             "median": middles[variant.name],
             "zero": 0.0,
         }
@@ -364,14 +376,9 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
     dots = [{"variant": name, "time_ms": value} for name, values in times.items() for value in values]
     y = alt.Y("variant:N", sort=[variant.name for variant in variants], axis=None)
     colour = colour_of(comparison, theme)
-    base = alt.Chart(inline(rows)).encode(y=y)
+    base = alt.Chart(inline(make_room(rows))).encode(y=y)
     layers = [
-        base.mark_text(align="left", dy=-16, fontSize=13, fontWeight=600, color=theme.ink).encode(
-            x=alt.value(0), text="line:N"
-        ),
-        base.mark_text(align="right", dy=-16, fontSize=12, color=theme.muted).encode(
-            x=alt.value("width"), text="words:N"
-        ),
+        *name_rows(base, theme),
         base.mark_rule(strokeWidth=8, opacity=0.35, yOffset=6).encode(
             x=alt.X(
                 "zero:Q",
@@ -390,7 +397,7 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
         name="step-times",
         title="What a training step takes",
         caption="A dot is the median step of one seed, the bar the median over seeds. Timed on this machine only.",
-        alt="Median wall time of one training step: " + "; ".join(str(row["line"]) for row in rows) + ".",
+        alt="Median wall time of one training step: " + "; ".join(row["line"].replace(GAP, " ") for row in rows) + ".",
         spec=finish_spec(layers, ROW * len(rows), theme),
     )
 
@@ -464,6 +471,12 @@ def _label(comparison: Comparison, name: str) -> str:
 def _say_level(comparison: Comparison, row: Summary, units: Units) -> str:
     interval = units.interval(row.metric_low, row.metric_high)
     return f"{_label(comparison, row.variant)} {units.level(row.metric)}" + (f" ({interval})" if interval else "")
+
+
+def _with_interval(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows that have an interval as the one layer they make; no layer without any (Vega warns of those)."""
+    bars = [row for row in rows if row["low"] is not None and row["high"] is not None]
+    return [bars] if bars else []
 
 
 def _scaled(value: float | None, units: Units) -> float | None:

@@ -28,7 +28,6 @@ from placenorm.report.titles import tags_of
 from placenorm.report.vega import Drawing
 from placenorm.report.winner import python_lines
 from placenorm.report.wording import (
-    ABSENT,
     Units,
     count,
     count_planned,
@@ -177,7 +176,7 @@ def _describe(comparison: Comparison) -> dict[str, Any]:
         "facts": [settings.model, data, count(settings.seeds, "seed"), _say_length(comparison)],
         "seeds": count(settings.seeds, "seed"),
         "metric": comparison.metric.name,
-        "target": units.level(verdict.target) if verdict else ABSENT,
+        "target": units.level(verdict.target) if verdict and verdict.target is not None else "",
         "lines": [line for line in (verdict.speed_line, verdict.cost_line) if line] if verdict else [],
         "unfinished": "" if verdict else resume_command(comparison.environment.command),
         "progress": _list_progress(comparison),

@@ -9,6 +9,10 @@ import altair as alt
 from placenorm.facts.comparison import Comparison
 from placenorm.report.palette import MARKS, Theme, slots_of
 
+TAG_PX = 6.4
+TAG_GAP_PX = 10
+"""About how wide a letter of a tag is in system fonts at 12 px, and the least space before the first."""
+
 OPAQUE = 1.0
 """Marks on their surface; Vega-Lite draws points at 0.7 otherwise."""
 
@@ -86,6 +90,30 @@ def _legend(comparison: Comparison) -> alt.Legend:
     """Return a legend in the corner that the curves leave free; the same for colour and mark, which makes it one."""
     corner: Literal["bottom-right", "top-right"] = "bottom-right" if comparison.metric.higher_is_better else "top-right"
     return alt.Legend(title=None, orient=corner, labelLimit=400, symbolSize=90, symbolOpacity=OPAQUE, offset=12)
+
+
+def make_room(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with the width, in pixels, that their field ``tags`` leaves less for their field ``line``.
+
+    Args:
+        rows: what a chart is drawn from.
+    """
+    return [{**row, "room": TAG_PX * len(row["tags"]) + TAG_GAP_PX} for row in rows]
+
+
+def name_rows(base: alt.Chart, theme: Theme) -> tuple[alt.Chart, alt.Chart]:
+    """Return the text above every row: its field ``line`` on the left, cut to its room, its ``tags`` on the right.
+
+    Without a limit, one long name would leave no width to the marks of a chart on a phone.
+
+    Args:
+        base: a chart of rows from `make_room`.
+        theme: the colours.
+    """
+    room = alt.ExprRef("width - datum.room")
+    line = base.mark_text(align="left", dy=-16, fontSize=13, fontWeight=600, color=theme.ink, limit=room)
+    tags = base.mark_text(align="right", dy=-16, fontSize=12, color=theme.muted)
+    return line.encode(x=alt.value(0), text="line:N"), tags.encode(x=alt.value("width"), text="tags:N")
 
 
 def value_axis(field: str, title: str) -> alt.X:

@@ -7,6 +7,9 @@ import re
 from placenorm.facts.comparison import Comparison, Variant
 from placenorm.facts.placement import POLICIES
 
+FIND = "from placenorm.zoo import find_model"
+LOAD = "from placenorm.zoo import load_weights"
+
 _BUILT_IN = re.compile(r"(cnn|mlp)(:\d+)?")
 _BATCH = 2  # one value per channel is too few for the norms of a model in training mode
 
@@ -28,7 +31,7 @@ def python_lines(comparison: Comparison) -> str:
     settings = comparison.settings
     imports, build = _build_model(comparison, pick)
     if settings.weights is not None:
-        imports.append("from placenorm.zoo import load_weights")
+        imports = [*imports[:-1], f"{imports[-1]}, load_weights"] if FIND in imports else [*imports, LOAD]
         build.append(f"load_weights(model, {_quote(settings.weights)})")
     if not pick.changes:
         return "\n".join([*imports, *([""] if imports else []), *build, f"# {pick.label}: the model stays as it is"])
@@ -57,7 +60,7 @@ def _build_model(comparison: Comparison, pick: Variant) -> tuple[list[str], list
         if outputs is None:
             outputs = next(op.out_shape[-1] for op in reversed(pick.graph.ops) if op.kind == "weight")
         call = f"find_model({_quote(name)}, sample_shape={shape}, outputs={outputs})"
-        return ["from placenorm.zoo import find_model"], [f"make_model = {call}", "model = make_model()"]
+        return [FIND], [f"make_model = {call}", "model = make_model()"]
     head, colon, target = name.rpartition(":")
     if not colon or not _is_name(target):
         # A function that was handed to `pn.compare` has no name that could be imported.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import placenorm
 from placenorm.cost import count_cost
 from placenorm.data import DataSource, describe, fetch, load_data, split, wrap_datasets
-from placenorm.errors import ModelError
+from placenorm.errors import ModelError, UsageError
 from placenorm.facts.comparison import Comparison, Metric, Settings, Variant
 from placenorm.facts.environment import Environment
 from placenorm.facts.placement import Placement
@@ -202,6 +202,11 @@ def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[tuple[V
     made: dict[str, Placed] = {}
     for name, placement in named.items():
         made[name] = place_model(_build_plain(recipe), recipe.example_inputs, placement, recipe.norm)
+        if not made[name].matched:
+            raise UsageError(
+                f"The placement {name!r} matches no block of the network: it lists {', '.join(placement) or 'none'}, "
+                f"the network has {', '.join(graph.placement())}; correct its keys."
+            )
     return _merge(made, "as-is" if graph.norms else "none"), named
 
 

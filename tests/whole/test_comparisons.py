@@ -1,0 +1,165 @@
+"""Whole comparisons through the command line: killed and resumed, repeated, with any number of workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.study.store import read_store
+from support.trials import without_clock, write_data
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 300
+
+
+def command(folder: Path, out: str, *more: str) -> list[str]:
+    data = write_data(folder)
+    options = ["--data", data, "--seeds", "4", "--epochs", "20", "--batch-size", "8", "--out", str(folder / out)]
+    return [sys.executable, "-m", "placenorm", "compare", "mlp:3", *options, *more]
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def results_of(folder: Path) -> dict[TrialKey, TrialResult]:
+    return {key: without_clock(result) for key, result in read_store(folder).results.items()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = run(command(folder, "out", "--jobs", "2"))
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def wait_for_trials(folder: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if (folder / "trials.db").exists() and (folder / "comparison.json").exists():
+            try:
+                if len(read_store(folder).results) >= count:
+                    return
+            except Exception as error:  # the other process is making the tables just now
+                print(f"not readable yet: {error}")
+        time.sleep(0.05)
+    pytest.fail(f"{count} trials did not come; the process ended with {process.poll()}")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+def test_comparison_that_is_stopped_goes_on_with_resume(
+    tmp_path: Path, undisturbed: Path, sign: signal.Signals
+) -> None:
+    arguments = command(tmp_path, "out", "--jobs", "2")
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    wait_for_trials(tmp_path / "out", 5, process)
+    process.send_signal(sign)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    kept = results_of(tmp_path / "out")
+    assert 5 <= len(kept) < len(results_of(undisturbed))
+    if sign == signal.SIGINT:
+        assert process.returncode == 130
+        assert b"finished trials are kept in" in stderr
+        assert b"--resume goes on" in stderr
+        assert b"Traceback" not in stderr
+    again = run([*arguments, "--resume"])
+    assert again.returncode == 0, again.stderr
+    assert results_of(tmp_path / "out") == results_of(undisturbed)
+
+
+def test_comparison_without_resume_is_refused_and_keeps_its_trials(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "out", "--jobs", "2", "--epochs", "1", "--seeds", "1")
+    assert run(arguments).returncode == 0
+    before = (tmp_path / "out" / "trials.db").read_bytes()
+    again = run(arguments)
+    assert again.returncode == 2
+    assert "add --resume" in again.stderr
+    assert (tmp_path / "out" / "trials.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("jobs", [1, 3], ids=["one-worker", "three-workers"])
+def test_comparison_gives_the_same_numbers_whatever_the_jobs(tmp_path: Path, undisturbed: Path, jobs: int) -> None:
+    done = run(command(tmp_path, "out", "--jobs", str(jobs), "--json"))
+    assert done.returncode == 0, done.stderr
+    assert results_of(tmp_path / "out") == results_of(undisturbed)
+    fact = json.loads(done.stdout)["fact"]
+    assert len(fact["trials"]) == len(results_of(undisturbed))
+    assert fact["verdict"]["advice"]
+
+
+def test_comparison_with_more_seeds_keeps_the_old_ones(tmp_path: Path, undisturbed: Path) -> None:
+    for seeds in ("2", "4"):
+        done = run(command(tmp_path, "out", "--seeds", seeds, "--resume"))
+        assert done.returncode == 0, done.stderr
+    assert results_of(tmp_path / "out") == results_of(undisturbed)
+
+
+def test_trial_that_dies_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    """A loop that kills its own process at one seed."""
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def make():\n    return nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))\n"
+    )
+    (tmp_path / "loop.py").write_text(
+        "import os, signal\n"
+        "def train(model, seed, report):\n"
+        "    if seed == 2:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    report(1, 0.5)\n    return 0.5 + seed / 100\n"
+    )
+    arguments = [
+        *(sys.executable, "-m", "placenorm", "compare", f"{tmp_path / 'net.py'}:make", "--jobs", "1"),
+        *("--train", f"{tmp_path / 'loop.py'}:train", "--data", write_data(tmp_path), "--seeds", "3"),
+        *("--out", str(tmp_path / "out")),
+    ]
+    done = run(arguments)
+    assert done.returncode == 2
+    assert "The process of a trial died" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {key.seed for key in read_store(tmp_path / "out").results} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["examples/my_net.py:Net", "--epochs", "1"],
+        ["examples/my_net.py:Net", "--train", "examples/my_train.py:train"],
+        ["examples/my_net.py:Net", "--data", "examples/my_data.py:datasets", "--epochs", "1"],
+        ["cnn:2", "--metric", "examples/my_metric.py:macro_f1", "--epochs", "1", "--limit", "300"],
+        ["cnn", "--data", "fashion-mnist", "--limit", "300", "--epochs", "1"],
+    ],
+    ids=["own-net", "own-loop", "own-data", "own-metric", "fashion-mnist"],
+)
+def test_comparison_of_the_examples_runs(tmp_path: Path, arguments: list[str]) -> None:
+    done = run([sys.executable, "-m", "placenorm", "compare", *arguments, "--seeds", "2", "--out", str(tmp_path / "o")])
+    assert done.returncode == 0, done.stderr
+    assert "Verdict" in done.stdout
+    assert (tmp_path / "o" / "report.html").stat().st_size > 100_000
+
+
+def test_comparison_from_a_script_without_a_main_guard(tmp_path: Path) -> None:
+    """Workers do not run the user's script again, and take what is defined in it."""
+    (tmp_path / "script.py").write_text(
+        "import sys, torch, placenorm as pn\nfrom torch import nn\nfrom torch.utils.data import TensorDataset\n"
+        "print('started')\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)\n"
+        "    def forward(self, x):\n        return self.b(torch.relu(self.a(x)))\n"
+        "x = torch.randn(90, 6, generator=torch.Generator().manual_seed(0))\n"
+        "data = TensorDataset(x, x[:, :3].argmax(1)), None\n"
+        "result = pn.compare(Net, data, seeds=1, epochs=1, jobs=2, out=sys.argv[1])\n"
+        "print(result.table())\nprint(result.report())\n"
+    )
+    done = run([sys.executable, str(tmp_path / "script.py"), str(tmp_path / "out")])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("started") == 1
+    assert "Verdict" in done.stdout
+    assert os.path.exists(tmp_path / "out" / "report.html")
