@@ -6,13 +6,13 @@ import pickle
 
 import pytest
 import torch
-from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet, NestedNet, ResidualNet
 from torch import Tensor, nn
 
 import placenorm as pn
 from placenorm.errors import NoEffectWarning
 from placenorm.facts.placement import POLICIES, Policy
 from placenorm.layers import BatchNorm2d
+from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet, NestedNet, ResidualNet
 
 NETS = pytest.mark.parametrize("net", ALL.values(), ids=ALL.keys())
 PLACED = pytest.mark.parametrize("policy", POLICIES, ids=POLICIES)

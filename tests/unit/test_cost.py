@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 import torch
-from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import placenorm as pn
 from placenorm.cost import count_cost
 from placenorm.facts.placement import POLICIES, Policy
+from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet
 
 
 @pytest.mark.parametrize("net", ALL.values(), ids=ALL.keys())

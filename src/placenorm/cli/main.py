@@ -17,6 +17,8 @@ from placenorm.errors import ComparisonInterrupted, PlacenormError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from placenorm.facts.comparison import Comparison
+
 BAD_USAGE = 2
 INTERRUPTED = 130
 """What shells expect of a program that Ctrl-C ended."""
@@ -118,13 +120,15 @@ def compare(
             on_progress=progress,
             command=_command(),
         )
-    _show(result.comparison, result.folder / "report.html", as_json=as_json)
+    _show(result.comparison, [result.folder / "report.html", result.folder / "report.png"], as_json=as_json)
 
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; report.html in the folder by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write: .html, .png or .svg; report.html in the folder by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole comparison as JSON.")] = False,
 ) -> None:
     """Write the report of a comparison again, from its stored trials."""
@@ -132,25 +136,24 @@ def report(
 
     with _errors_in_words():
         comparison = read_comparison(folder)
-    _show(comparison, out or folder / "report.html", as_json=as_json)
+    _show(comparison, [out or folder / "report.html"], as_json=as_json)
 
 
-def _show(comparison: object, target: Path, *, as_json: bool) -> None:
+def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> None:
     """Print a comparison and write its report."""
     from placenorm.facts.codec import dumps
-    from placenorm.facts.comparison import Comparison
     from placenorm.report.terminal import print_comparison
     from placenorm.verbs.reporting import write_report
 
-    assert isinstance(comparison, Comparison)
     with _errors_in_words():
         if as_json:
             sys.stdout.write(dumps(comparison) + "\n")
         else:
             print_comparison(comparison, Console())
-        written = write_report(comparison, target)
+        for target in targets:
+            write_report(comparison, target)
     if not as_json:
-        typer.echo(f"\nThe report is {written}: open it in a browser.")
+        typer.echo(f"\nWritten: {', '.join(map(str, targets))}")
 
 
 @contextmanager

@@ -56,14 +56,15 @@ def judge(
     speed = _answer("speed", f"mean validation {metric.name} over training", areas, metric, margin, validation_quantum)
     summaries = tuple(_summarize(name, arm, areas[name], metric, target) for name, arm in trials.items())
     unbeaten = [variant for variant in variants if variant.name in final.unbeaten]
-    pick = min(unbeaten, key=lambda variant: variant.cost.norm_train_bytes)
+    rows = {row.variant: row for row in summaries}
+    pick = min(unbeaten, key=lambda variant: (rows[variant.name].diverged > 0, variant.cost.norm_train_bytes))
     return Verdict(
         final=final,
         speed=speed,
         target=target,
         summaries=summaries,
         pick=pick.name,
-        advice=wording.advise(variants, unbeaten, pick, final, metric),
+        advice=wording.advise(variants, unbeaten, pick, final, metric, rows),
         speed_line=wording.tell_speed(variants, speed, summaries, target, metric),
         cost_line=wording.tell_cost(variants, summaries),
         notes=(*notes, *wording.note(trials, (final, speed), (finals, areas), metric)),

@@ -8,13 +8,29 @@ from placenorm.facts.trial import TrialResult
 from placenorm.study.pairing import FAMILY_ERROR, MAX_MORE_SEEDS, MIN_SEEDS
 
 SECOND_LOOK_PCT = 8
-"""Chance of a false `better` at 10 seeds or, with ten more, at 20: bench/calibration.py measures it."""
+"""Chance of a false 'better' at 10 seeds or, with ten more, at 20: bench/calibration.py measures it."""
 
 
 def advise(
-    variants: Sequence[Variant], unbeaten: Sequence[Variant], pick: Variant, final: Answer, metric: Metric
+    variants: Sequence[Variant],
+    unbeaten: Sequence[Variant],
+    pick: Variant,
+    final: Answer,
+    metric: Metric,
+    rows: Mapping[str, Summary],
 ) -> str:
-    """Return one sentence that names the placements that none beats, the pick among them, and the reason."""
+    """Return one sentence that names the placements that none beats, the pick among them, and the reason.
+
+    Args:
+        variants: every variant.
+        unbeaten: those that none beats.
+        pick: the one that is advised.
+        final: the answer about the final metric.
+        metric: the metric.
+        rows: by variant, its summary.
+    """
+    if all(0 < rows[variant.name].seeds == rows[variant.name].diverged for variant in variants):
+        return "No placement trained: every one diverged at every seed and learning rate; try lower rates with --lr."
     wish = _tell_to(unbeaten)
     wish = wish[0].upper() + wish[1:]
     if len(variants) == 1:
@@ -24,7 +40,13 @@ def advise(
     names = {variant.name for variant in unbeaten}
     among = [pair for pair in final.pairs if pair.first in names and pair.second in names]
     tie = _tell_tie(among, final.margin, metric)
-    take = f"{_tell_to([pick])}, {_tell_cheap(pick, unbeaten)}"
+    steady = [variant for variant in unbeaten if not rows[variant.name].diverged] or unbeaten
+    take = f"{_tell_to([pick])}, {_tell_cheap(pick, steady)}"
+    take += "".join(
+        f" ({_call(variant)} diverged at {rows[variant.name].diverged} of {rows[variant.name].seeds} seeds)"
+        for variant in unbeaten
+        if variant not in steady
+    )
     if len(unbeaten) < len(variants):
         return (
             f"{wish}: no placement beats any of these {len(unbeaten)} in {final.measure}; "
@@ -118,7 +140,7 @@ def note(
         notes.append(f"Nothing is decided from fewer than {MIN_SEEDS} seeds.")
     if any(pair.more_seeds is not None for answer in answers for pair in answer.pairs):
         notes.append(
-            "Seeds that are added because of this verdict make a second look: with it, the chance of a false `better` "
+            "Seeds that are added because of this verdict make a second look: with it, the chance of a false 'better' "
             f"is about {SECOND_LOOK_PCT} % and not {100 * FAMILY_ERROR:.0f} %."
         )
     for name, arm in trials.items():
@@ -193,6 +215,8 @@ def _tell_tie(pairs: Sequence[Pair], margin: float, metric: Metric) -> str:
 
 
 def _tell_cheap(pick: Variant, rivals: Sequence[Variant]) -> str:
+    if len(rivals) == 1:
+        return "the only one of them that never diverged"
     least, following = sorted(variant.cost.norm_train_bytes for variant in rivals)[:2]
     if least == following:
         return "whose norms cost no more than those of any other"

@@ -15,7 +15,6 @@ from placenorm.errors import ComparisonInterrupted, UsageError
 from placenorm.facts.comparison import Comparison, Settings, Verdict
 from placenorm.facts.placement import Placement
 from placenorm.graph.tracing import ExampleInputs
-from placenorm.report.html import write_html
 from placenorm.report.terminal import print_comparison
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.metrics import MetricFunction
@@ -30,6 +29,7 @@ from placenorm.study.request import (
 )
 from placenorm.study.store import open_store
 from placenorm.study.training import OwnTrain
+from placenorm.verbs.reporting import write_report
 
 RESULTS = Path("placenorm-results")
 TABLE_WIDTH = 120
@@ -60,9 +60,9 @@ class ComparisonResult:
         return text.getvalue()
 
     def report(self, path: Path | str | None = None) -> Path:
-        """Write the report as one HTML file and return its path; by default ``report.html`` in the folder."""
+        """Write the report and return its path: ``report.html`` in the folder, or any .html, .png or .svg file."""
         target = Path(path) if path is not None else self.folder / "report.html"
-        write_html(self.comparison, target)
+        write_report(self.comparison, target)
         return target
 
 

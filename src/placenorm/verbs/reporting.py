@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from placenorm.errors import StoreError
 from placenorm.facts.comparison import Comparison
 from placenorm.report.html import write_html
+from placenorm.report.picture import write_picture
 from placenorm.study.assembly import assemble
 from placenorm.study.store import read_store
+
+PICTURES = (".png", ".svg")
 
 
 def read_comparison(folder: Path) -> Comparison:
@@ -18,17 +20,14 @@ def read_comparison(folder: Path) -> Comparison:
     return assemble(read_store(folder))
 
 
-def write_report(comparison: Comparison, target: Path) -> Path:
-    """Write the report of a comparison as one HTML file and return its path.
+def write_report(comparison: Comparison, target: Path) -> None:
+    """Write a comparison as one HTML file, or as a picture if the file's name ends in .png or .svg.
 
     Raises:
         StoreError: if the file cannot be written.
+        UsageError: if a picture is wanted and there is no verdict yet.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix.lower() in PICTURES:
+        write_picture(comparison, target)
+    else:
         write_html(comparison, target)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write the report {target}: {error.strerror or error}; name another file with --out."
-        ) from error
-    return target

@@ -1,11 +1,11 @@
 import pytest
-from support.networks import IMAGES, FunctionalNet, ModuleNet, ResidualNet
 from torch import nn
 
 import placenorm as pn
 from placenorm.errors import UsageError
 from placenorm.facts.placement import Placement
 from placenorm.graph.placements import plan_edits
+from support.networks import IMAGES, FunctionalNet, ModuleNet, ResidualNet
 
 
 @pytest.mark.parametrize(

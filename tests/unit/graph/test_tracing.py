@@ -1,11 +1,11 @@
 import pytest
 import torch
-from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet, NestedNet, PlainMlp, ResidualNet
 from torch import Tensor, nn
 
 import placenorm as pn
 from placenorm.errors import ModelError
 from placenorm.facts.graph import Graph
+from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet, NestedNet, PlainMlp, ResidualNet
 
 
 def keys(graph: Graph, kind: str) -> list[str]:

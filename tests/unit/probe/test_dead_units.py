@@ -1,12 +1,12 @@
 import pytest
 import torch
-from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import placenorm as pn
 from placenorm.facts.placement import POLICIES, Policy
 from placenorm.probe.dead_units import DeadUnitProber
+from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet
 
 
 @pytest.mark.parametrize("net", ALL.values(), ids=ALL.keys())

@@ -54,7 +54,7 @@ def test_find_scorer_own_function_says_which_way_is_good() -> None:
     [
         ("accurancy", "classification", "Unknown metric 'accurancy': use accuracy, r2"),
         ("rmse", "classification", "rmse is for regression, these data are for classification: use accuracy"),
-        ("nowhere.py:f", "classification", "nowhere.py"),
+        ("nowhere.py:f", "classification", r"nowhere\.py"),
     ],
     ids=["unknown", "other-task", "no-file"],
 )

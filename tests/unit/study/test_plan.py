@@ -1,10 +1,10 @@
 import random
 
 import pytest
-from support.results import make_trial
 
 from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.plan import plan_seed
+from support.results import make_trial
 
 ARMS = ("none", "after-activation")
 START = (0.01, 0.03, 0.09)

@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.networks import FunctionalNet, ModuleNet
-from support.trials import make_small_plan, write_data
 from torch import Tensor, nn
 
 from placenorm.errors import DataError, ModelError, TrialError, UsageError
 from placenorm.facts.placement import Placement
 from placenorm.study.planning import make_plan
 from placenorm.study.request import Request
+from support.networks import FunctionalNet, ModuleNet
+from support.trials import make_small_plan, write_data
 
 
 def digits(**options: object) -> Request:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import optuna
 import pytest
-from support.comparisons import make_comparison
-from support.results import make_trial
 
 from placenorm.errors import StoreError
 from placenorm.facts.comparison import Comparison
 from placenorm.study.store import HEAD, TRIALS, open_store, read_store
+from support.comparisons import make_comparison
+from support.results import make_trial
 
 
 @pytest.fixture
@@ -137,7 +137,9 @@ def test_store_folder_without_permission_is_one_sentence(tmp_path: Path, head: C
         if folder.stat().st_uid == os.getuid() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run([sys.executable, "-c", code, str(locked)], capture_output=True, text=True, env=environment)
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(locked)], check=True, capture_output=True, text=True, env=environment
+    )
     assert "Cannot write results to" in run.stdout, run.stderr
     assert "Permission denied" in run.stdout
 
@@ -146,7 +148,7 @@ def test_store_folder_without_permission_is_one_sentence(tmp_path: Path, head: C
 def test_store_damaged_file_is_one_sentence(tmp_path: Path, head: Comparison, name: str) -> None:
     open_store(tmp_path, head, resume=False).close()
     (tmp_path / name).write_bytes(b"\x00 not what it should be" * 100)
-    with pytest.raises(StoreError, match=f"Cannot (read|open) .*{name}"):
+    with pytest.raises(StoreError, match=rf"Cannot (read|open) .*{name}"):
         read_store(tmp_path)
 
 

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.trials import make_small_plan, without_clock, write_data
 from torch import Tensor, nn
 
 from placenorm.errors import TrialError
 from placenorm.facts.trial import TrialKey
 from placenorm.study.training import Trainer, build_model
+from support.trials import make_small_plan, without_clock, write_data
 
 ARMS = ("none", "before-activation", "after-activation")
 

@@ -415,3 +415,23 @@ def test_verdict_holds_together_and_survives_json(data, count, seeds, margin, hi
         assert all(any((best, name) in won for best in answer.unbeaten) for name in set(arms) - set(answer.unbeaten))
     assert verdict.pick in verdict.final.unbeaten
     assert loads(Verdict, dumps(verdict), "here") == verdict
+
+
+def test_pick_is_not_a_variant_that_diverged() -> None:
+    """The cheapest of an undecided set is passed over if it diverged, and the advice says so."""
+    arms = {"none": [0.9, 0.9, 0.9], "after-pool": [0.91, 0.89, 0.9]}
+    chosen = make_arms(arms)
+    chosen[0] = replace(chosen[0], diverged_at=7, val_loss=None)
+    variants = [make_variant("none"), make_variant("after-pool", norm_bytes=1000)]
+    verdict = judge(variants, chosen, ACCURACY, 0.0, 0.0)
+    assert verdict.pick == "after-pool"
+    assert "the only one of them that never diverged (no norm diverged at 1 of 3 seeds)" in verdict.advice
+
+
+def test_advice_when_everything_diverged_says_so() -> None:
+    chosen = [
+        replace(trial, diverged_at=7, val_loss=None)
+        for trial in make_arms({"none": [0.1] * 3, "after-pool": [0.1] * 3})
+    ]
+    verdict = judge([make_variant("none"), make_variant("after-pool", norm_bytes=1000)], chosen, ACCURACY, 0.01, 0.0)
+    assert verdict.advice.startswith("No placement trained: every one diverged")
