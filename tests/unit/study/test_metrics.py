@@ -71,7 +71,7 @@ def test_score_own_function_that_fails_names_itself() -> None:
     def broken(outputs: Tensor, targets: Tensor) -> float:
         raise KeyError("x")
 
-    with pytest.raises(TrialError, match="The metric broken cannot be taken: .*KeyError"):
+    with pytest.raises(TrialError, match=r"The metric broken cannot be taken: .*KeyError"):
         find_scorer(broken, "regression", 2).score(torch.zeros(2), torch.zeros(2))
 
 

@@ -114,7 +114,7 @@ def test_store_in_use_is_refused(tmp_path: Path, head: Comparison) -> None:
 
 def test_store_folder_that_is_a_file_is_one_sentence(tmp_path: Path, head: Comparison) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="Cannot write results to .*choose a folder"):
+    with pytest.raises(StoreError, match=r"Cannot write results to .*choose a folder"):
         open_store(tmp_path / "file", head, resume=False)
 
 
