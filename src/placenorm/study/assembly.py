@@ -63,8 +63,11 @@ def _notes(comparison: Comparison, finished: int) -> tuple[str, ...]:
     for variant in comparison.variants:
         notes.extend(f"{variant.label}: {skip.site} stays as it is, because {skip.reason}." for skip in variant.skipped)
     diverged = Counter(result.key.variant for result in comparison.trials if result.diverged_at is not None)
-    for name, count in diverged.items():
-        notes.append(f"{name}: {count} of its trials diverged, each counted as a model that learned nothing.")
+    trials = Counter(result.key.variant for result in comparison.trials)
+    notes.extend(
+        f"{name}: {count} of {trials[name]} trials diverged; such a rate is chosen only where every rate diverged."
+        for name, count in diverged.items()
+    )
     return tuple(notes)
 
 

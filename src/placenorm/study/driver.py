@@ -3,12 +3,18 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 
 from placenorm.facts.comparison import Comparison
+from placenorm.facts.trial import TrialKey
 from placenorm.study.assembly import assemble, plan_of
 from placenorm.study.store import TrialStore
 from placenorm.study.training import Recipe
 from placenorm.study.workers import WorkerPool
+
+AHEAD = 2
+"""Trials a worker has at hand: the one it runs, and the next."""
 
 OnProgress = Callable[[int, int], None]
 """Told after every trial: how many are finished, and how many there are as far as is known."""
@@ -45,24 +51,52 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
         TrialError: if a trial failed; finished trials are kept.
         StoreError: if a result cannot be kept.
     """
-    plans = {seed: plan_of(store, seed) for seed in range(store.head.settings.seeds)}
-    total = len(store.results) + sum(len(seed_plan.missing) for seed_plan in plans.values())
-    on_progress(len(store.results), total)
-    if not any(seed_plan.missing for seed_plan in plans.values()):
+    queue = _Queue(store)
+    finished = len(store.results)
+    on_progress(finished, finished + len(queue))
+    if not queue:
         return assemble(store)
     with WorkerPool(plan.recipe, jobs, plan.references) as pool:
-        for seed_plan in plans.values():
-            for key in seed_plan.missing:
-                pool.submit(key)
-        awaited = Counter(key.seed for seed_plan in plans.values() for key in seed_plan.missing)
+        queue.feed(pool, AHEAD * jobs)
         for result in pool.finished():
             store.add(result)
-            awaited[result.key.seed] -= 1
-            if not awaited[result.key.seed]:
-                grown = plan_of(store, result.key.seed).missing
-                awaited[result.key.seed] = len(grown)
-                total += len(grown)
-                for key in grown:
-                    pool.submit(key)
-            on_progress(len(store.results), total)
+            finished += 1
+            queue.note(result.key)
+            queue.feed(pool, AHEAD * jobs)
+            on_progress(finished, finished + len(queue))
     return assemble(store)
+
+
+class _Queue:
+    """The trials that are still to come, seed by seed, so that a run that is stopped has whole seeds to judge."""
+
+    def __init__(self, store: TrialStore) -> None:
+        self._store = store
+        self._waiting: list[tuple[int, int, TrialKey]] = []
+        self._running = 0
+        self._open: Counter[int] = Counter()
+        self._count = count()
+        for seed in range(store.head.settings.seeds):
+            self._add(seed)
+
+    def __len__(self) -> int:
+        return len(self._waiting) + self._running
+
+    def feed(self, pool: WorkerPool, most: int) -> None:
+        """Hand trials to the workers until so many are with them."""
+        while self._waiting and self._running < most:
+            *_, key = heappop(self._waiting)
+            pool.submit(key)
+            self._running += 1
+
+    def note(self, key: TrialKey) -> None:
+        """Take note that a trial is stored; when it was the last of its seed's grid, the grid may grow."""
+        self._running -= 1
+        self._open[key.seed] -= 1
+        if not self._open[key.seed]:
+            self._add(key.seed)
+
+    def _add(self, seed: int) -> None:
+        for key in plan_of(self._store, seed).missing:
+            heappush(self._waiting, (seed, next(self._count), key))
+            self._open[seed] += 1
