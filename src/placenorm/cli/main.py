@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from placenorm.errors import ComparisonInterrupted, PlacenormError, UsageError
+from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,9 +66,9 @@ def compare(
     placements: Annotated[
         str | None, typer.Option(help="Names, with commas: none,before-activation,after-activation,after-pool,as-is.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Number of paired seeds.")] = 10,
-    epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 8,
-    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
+    seeds: Annotated[int, typer.Option(help="Number of paired seeds.")] = DEFAULT_SEEDS,
+    epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = DEFAULT_EPOCHS,
+    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = DEFAULT_BATCH_SIZE,
     lr: Annotated[str | None, typer.Option(help="Learning rates to start with, with commas.")] = None,
     optimizer: Annotated[_Optimizer, typer.Option(help="SGD has momentum 0.9.")] = _Optimizer.SGD,
     schedule: Annotated[_Schedule, typer.Option(help="Of the learning rate.")] = _Schedule.CONSTANT,

@@ -65,8 +65,13 @@ def epoch_batches(dataset: Dataset[Any], batch_size: int, seed: int, epoch: int)
     """
     count = count_samples(dataset)
     order = torch.from_numpy(make_generator(Stream.BATCHES, seed, epoch).permutation(count))
-    for start in range(0, max(count - batch_size + 1, 1), batch_size):
-        yield fetch(dataset, order[start : start + batch_size])
+    for batch in range(count_batches(count, batch_size)):
+        yield fetch(dataset, order[batch * batch_size : (batch + 1) * batch_size])
+
+
+def count_batches(samples: int, batch_size: int) -> int:
+    """Return how many batches `epoch_batches` gives for so many samples."""
+    return max(samples // batch_size, 1)
 
 
 def eval_batches(dataset: Dataset[Any], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

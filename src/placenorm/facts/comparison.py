@@ -10,6 +10,10 @@ from placenorm.facts.graph import Graph
 from placenorm.facts.placement import Position
 from placenorm.facts.trial import TrialResult
 
+DEFAULT_SEEDS = 10
+DEFAULT_EPOCHS = 8
+DEFAULT_BATCH_SIZE = 64
+
 Task = Literal["classification", "regression", "own"]
 Word = Literal["better", "no practical difference", "undecided"]
 Question = Literal["final", "speed"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import placenorm
 from placenorm.cost import count_cost
-from placenorm.data import DataSource, describe, fetch, load_data, split, wrap_datasets
+from placenorm.data import DataSource, count_samples, describe, fetch, load_data, split, wrap_datasets
 from placenorm.errors import ModelError, UsageError
 from placenorm.facts.comparison import Comparison, Metric, Settings, Variant
 from placenorm.facts.environment import Environment
@@ -182,7 +182,7 @@ def _never(outputs: Tensor, targets: Tensor) -> float:
 
 
 def _scorer(request: Request, source: DataSource) -> Scorer:
-    return find_scorer(request.metric, source.task, len(split(source, 0).test))  # type: ignore[arg-type]
+    return find_scorer(request.metric, source.task, count_samples(split(source, 0).test))
 
 
 # -- variants

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from placenorm.errors import UsageError
+from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
 from placenorm.facts.placement import POLICIES, Placement
 from placenorm.graph.placements import check_placement
 from placenorm.graph.tracing import ExampleInputs
@@ -18,9 +19,6 @@ from placenorm.study.rates import default_rates
 from placenorm.study.training import OwnTrain
 
 DEFAULT_PLACEMENTS = ("none", "before-activation", "after-activation", "after-pool")
-DEFAULT_SEEDS = 10
-DEFAULT_EPOCHS = 8
-DEFAULT_BATCH_SIZE = 64
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")

@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.data import DataSource, Split, epoch_batches, eval_batches, fetch, split
+from placenorm.data import (
+    DataSource,
+    Split,
+    count_batches,
+    count_samples,
+    epoch_batches,
+    eval_batches,
+    fetch,
+    split,
+)
 from placenorm.errors import PlacenormError, TrialError
 from placenorm.facts.comparison import Task
 from placenorm.facts.placement import Placement
@@ -150,7 +159,7 @@ class _Run:
         self._recipe, self._model, self._key, self._parts, self._source = recipe, model, key, parts, source
         self._clock = _Clock()
         self._records: list[EpochRecord] = []
-        steps = recipe.epochs * sum(1 for _ in _batch_starts(_count(parts.train), recipe.batch_size))
+        steps = recipe.epochs * count_batches(count_samples(parts.train), recipe.batch_size)
         self._optimizer = _make_optimizer(recipe.optimizer, model, key.lr)
         self._schedule = _make_schedule(recipe.schedule, self._optimizer, steps)
 
@@ -237,22 +246,13 @@ class _Run:
 
     def _score_nothing(self, dataset: Any) -> float | None:
         """Return the metric of a model that learned nothing; None where the user's metric cannot take such outputs."""
-        _, seen = fetch(self._parts.train, range(_count(self._parts.train)))
-        _, targets = fetch(dataset, range(_count(dataset)))
+        _, seen = fetch(self._parts.train, range(count_samples(self._parts.train)))
+        _, targets = fetch(dataset, range(count_samples(dataset)))
         nothing = learned_nothing(seen, self._source.task, len(targets), self._source.outputs)
         try:
             return self._recipe.scorer.score(nothing, targets)
         except TrialError:
             return None
-
-
-def _count(dataset: Any) -> int:
-    return len(dataset)
-
-
-def _batch_starts(samples: int, batch_size: int) -> range:
-    """Return where the training batches of an epoch start, as `epoch_batches` cuts them."""
-    return range(0, max(samples - batch_size + 1, 1), batch_size)
 
 
 def _make_optimizer(name: str, model: nn.Module, lr: float) -> torch.optim.Optimizer:

@@ -12,21 +12,21 @@ from typing import Literal
 from rich.console import Console
 
 from placenorm.errors import ComparisonInterrupted, UsageError
-from placenorm.facts.comparison import Comparison, Settings, Verdict
+from placenorm.facts.comparison import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_EPOCHS,
+    DEFAULT_SEEDS,
+    Comparison,
+    Settings,
+    Verdict,
+)
 from placenorm.facts.placement import Placement
 from placenorm.graph.tracing import ExampleInputs
 from placenorm.report.terminal import print_comparison
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.metrics import MetricFunction
 from placenorm.study.planning import make_plan
-from placenorm.study.request import (
-    DEFAULT_BATCH_SIZE,
-    DEFAULT_EPOCHS,
-    DEFAULT_SEEDS,
-    Datasets,
-    ModelMaker,
-    Request,
-)
+from placenorm.study.request import Datasets, ModelMaker, Request
 from placenorm.study.store import open_store
 from placenorm.study.training import OwnTrain
 from placenorm.verbs.reporting import write_report
