@@ -199,10 +199,11 @@ class Summary:
         metric_high: upper end.
         area: mean over seeds of the validation metric's mean height over training.
         steps_to_target: median steps until the validation metric reached the target; None unless more than half did.
-        seconds_to_target: median seconds until then.
+        seconds_to_target: so many steps in seconds of training, at `step_time_ms` each.
         reached: seeds that reached the target.
         dead_share_pct: mean share of dead units over activations and seeds (0 to 100); None without ReLU-like ones.
-        step_time_ms: median wall time of one training step.
+        step_time_ms: wall time of one training step: the median of the variant without norms (or the first), times
+            the median ratio to it over all trials of the same seed and rate.
         learning_rates: the chosen rate of each seed, in order of seeds.
         diverged: (variant, seed) pairs whose every learning rate diverged.
     """

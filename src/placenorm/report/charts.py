@@ -351,18 +351,20 @@ def draw_dead_shares(comparison: Comparison, theme: Theme) -> Drawing | None:
 
 
 def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
-    """Return the wall time of one training step: each seed a dot, the median a bar.
+    """Return the wall time of one training step: each trial a dot, the time in the table a bar.
 
     Returns:
         The chart, or None where no trial was timed.
     """
     times: dict[str, list[float]] = {}
-    for trial in comparison.chosen:
+    for trial in comparison.trials:
         times.setdefault(trial.key.variant, []).append(trial.step_time_ms)
     if not times:
         return None
     variants = [variant for variant in comparison.variants if variant.name in times]
     middles = {name: median(values) for name, values in times.items()}
+    for row in () if comparison.verdict is None else comparison.verdict.summaries:
+        middles[row.variant] = row.step_time_ms or middles[row.variant]
     rows: list[Row] = [
         {
             "variant": variant.name,
@@ -396,7 +398,7 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
     return Drawing(
         name="step-times",
         title="What a training step takes",
-        caption="A dot is the median step of one seed, the bar the median over seeds. Timed on this machine only.",
+        caption="A dot is one trial; the bar compares trials of the same seed and rate, which ran side by side.",
         alt="Median wall time of one training step: " + "; ".join(row["line"].replace(GAP, " ") for row in rows) + ".",
         spec=finish_spec(layers, ROW * len(rows), theme),
     )

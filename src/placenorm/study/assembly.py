@@ -33,7 +33,13 @@ def assemble(store: TrialStore) -> Comparison:
         return comparison
     quantum = 1.0 / head.data.validation if head.metric.quantum and head.data is not None else 0.0
     verdict = judge(
-        head.variants, comparison.chosen, head.metric, head.settings.margin, quantum, _notes(comparison, len(finished))
+        head.variants,
+        comparison.chosen,
+        head.metric,
+        head.settings.margin,
+        quantum,
+        _notes(comparison, len(finished)),
+        comparison.trials,
     )
     return replace(comparison, verdict=verdict)
 

@@ -1,20 +1,11 @@
 """How fast a trial gets there: the area under its validation curve, and the way to a target."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean
+from statistics import fmean, median
 
 from placenorm.facts.comparison import Metric
 from placenorm.facts.trial import TrialResult
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """When a trial reached the target: training steps and seconds of training since its start."""
-
-    steps: float
-    seconds: float
 
 
 def mean_height(trial: TrialResult, horizon: int) -> float | None:
@@ -66,11 +57,11 @@ def choose_target(metric: Metric, trials: Mapping[str, Sequence[TrialResult]]) -
     return min(means) if metric.higher_is_better else max(means)
 
 
-def find_arrival(trial: TrialResult, metric: Metric, target: float) -> Arrival | None:
-    """Return when a trial's validation metric first reached the target; None if it never did.
+def find_arrival(trial: TrialResult, metric: Metric, target: float) -> float | None:
+    """Return the step at which a trial's validation metric first reached the target; None if it never did.
 
-    Between two records the metric, the steps and the seconds are taken as straight lines; before the first record
-    nothing is known, so a trial cannot arrive earlier than there.
+    Between two records the metric is taken as a straight line; before the first record nothing is known, so a trial
+    cannot arrive earlier than there.
     """
     sign = 1.0 if metric.higher_is_better else -1.0
     before = None
@@ -81,11 +72,31 @@ def find_arrival(trial: TrialResult, metric: Metric, target: float) -> Arrival |
         ahead = sign * (record.val_metric - target)
         if ahead >= 0:
             if before is None:
-                return Arrival(float(record.step), record.time_s)
+                return float(record.step)
             last, behind = before
-            part = behind / (behind - ahead)
-            return Arrival(
-                last.step + part * (record.step - last.step), last.time_s + part * (record.time_s - last.time_s)
-            )
-        before = (record, ahead)
+            return last + behind / (behind - ahead) * (record.step - last)
+        before = (record.step, ahead)
     return None
+
+
+def measure_steps(trials: Sequence[TrialResult], base: str) -> dict[str, float]:
+    """Return the wall time of one training step of every variant, in milliseconds.
+
+    Machines are busy at one time and idle at another, so variants are compared where they ran side by side: the time of
+    a variant is the base's median time multiplied by the median ratio of the two over the trials of the same seed and
+    rate. A variant without such a partner has the median of its own trials.
+
+    Args:
+        trials: every finished trial.
+        base: name of the variant that the others are set beside.
+    """
+    times: dict[str, dict[tuple[int, float | None], float]] = {}
+    for trial in trials:
+        if trial.step_time_ms > 0:
+            times.setdefault(trial.key.variant, {})[trial.key.seed, trial.key.lr] = trial.step_time_ms
+    beside = times.get(base, {})
+    measured = {}
+    for name, cells in times.items():
+        ratios = [time / beside[cell] for cell, time in cells.items() if cell in beside]
+        measured[name] = median(beside.values()) * median(ratios) if ratios else median(cells.values())
+    return measured

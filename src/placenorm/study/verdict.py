@@ -12,7 +12,7 @@ from placenorm.facts.comparison import Answer, Metric, Pair, Question, Summary, 
 from placenorm.facts.trial import TrialResult
 from placenorm.study import wording
 from placenorm.study.pairing import FAMILY_ERROR, critical_t, floor_of, judge_pair, spread
-from placenorm.study.speed import choose_target, find_arrival, mean_height
+from placenorm.study.speed import choose_target, find_arrival, mean_height, measure_steps
 
 QUESTIONS = 2
 """The final metric and the speed share one error."""
@@ -25,6 +25,7 @@ def judge(
     margin: float,
     validation_quantum: float,
     notes: Sequence[str] = (),
+    timed: Sequence[TrialResult] = (),
 ) -> Verdict:
     """Return what a comparison concludes.
 
@@ -39,6 +40,7 @@ def judge(
         margin: differences up to this size have no practical meaning, in the metric's own units.
         validation_quantum: smallest step of the metric on the validation data; 0 where it is continuous or not known.
         notes: what the reader must know already; they come first.
+        timed: every finished trial, for the time of a step; the chosen ones if left out.
 
     Raises:
         ValueError: if there is no variant, a trial of an unknown variant, or two trials of one variant and seed.
@@ -54,7 +56,11 @@ def judge(
 
     final = _answer("final", f"test {metric.name}", finals, metric, margin, metric.quantum)
     speed = _answer("speed", f"mean validation {metric.name} over training", areas, metric, margin, validation_quantum)
-    summaries = tuple(_summarize(name, arm, areas[name], metric, target) for name, arm in trials.items())
+    bare = next((variant for variant in variants if not variant.cost.norms), variants[0])
+    times = measure_steps(timed or chosen, bare.name)
+    summaries = tuple(
+        _summarize(name, arm, areas[name], metric, target, times.get(name)) for name, arm in trials.items()
+    )
     unbeaten = [variant for variant in variants if variant.name in final.unbeaten]
     rows = {row.variant: row for row in summaries}
     pick = min(unbeaten, key=lambda variant: (rows[variant.name].diverged > 0, variant.cost.norm_train_bytes))
@@ -122,6 +128,7 @@ def _summarize(
     areas: Mapping[int, float | None],
     metric: Metric,
     target: float | None,
+    step_time_ms: float | None,
 ) -> Summary:
     finals = [trial.test_metric for trial in arm.values() if trial.test_metric is not None]
     low = high = None
@@ -131,8 +138,9 @@ def _summarize(
         low, high = mean - half, mean + half
     heights = [area for area in areas.values() if area is not None]
     arrivals = [] if target is None else [find_arrival(trial, metric, target) for trial in arm.values()]
-    reached = [arrival for arrival in arrivals if arrival]
+    reached = [arrival for arrival in arrivals if arrival is not None]
     late = [math.inf] * (len(arm) - len(reached))
+    steps = _median_or_none([*reached, *late])
     shares = [100.0 * fmean(entry.dead / entry.units for entry in trial.dead) for trial in arm.values() if trial.dead]
     return Summary(
         variant=name,
@@ -141,11 +149,11 @@ def _summarize(
         metric_low=low,
         metric_high=high,
         area=fmean(heights) if heights else None,
-        steps_to_target=_median_or_none([*(arrival.steps for arrival in reached), *late]),
-        seconds_to_target=_median_or_none([*(arrival.seconds for arrival in reached), *late]),
+        steps_to_target=steps,
+        seconds_to_target=None if steps is None or step_time_ms is None else steps * step_time_ms / 1000,
         reached=len(reached),
         dead_share_pct=fmean(shares) if shares else None,
-        step_time_ms=median(trial.step_time_ms for trial in arm.values()) if arm else None,
+        step_time_ms=step_time_ms,
         learning_rates=tuple(trial.key.lr for trial in arm.values()),
         diverged=sum(trial.diverged_at is not None for trial in arm.values()),
     )

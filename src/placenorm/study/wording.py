@@ -104,7 +104,7 @@ def tell_cost(variants: Sequence[Variant], summaries: Sequence[Summary]) -> str:
         part = f"{variant.label} {variant.cost.norm_share_pct:.1f} % of the bytes"
         time = rows[variant.name].step_time_ms
         if time is not None and base:
-            part += f" and {time - base:+.2f} ms ({100 * (time / base - 1):+.0f} %) by the clock"
+            part += f" and {100 * (time / base - 1):+.0f} % time by the clock"
         elif time is not None:
             part += f" (a step takes {time:.2f} ms)"
         parts.append(part)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from placenorm.study.speed import Arrival, choose_target, find_arrival, mean_height
+from placenorm.study.speed import choose_target, find_arrival, mean_height, measure_steps
 from support.results import ACCURACY, RMSE, make_trial
 
 HORIZON = 30
@@ -73,9 +73,26 @@ def test_target_is_none_where_nothing_survived():
     ],
 )
 def test_arrival_is_interpolated(metric, curve, target, steps):
-    arrival = find_arrival(make_trial(curve=curve, step_time_ms=2.0), metric, target)
-    assert arrival == Arrival(pytest.approx(steps), pytest.approx(2e-3 * steps))
+    assert find_arrival(make_trial(curve=curve), metric, target) == pytest.approx(steps)
 
 
 def test_arrival_is_none_for_a_trial_that_never_gets_there():
     assert find_arrival(make_trial(curve=[0.4, None, 0.5]), ACCURACY, 0.6) is None
+
+
+def test_step_times_are_compared_where_trials_ran_side_by_side():
+    """The second seed ran on a busy machine: a median of each variant alone would see no difference."""
+    trials = [
+        make_trial("none", 0, step_time_ms=10.0),
+        make_trial("after", 0, step_time_ms=13.0),
+        make_trial("none", 1, step_time_ms=40.0),
+        make_trial("after", 1, step_time_ms=52.0),
+        make_trial("none", 2, step_time_ms=12.0),
+        make_trial("after", 3, step_time_ms=11.0),
+    ]
+    assert measure_steps(trials, "none") == pytest.approx({"none": 12.0, "after": 12.0 * 1.3})
+
+
+def test_step_time_without_a_partner_is_its_own_median():
+    trials = [make_trial("after", seed, step_time_ms=time) for seed, time in enumerate([3.0, 9.0, 5.0])]
+    assert measure_steps(trials, "none") == {"after": 5.0}
