@@ -34,8 +34,8 @@ def count_cost(graph: Graph) -> Cost:
         )
         for op in graph.norms
     )
-    parameters = {op.module: op for op in graph.ops if op.module is not None}
-    counted = sum(op.parameters for op in parameters.values())
+    holders = {op.module or op.key: op for op in graph.ops}  # a module that runs twice counts once
+    counted = sum(op.parameters for op in holders.values())
     return Cost(
         norms=norms,
         train_bytes=sum(_train_bytes(op) for op in graph.ops) + OPTIMIZER_PASSES * _FLOAT_BYTES * counted,
@@ -66,7 +66,9 @@ def _train_bytes(op: Op) -> int:
             return 2 * (read + written)
         case "join":
             return 2 * (len(op.inputs) * read + written)
-        case "other":
+        case "other" | "other-norm":
             return 2 * (read + written)
+        case "constant":  # a parameter that is read by its name: as the weights of a weight op
+            return 3 * weights
         case _:
             return 0

@@ -97,20 +97,23 @@ def hash_sources(references: Iterable[str | None]) -> str:
 
 @contextmanager
 def fix_seed(seed: int = OWN_SEED) -> Iterator[None]:
-    """Run the body under fixed random states of Python, NumPy and torch's CPU generator; the old ones come back after.
+    """Run the body under fixed random states of Python, NumPy and torch; the old ones come back after.
 
-    The user's own code is run under it where every process must see the same: loading a file, splitting data.
+    The user's own code is run under it where every process must see the same: loading a file, splitting data, a trial.
     """
     before = random.getstate(), np.random.get_state(), torch.default_generator.get_state()  # noqa: NPY002 - the user's
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)
+    torch.manual_seed(seed)  # the GPUs' generators too, those that no one has used yet when they are first used
     try:
         yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])  # noqa: NPY002
         torch.default_generator.set_state(before[2])
+        if gpus:
+            torch.cuda.set_rng_state_all(gpus)
 
 
 def describe_error(error: BaseException) -> str:

@@ -3,15 +3,20 @@
 import copy
 import io
 import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
 import placenorm as pn
-from placenorm.errors import NoEffectWarning
-from placenorm.facts.placement import POLICIES, Policy
+from placenorm.errors import NoEffectWarning, UsageError
+from placenorm.facts.placement import POLICIES, Policy, Position
 from placenorm.layers import BatchNorm2d
+from placenorm.rewrite import proving
+from placenorm.rewrite.placing import Placed, place_model
 from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet, NestedNet, ResidualNet
 
 NETS = pytest.mark.parametrize("net", ALL.values(), ids=ALL.keys())
@@ -232,3 +237,314 @@ def test_place_policy_without_effect_is_quiet() -> None:
     placed = pn.place(FunctionalNet(), IMAGES, "none")
     assert placed.changes == ()
     assert placed.max_error == 0.0
+
+
+def reason_of(placed: Placed, site: str) -> str:
+    """Return why a block was left as it is."""
+    return next(skip.reason for skip in placed.skipped if skip.site == site)
+
+
+# -- what a traced forward would lose
+
+
+class Frozen(nn.Module):
+    """Trains its second conv only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3)
+        self.second = nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = F.relu(self.first(x))
+        return self.head(F.relu(self.second(x)).mean((2, 3)))
+
+
+def test_place_forward_with_no_grad_keeps_its_gradients() -> None:
+    placed = pn.place(Frozen(), IMAGES, "after-activation")
+    assert "switches gradients" in reason_of(placed, "first")
+    placed.model(IMAGES).square().sum().backward()
+    assert placed.model.first.weight.grad is None
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return torch.sign(x)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient
+
+
+class Binary(nn.Module):
+    """Its backward is its own: torch.fx traces the forward and loses it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(_StraightThrough.apply(self.conv(x)))
+        return self.head(x.mean((2, 3)))
+
+
+def test_place_forward_with_its_own_backward_keeps_it() -> None:
+    placed = pn.place(Binary(), IMAGES, {"conv": "after-activation"})
+    assert placed.changes == ()
+    placed.model(IMAGES).sum().backward()
+    assert placed.model.conv.weight.grad.abs().sum() > 0
+
+
+class Counting(FunctionalNet):
+    """Counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x)
+
+
+def test_place_forward_that_counts_its_calls_goes_on_counting() -> None:
+    model = Counting()
+    placed = pn.place(model, IMAGES, "after-activation")
+    assert "changes its own state (calls)" in reason_of(placed, "conv1")
+    placed.model(IMAGES)
+    assert (model.calls, placed.model.calls) == (0, 1)
+
+
+# -- containers
+
+
+def blocks_of_sequential() -> nn.Sequential:
+    """Return two blocks with a norm before each activation."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+    )
+
+
+def test_place_plain_sequential_stays_one() -> None:
+    """It can be sliced and extended, and its children run in the order in which it holds them."""
+    placed = pn.place(blocks_of_sequential(), IMAGES, "after-activation").model.eval()
+    assert type(placed) is nn.Sequential
+    assert [name for name, _ in placed.named_children()] == ["0", "2", "1", "3", "4", "5"]  # the last gives the output
+    whole = placed(IMAGES)
+    assert torch.equal(placed[3:](placed[:3](IMAGES)), whole)
+    assert torch.equal(placed.append(nn.Tanh())(IMAGES), whole.tanh())
+    assert placed.state_dict().keys() >= {"1.weight", "4.weight"}
+
+
+class SharedNames(nn.Module):
+    """Holds its layers in a list and, once more, in a Sequential."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(blocks_of_sequential())
+        self.body = nn.Sequential(*self.layers)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).mean((2, 3)))
+
+
+@PLACED
+def test_place_norm_under_two_names_changes_under_both(policy: Policy) -> None:
+    placed = pn.place(SharedNames(), IMAGES, policy)
+    wanted = {"as-is": "before-activation", "after-pool": "after-activation"}.get(policy, policy)
+    assert placed.graph.placement() == {"layers.0": wanted, "layers.3": wanted, "head": "none"}
+    assert {id(child) for child in placed.model.layers} == {id(child) for child in placed.model.body}
+
+
+class Pair(nn.Module):
+    """Conv and norm are a Sequential, the activation stands in the forward around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(self.body(x)).mean((2, 3)))
+
+
+def test_place_norm_that_leaves_a_sequential_gets_a_path_of_its_own() -> None:
+    placed = pn.place(Pair(), IMAGES, "after-activation")
+    assert placed.graph.placement() == {"body.0": "after-activation", "head": "none"}
+    assert isinstance(placed.model.body[1], nn.Identity)
+    assert "body_0_norm.weight" in placed.model.state_dict()
+
+
+def test_place_graph_module_is_refused_where_a_copy_would_lose_the_change() -> None:
+    placed = pn.place(fx.symbolic_trace(Pair()), IMAGES, "after-activation")
+    assert "GraphModule" in reason_of(placed, "body.0")
+    assert copy.deepcopy(placed.model)(IMAGES).shape == (8, 3)
+
+
+# -- odd forwards
+
+
+class OwnConv(nn.Conv2d):
+    """A conv with standardised weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), self.bias)
+
+
+def test_place_bias_in_a_forward_of_the_users_own_is_named() -> None:
+    model = nn.Sequential(OwnConv(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    placed = pn.place(model, IMAGES, "none")
+    assert [change.reason for change in placed.changes] == [
+        "BatchNorm2d 1 removed; bias of 0:conv2d_1 left as it is, since that stands in a forward of your own"
+    ]
+
+
+@dataclass
+class Answer:
+    logits: Tensor
+
+
+class GivesDataclass(Pair):
+    def forward(self, x: Tensor) -> Answer:  # type: ignore[override]
+        return Answer(super().forward(x))
+
+
+class GivesNest(Pair):
+    def forward(self, x: Tensor) -> dict[str, object]:  # type: ignore[override]
+        return {"logits": (super().forward(x), None)}
+
+
+@pytest.mark.parametrize("net", [GivesDataclass, GivesNest])
+def test_place_any_output_can_be_proved(net: type[nn.Module]) -> None:
+    placed = pn.place(net(), IMAGES, "after-activation")
+    assert placed.graph.placement()["body.0"] == "after-activation"
+    assert type(placed.model(IMAGES)) is type(net()(IMAGES))
+
+
+@pytest.mark.parametrize("policy", ["none", "before-activation"])
+def test_place_unknown_norm_is_a_usage_error(policy: Policy) -> None:
+    with pytest.raises(UsageError, match="Unknown norm 'bogus': use one of torch, placenorm"):
+        pn.place(FunctionalNet(), IMAGES, policy, norm="bogus")  # type: ignore[arg-type]
+
+
+# -- the proof
+
+
+class Branches(nn.Module):
+    """Many owners: blocks whose activation stands in their forward, one of them with a hidden state."""
+
+    class Block(nn.Module):
+        def __init__(self, factors: list[float]) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 3, padding=1)
+            self.scale = Branches.scale_by(factors)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.scale(F.relu(self.conv(x)))
+
+    @staticmethod
+    def scale_by(factors: list[float]) -> Callable[[Tensor], Tensor]:
+        """Return a function whose factor hangs on whether it is being traced."""
+        return lambda x: x * factors[isinstance(x, fx.Proxy)]
+
+    def __init__(self, owners: int, odd: int | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Branches.Block([1.0, 2.0 if place == odd else 1.0]) for place in range(owners))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x.mean((2, 3))
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """The copies of a model that the proof made."""
+    made: list[nn.Module] = []
+    original = proving._copy_with_gradients
+
+    def copy_and_note(model: nn.Module) -> nn.Module:
+        made.append(original(model))
+        return made[-1]
+
+    monkeypatch.setattr(proving, "_copy_with_gradients", copy_and_note)
+    return made
+
+
+def test_place_proof_copies_the_model_twice_however_many_owners(copies: list[nn.Module]) -> None:
+    place_model(Branches(5, odd=None), IMAGES, {f"blocks.{place}.conv": "after-activation" for place in range(5)})
+    assert len(copies) == 2
+
+
+def test_place_proof_finds_the_one_forward_that_differs(copies: list[nn.Module]) -> None:
+    mapping: dict[str, Position] = {f"blocks.{place}.conv": "after-activation" for place in range(3)}
+    placed = place_model(Branches(3, odd=1), IMAGES, mapping)
+    assert {change.site for change in placed.changes} == {"blocks.0.conv", "blocks.2.conv"}
+    assert "gives other outputs when torch.fx has traced it" in reason_of(placed, "blocks.1.conv")
+    assert len(copies) == 1 + 1 + 3
+
+
+def test_place_without_proof_runs_no_copy(copies: list[nn.Module]) -> None:
+    placed = place_model(FunctionalNet(), IMAGES, "after-pool", prove=False)
+    assert placed.graph.placement() == pn.place(FunctionalNet(), IMAGES, "after-pool").graph.placement()
+    assert len(copies) == 2  # those of the proved one
+
+
+class ManyInTraining(FunctionalNet):
+    """Cannot train on one sample; traced in training mode, it does something else."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x) * (self.factor if self.training and isinstance(x, fx.Proxy) else 1.0)
+        return self.norm(x)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0], ids=["same", "other"])
+def test_place_one_sample_is_doubled_for_the_proof_in_training(factor: float) -> None:
+    """A norm behind the odd factor hides it from the outputs, its running statistics do not."""
+    placed = pn.place(ManyInTraining(factor), IMAGES[:1], {"conv1": "after-activation"})
+    assert bool(placed.changes) is (factor == 1.0)
+    if factor != 1.0:
+        assert "when torch.fx has traced it" in reason_of(placed, "conv1")
+
+
+class NeverTrains(FunctionalNet):
+    class Picky(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                raise ValueError("too few samples")
+            return x
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picky = NeverTrains.Picky()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.picky(super().forward(x))
+
+
+def test_place_network_that_does_not_train_on_the_example_is_skipped() -> None:
+    placed = pn.place(NeverTrains(), IMAGES[:1], {"conv1": "after-activation"})
+    assert placed.changes == ()
+    assert "does not train on the example input, nor on that input doubled (too few" in reason_of(placed, "conv1")
+
+
+def test_place_proof_leaves_the_example_as_it_was() -> None:
+    class InPlace(FunctionalNet):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.mul_(1.5))
+
+    images = IMAGES.clone()
+    with torch.no_grad():
+        proof = proving.ForwardProof(InPlace(), images)
+        assert proof.find_fault({}) == ""
+    assert torch.equal(images, IMAGES)

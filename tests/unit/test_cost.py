@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import placenorm as pn
@@ -70,3 +71,32 @@ def test_count_cost_half_precision_moves_half_the_bytes() -> None:
         for kind in (torch.float32, torch.bfloat16)
     )
     assert single == 2 * half
+
+
+def test_count_cost_counts_parameters_that_a_forward_reads_itself() -> None:
+    class Standardised(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+            return F.conv2d(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), self.bias)
+
+    model = nn.Sequential(Standardised(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    assert count_cost(pn.trace(model, IMAGES)).parameters == (4 * 9 + 4) + (144 * 2 + 2)
+
+
+def test_count_cost_counts_a_weight_once_that_is_called_and_read() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(6, 6, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(torch.relu(self.fc(x)), self.fc.weight)
+
+    assert count_cost(pn.trace(Tied(), torch.zeros(2, 6))).parameters == 36
+
+
+def test_count_cost_counts_parameters_below_a_module_that_is_one_op() -> None:
+    fc = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 8))
+    buffers = {name: value.clone() for name, value in fc.named_buffers()}
+    graph = pn.trace(nn.Sequential(fc, nn.ReLU(), nn.Linear(8, 2)), torch.zeros(4, 6))
+    assert count_cost(graph).parameters == (6 * 8 + 8) + (8 * 2 + 2)
+    assert all(torch.equal(value, buffers[name]) for name, value in fc.named_buffers())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,56 @@ def test_trial_that_dies_is_one_sentence_and_loses_nothing(tmp_path: Path) -> No
     assert "The process of a trial died" in done.stderr
     assert "Traceback" not in done.stderr
     assert {key.seed for key in read_store(tmp_path / "out").results} == {0, 1}
+
+
+def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
+    """A loop that never ends, in two workers that write down who they are."""
+    (tmp_path / "loop.py").write_text(
+        "import os, pathlib\n"
+        "def train(model, seed, report):\n"
+        "    pathlib.Path(__file__).with_name(f'{os.getpid()}.pid').touch()\n"
+        "    while True:\n        model(next(model.parameters()).new_zeros(2, 6))\n"
+    )
+    process = subprocess.Popen(
+        command(tmp_path, "out", "--jobs", "2", "--train", f"{tmp_path / 'loop.py'}:train"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2 or process.poll() is not None)
+    process.kill()
+    process.wait()
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert len(workers) == 2
+    wait_until(lambda: not any(is_running(worker) for worker in workers))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked about does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["raise ValueError('boom')", "import sys; sys.exit(3)"],
+    ids=["error", "exit"],
+)
+def test_loop_that_fails_is_one_sentence_and_nothing_else(tmp_path: Path, body: str) -> None:
+    (tmp_path / "loop.py").write_text(f"def train(model, seed, report):\n    {body}\n")
+    loop = ["--train", f"{tmp_path / 'loop.py'}:train"]
+    done = run(command(tmp_path, "out", "--jobs", "2", *loop))
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "line 2 of loop.py raises" in done.stderr
 
 
 @pytest.mark.parametrize(

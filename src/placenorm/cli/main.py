@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from placenorm.facts.comparison import Comparison
 
 BAD_USAGE = 2
+LINES = 20
+"""So many lines of progress are written where there is no terminal."""
+
 INTERRUPTED = 130
 """What shells expect of a program that Ctrl-C ended."""
 
@@ -95,7 +99,7 @@ def compare(
     """Train the network with its norms in several places and say which place is best."""
     from placenorm.verbs.comparing import compare as run
 
-    with _errors_in_words(), _progress(quiet=as_json) as progress:
+    with _errors_in_words("Stopped before the first trial; nothing was written."), _progress(quiet=as_json) as progress:
         result = run(
             model,
             data,
@@ -135,7 +139,7 @@ def report(
     """Write the report of a comparison again, from its stored trials."""
     from placenorm.verbs.reporting import read_comparison
 
-    with _errors_in_words():
+    with _errors_in_words("Stopped; nothing was changed."):
         comparison = read_comparison(folder)
     _show(comparison, [out or folder / "report.html"], as_json=as_json)
 
@@ -146,7 +150,8 @@ def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> No
     from placenorm.report.terminal import print_comparison
     from placenorm.verbs.reporting import write_report
 
-    with _errors_in_words():
+    stopped = f"Stopped before {' and '.join(map(str, targets))} was written; the finished trials are kept."
+    with _errors_in_words(stopped):
         if as_json:
             sys.stdout.write(dumps(comparison) + "\n")
         else:
@@ -158,8 +163,8 @@ def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> No
 
 
 @contextmanager
-def _errors_in_words() -> Iterator[None]:
-    """End with one sentence where the user can mend what is wrong."""
+def _errors_in_words(stopped: str) -> Iterator[None]:
+    """End with one sentence where the user can mend what is wrong, or with `stopped` on Ctrl-C."""
     try:
         yield
     except ComparisonInterrupted as stop:
@@ -169,12 +174,12 @@ def _errors_in_words() -> Iterator[None]:
         typer.echo(f"placenorm: {error}", err=True)
         raise typer.Exit(BAD_USAGE) from error
     except KeyboardInterrupt as stop:
-        typer.echo("\nStopped before the first trial; nothing was written.", err=True)
+        typer.echo(f"\n{stopped}", err=True)
         raise typer.Exit(INTERRUPTED) from stop
 
 
 class _Meter:
-    """Shows how many trials are finished and how long the rest will take."""
+    """Shows how many trials are finished and how long the rest will take, in a terminal."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -184,19 +189,43 @@ class _Meter:
         self._progress.update(self._task, description="training", completed=finished, total=total)
 
 
+class _Lines:
+    """Writes the same as a line now and then, for a file or a pipe."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._first: int | None = None
+        self._written = 0
+
+    def __call__(self, finished: int, total: int) -> None:
+        if self._first is None:
+            self._first = finished
+        elif finished < total and finished - self._written < total / LINES:
+            return
+        self._written = finished
+        gone = time.monotonic() - self._started
+        done = finished - self._first
+        left = f", about {gone / done * (total - finished):.0f} s left" if done else ""
+        typer.echo(f"{finished} of {total} trials, {gone:.0f} s gone{left}", err=True)
+
+
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[_Meter]:
+def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield (lambda finished, total: None) if quiet else _Lines()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("trials,"),
+        TextColumn("trials (more if rates lie at an end),"),
         TimeElapsedColumn(),
         TextColumn("gone,"),
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         yield _Meter(progress)
 
 

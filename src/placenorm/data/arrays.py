@@ -76,12 +76,12 @@ def read_npz(path: Path) -> Arrays:
     """
     if not path.is_file():
         raise DataError(f"Cannot load npz:{path}: there is no such file; check the path.")
-    found = _read_arrays(path)
+    found, names = _read_arrays(path)
     missing = [name for name in ("x", "y") if name not in found]
     if ("x_test" in found) != ("y_test" in found):
         missing.append("y_test" if "x_test" in found else "x_test")
     if missing:
-        held = f"it holds {', '.join(found)}" if found else "it holds no array"
+        held = f"it holds {', '.join(names)}" if names else "it holds no array"
         raise DataError(
             f"Cannot load npz:{path}: it has no array {' and no array '.join(missing)} ({held}); save it with "
             "np.savez(path, x=..., y=...), and x_test and y_test together if you have a test set."
@@ -102,7 +102,8 @@ def read_npz(path: Path) -> Arrays:
     return arrays
 
 
-def _read_arrays(path: Path) -> dict[str, Array]:
+def _read_arrays(path: Path) -> tuple[dict[str, Array], list[str]]:
+    """Return the arrays that are data, and the names of all."""
     try:
         with path.open("rb") as file:  # given a path, np.load leaves a broken file open
             loaded = np.load(file, allow_pickle=False)
@@ -110,7 +111,8 @@ def _read_arrays(path: Path) -> dict[str, Array]:
                 raise DataError(
                     f"Cannot load npz:{path}: it holds a single array; save x and y with np.savez(path, x=..., y=...)."
                 )
-            return {name: np.asarray(loaded[name]) for name in loaded.files if name in {"x", "y", "x_test", "y_test"}}
+            known = [name for name in ("x", "y", "x_test", "y_test") if name in loaded.files]
+            return {name: np.asarray(loaded[name]) for name in known}, list(loaded.files)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
         if isinstance(error, ValueError) and "Object arrays" in str(error):
             why = "it holds pickled objects, which are not read because they can run code"

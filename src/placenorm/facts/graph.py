@@ -12,6 +12,7 @@ OpKind = Literal[
     "input",
     "weight",
     "norm",
+    "other-norm",
     "activation",
     "pool",
     "dropout",
@@ -22,7 +23,11 @@ OpKind = Literal[
     "constant",
     "output",
 ]
-"""The role of an op in a block. A `join` has several tensor inputs (add, concatenation, multiplication)."""
+"""The role of an op in a block.
+
+A `join` has several tensor inputs (add, concatenation, multiplication). An `other-norm` normalises, but is none that
+can be moved: layer, group and instance norms, and batch norms whose forward is the user's own.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,14 @@ class Op:
         ordinal: place of the call among the calls that stand in its owner's forward, from 0.
         inputs: indices of the ops whose outputs are read.
         in_shape: shape of the first input.
-        out_shape: shape of the output; empty where the output is no tensor.
-        parameters: number of parameters of the called module.
+        out_shape: shape of the output, of its first tensor where it returns several; empty where it returns none.
+        parameters: number of parameters of the called module, or of the parameter that a constant is.
         reduction: input elements per output element of a pool (its stride product); 1 elsewhere.
         macs: multiply-adds of a weight op on the example input; 0 elsewhere.
         relu_like: whether an activation can switch a unit off for good (its gradient is zero on a half-line).
         item_bytes: bytes of one element of the output.
+        channel_axis: axis of `out_shape` on which a weight op has its channels or features; 1 elsewhere.
+        unseen: what tracing could not describe, to be read after its name ("which returns several tensors").
     """
 
     key: str
@@ -61,6 +68,8 @@ class Op:
     macs: int = 0
     relu_like: bool = False
     item_bytes: int = 4
+    channel_axis: int = 1
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +96,10 @@ class Block:
         position: where the block's norm stands now; "none" without one.
         norms: indices of the norms in the chain.
         sites: the places where a norm can stand, in order of the chain.
-        channels: number of channels the norm would see.
+        channels: number of channels (or features) that the weight op gives.
         exempt: why a named policy puts no norm here ("it gives the network's output"); "" where it may.
         ends: why the chain ends where it does.
+        unknown: what follows where an activation may hide that tracing does not know; "" where none can.
     """
 
     key: str
@@ -101,6 +111,7 @@ class Block:
     channels: int
     exempt: str
     ends: str
+    unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +138,15 @@ class Graph:
     def placement(self) -> dict[str, Position]:
         """The position of the norm in every block, by block key."""
         return {block.key: block.position for block in self.blocks}
+
+    def __str__(self) -> str:
+        """The blocks as a table: where the norm stands now, where else it could, and why none is added."""
+        rows = [("block", "channels", "norm", "could stand")]
+        for block in self.blocks:
+            sites = ", ".join(site.position for site in block.sites)
+            where = f"nowhere by a named placement: {block.exempt}" if block.exempt else sites
+            rows.append((block.key, str(block.channels), block.position, where))
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = ["  ".join((*map(str.ljust, row[:3], widths), row[3])) for row in rows]
+        lines += [f"not seen: {unseen.where}: {unseen.reason}" for unseen in self.unseen]
+        return "\n".join(lines)

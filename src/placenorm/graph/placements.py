@@ -7,6 +7,7 @@ from placenorm.errors import UsageError
 from placenorm.facts.edits import Action, BiasAction, Edit, Skip
 from placenorm.facts.graph import Block, Graph
 from placenorm.facts.placement import POLICIES, POSITIONS, Placement, Policy, Position
+from placenorm.graph.blocks import explain_axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,11 @@ def plan_edits(graph: Graph, placement: Placement) -> EditPlan:
         reason = _why_not(graph, block, target, runs)
         if reason:
             skipped.append(Skip(block.key, reason))
-        else:
-            edits.extend(_edits(graph, block, target))
+            continue
+        edits.extend(_edits(graph, block, target))
+        if placement in ("after-activation", "after-pool") and block.unknown and not block.exempt:
+            follows = f"no activation that tracing knows follows (its output goes into {block.unknown})"
+            skipped.append(Skip(block.key, f"{follows}, so its norm stays on the weight op"))
     skipped.extend(_norms_outside_blocks(graph, placement))
     if not isinstance(placement, str):
         known = {block.key for block in graph.blocks}
@@ -101,6 +105,8 @@ def _why_not(graph: Graph, block: Block, target: Position, runs: Counter[str | N
     if target == block.position and len(block.norms) < 2:
         return ""
     weight = graph.ops[block.weight]
+    if weight.channel_axis != 1:
+        return explain_axis(weight)
     if weight.module is not None and runs[weight.module] > 1:
         return f"{weight.module} runs {runs[weight.module]} times in one forward pass, which is not there yet"
     for index in block.norms:
@@ -147,9 +153,5 @@ def _norms_outside_blocks(graph: Graph, placement: Placement) -> list[Skip]:
     """Return the norms that no block holds, which a named placement would have to touch."""
     if not isinstance(placement, str):
         return []
-    held = {index for block in graph.blocks for index in block.norms}
-    return [
-        Skip(op.key, "it normalises an input or a join of the network, which is not there yet; it stays as it is")
-        for index, op in enumerate(graph.ops)
-        if op.kind == "norm" and index not in held
-    ]
+    norms = {op.key for op in graph.ops if op.kind in ("norm", "other-norm")}
+    return [Skip(part.where, f"{part.reason}; it stays as it is") for part in graph.unseen if part.where in norms]

@@ -2,23 +2,25 @@
 
 import inspect
 import math
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
 
 from placenorm.errors import ModelError
 from placenorm.facts.graph import Graph, Op, OpKind
-from placenorm.graph.blocks import find_blocks
+from placenorm.graph.blocks import find_blocks, find_unseen
 from placenorm.graph.vocabulary import (
     CONVOLUTIONS,
-    OTHER_NORM_FUNCTIONS,
-    OTHER_NORMS,
     RELU_LIKE,
     WEIGHT_MODULES,
     activation_name,
@@ -71,8 +73,8 @@ def split_inputs(example_inputs: ExampleInputs) -> tuple[tuple[Any, ...], dict[s
 def trace_model(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
     """Return the graph of a model: its ops in the order they run, and the blocks they form.
 
-    The model runs once, in evaluation mode and without gradients; its mode, its buffers and the random state are
-    afterwards what they were.
+    The model runs once, in evaluation mode and without gradients; its mode, its parameters, buffers and attributes
+    and the random states of Python, numpy and torch are afterwards what they were.
 
     Args:
         model: any model that torch.fx can trace.
@@ -84,8 +86,9 @@ def trace_model(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
     with _undisturbed(model):
         nodes, tracer = _trace_symbolically(model, example_inputs)
         seen = _run(model, nodes, tracer, example_inputs)
-    ops = _ops_of(model, nodes, seen)
-    return Graph(ops=ops, blocks=find_blocks(ops))
+        ops = _ops_of(model, nodes, seen)  # a parametrized weight may change when it is looked at
+    blocks = find_blocks(ops)
+    return Graph(ops=ops, blocks=blocks, unseen=find_unseen(ops, blocks))
 
 
 def describe_inputs(example_inputs: ExampleInputs) -> str:
@@ -101,23 +104,52 @@ def _describe(value: object) -> str:
 
 @contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run a block with the model in evaluation mode, and put everything back."""
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    attributes = [(module, set(module.__dict__)) for module in model.modules()]
+    """Run a block with the model in evaluation mode, and put everything back.
+
+    A forward may change its module, and while torch.fx traces it what it keeps are stand-ins; torch.fx itself leaves
+    the constants it meets as attributes.
+    """
+    states = [_State(module) for module in model.modules()]
+    python_random, numpy_random = random.getstate(), np.random.get_state()  # noqa: NPY002 - what a forward may draw from
     try:
         model.eval()
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             yield
     finally:
-        for module, training in modes:
-            module.training = training
+        random.setstate(python_random)
+        np.random.set_state(numpy_random)  # noqa: NPY002
+        for state in states:
+            state.restore()
+
+
+class _State:
+    """What one module holds: its attributes, what is in its dicts, lists and sets, and the values of its tensors."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._type = type(module)
+        self._containers: dict[int, tuple[Any, Any]] = {}
+        self._tensors: dict[int, tuple[Tensor, Tensor]] = {}
+        self._note(module.__dict__)
+
+    def _note(self, value: object) -> None:
+        if isinstance(value, Tensor) and not is_lazy(value) and not value.is_meta:
+            self._tensors[id(value)] = value, value.detach().clone()
+        elif isinstance(value, (dict, list, set)) and id(value) not in self._containers:
+            self._containers[id(value)] = value, value.copy()
+            for inner in value.values() if isinstance(value, dict) else value:
+                self._note(inner)
+
+    def restore(self) -> None:
+        if type(self._module) is not self._type:  # a lazy module has found its shape: it cannot go back
+            return
+        for container, before in self._containers.values():
+            container.clear()
+            container.extend(before) if isinstance(container, list) else container.update(before)
         with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        for module, names in attributes:  # fx leaves the constants it meets as attributes of the model
-            for name in set(module.__dict__) - names:
-                delattr(module, name)
+            for tensor, value in self._tensors.values():
+                if not torch.equal(tensor, value):  # a copy would spoil gradients that are yet to be taken
+                    tensor.copy_(value)
 
 
 class _PathTracer(CallTracer):
@@ -195,6 +227,7 @@ class _Seen:
 
     shape: tuple[int, ...]
     item_bytes: int
+    several: bool = False
 
 
 class _ShapeRunner(fx.Interpreter):
@@ -210,9 +243,18 @@ class _ShapeRunner(fx.Interpreter):
             result = self.fetch_args_kwargs_from_env(n)[0][0]  # it ran already, in the hook of the module before it
         else:
             result = super().run_node(n)
-        if isinstance(result, Tensor):
-            self.seen[n] = _Seen(tuple(result.shape), result.element_size())
+        first = _first_tensor(result)
+        if first is not None:
+            self.seen[n] = _Seen(tuple(first.shape), first.element_size(), several=first is not result)
         return result
+
+
+def _first_tensor(value: object) -> Tensor | None:
+    """Return a tensor, or the first one in a nest of tuples, lists and dicts; None where there is none."""
+    if isinstance(value, Tensor):
+        return value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    return next((tensor for tensor in map(_first_tensor, parts) if tensor is not None), None)
 
 
 def _run(model: nn.Module, graph: fx.Graph, tracer: _PathTracer, example_inputs: ExampleInputs) -> dict[fx.Node, _Seen]:
@@ -249,6 +291,7 @@ def _ops_of(model: nn.Module, graph: fx.Graph, seen: dict[fx.Node, _Seen]) -> tu
     """Return the nodes that hand on tensors as ops; what computes sizes and the like is left out."""
     modules = dict(model.named_modules(remove_duplicate=False))
     names = _Names()
+    held = {id(p) for node in graph.nodes if node.op == "call_module" for p in modules[str(node.target)].parameters()}
     index: dict[fx.Node, int] = {}
     ops: list[Op] = []
     for node in graph.nodes:
@@ -258,7 +301,7 @@ def _ops_of(model: nn.Module, graph: fx.Graph, seen: dict[fx.Node, _Seen]) -> tu
         in_shape = seen[readers[0]].shape if readers else ()
         here = seen.get(node, _Seen((), 4))
         module = modules.get(str(node.target)) if node.op == "call_module" else None
-        kind, name = _role(node, module, len(readers))
+        kind, name, unseen = _role(node, module, len(readers), several=here.several)
         index[node] = len(ops)
         ops.append(
             Op(
@@ -271,14 +314,27 @@ def _ops_of(model: nn.Module, graph: fx.Graph, seen: dict[fx.Node, _Seen]) -> tu
                 inputs=tuple(index[source] for source in readers),
                 in_shape=in_shape,
                 out_shape=here.shape,
-                parameters=0 if module is None else sum(p.numel() for p in module.parameters(recurse=False)),
+                parameters=_parameters(model, node, module, held),
                 reduction=_reduction(in_shape, here.shape) if kind == "pool" else 1,
                 macs=_macs(node, module, here.shape, seen) if kind == "weight" else 0,
                 relu_like=kind == "activation" and activation_name(name) in RELU_LIKE,
                 item_bytes=here.item_bytes,
+                channel_axis=_channel_axis(node, module, here.shape, seen) if kind == "weight" else 1,
+                unseen=unseen,
             )
         )
     return tuple(ops)
+
+
+def _parameters(model: nn.Module, node: fx.Node, module: nn.Module | None, held: set[int]) -> int:
+    """Return the parameters of a called module without its attached norms, or of one that is read by its name."""
+    if module is not None:
+        attached = tuple(f"{child}." for child in attached_norms(module))
+        return sum(p.numel() for name, p in module.named_parameters() if not name.startswith(attached))
+    if node.op != "get_attr":
+        return 0
+    value = attrgetter(str(node.target))(model)
+    return value.numel() if isinstance(value, nn.Parameter) and id(value) not in held else 0
 
 
 class _Names:
@@ -299,30 +355,28 @@ class _Names:
         return f"{base}_{self._calls[base]}"
 
 
-def _role(node: fx.Node, module: nn.Module | None, readers: int) -> tuple[OpKind, str]:
-    """Return the role of a node and what runs there, in torch's words."""
+def _role(node: fx.Node, module: nn.Module | None, readers: int, *, several: bool) -> tuple[OpKind, str, str]:
+    """Return the role of a node, what runs there in torch's words, and what about it cannot be described."""
     if node.op == "placeholder":
-        return "input", "input"
+        return "input", "input", ""
     if node.op == "output":
-        return "output", "output"
+        return "output", "output", ""
     if node.op == "get_attr":
-        return "constant", "constant"
+        return "constant", "constant", ""
     if module is not None:
-        name = type(module).__name__
-        return (
-            ("other", f"{name} (another norm)") if isinstance(module, OTHER_NORMS) else (kind_of_module(module), name)
-        )
-    if node.op == "call_method":
+        kind, name = kind_of_module(module), type(module).__name__
+    elif node.op == "call_method":
         kind, name = kind_of_method(str(node.target)), str(node.target).rstrip("_")
     else:
         function: Any = node.target
-        name = getattr(function, "__name__", str(function)).strip("_")
-        if function in OTHER_NORM_FUNCTIONS:
-            return "other", f"{name} (another norm)"
-        kind = kind_of_function(function)
+        kind, name = kind_of_function(function), getattr(function, "__name__", str(function)).strip("_")
+    if several:  # taking a part of such a nest is no call of its own
+        return "other", name, "" if name == "getitem" else "which returns several tensors"
+    if kind == "other-norm" and isinstance(module, _BatchNorm):
+        return kind, name, "whose forward is your own, which is not there yet"
     if kind == "join" and readers < 2:  # a tensor and a number
         kind = "other"
-    return kind, name
+    return kind, name, ""
 
 
 def _reduction(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
@@ -333,11 +387,7 @@ def _reduction(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
 
 def _macs(node: fx.Node, module: nn.Module | None, out_shape: tuple[int, ...], seen: dict[fx.Node, _Seen]) -> int:
     """Return the multiply-adds of a weight op: one per output element and weight that it reads."""
-    if isinstance(module, WEIGHT_MODULES):
-        weight: tuple[int, ...] = tuple(module.weight.shape)
-    else:
-        given = node.args[1] if len(node.args) > 1 else node.kwargs.get("weight")
-        weight = seen[given].shape if isinstance(given, fx.Node) and given in seen else ()
+    weight = _weight_shape(node, module, seen)
     if not weight:
         return 0
     transposed = isinstance(module, CONVOLUTIONS) and module.transposed
@@ -345,3 +395,18 @@ def _macs(node: fx.Node, module: nn.Module | None, out_shape: tuple[int, ...], s
         source = node.all_input_nodes[0]
         return math.prod(seen[source].shape) * math.prod(weight[1:])
     return math.prod(out_shape) * math.prod(weight[1:])
+
+
+def _weight_shape(node: fx.Node, module: nn.Module | None, seen: dict[fx.Node, _Seen]) -> tuple[int, ...]:
+    """Return the shape of the weights of a weight op; empty where it is not known."""
+    if isinstance(module, WEIGHT_MODULES):
+        return tuple(module.weight.shape)
+    given = node.args[1] if len(node.args) > 1 else node.kwargs.get("weight")
+    return seen[given].shape if isinstance(given, fx.Node) and given in seen else ()
+
+
+def _channel_axis(
+    node: fx.Node, module: nn.Module | None, out_shape: tuple[int, ...], seen: dict[fx.Node, _Seen]
+) -> int:
+    """Return the axis of a weight op's output that its weights speak of: before the places of a conv, or the last."""
+    return len(out_shape) - 1 - max(len(_weight_shape(node, module, seen)) - 2, 0)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.facts.graph import OpKind
+from placenorm.layers.batch_norm import BatchNorm1d
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 WEIGHT_MODULES = (*CONVOLUTIONS, nn.Linear)
@@ -22,16 +23,22 @@ OTHER_NORMS = (
     nn.LocalResponseNorm,
     nn.RMSNorm,
 )
-OTHER_NORM_FUNCTIONS = frozenset(
+OTHER_NORM_FUNCTIONS: frozenset[Callable[..., Any]] = frozenset(
     {F.layer_norm, F.group_norm, F.instance_norm, F.local_response_norm, F.rms_norm, torch.layer_norm, torch.group_norm}
 )
 
-RELU_LIKE = frozenset({"ReLU", "ReLU6", "Hardtanh", "Hardswish", "Hardsigmoid", "Threshold"})
-"""Activations whose gradient is exactly zero on a half-line: a unit that only sees that half-line is dead."""
+NORM_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward, BatchNorm1d.forward)
+"""What runs in a norm that can be moved; a subclass with a forward of its own may do more (an activation, say)."""
+
+RELU_LIKE = frozenset({"ReLU", "ReLU6", "Hardswish", "Hardsigmoid"})
+"""Activations whose gradient is exactly zero on a half-line: a unit that only sees that half-line is dead.
+
+Where Hardtanh and Threshold are flat depends on their arguments; they are left out.
+"""
 
 _MODULES: list[tuple[tuple[type[nn.Module], ...], OpKind]] = [
     (WEIGHT_MODULES, "weight"),
-    ((_BatchNorm,), "norm"),
+    (OTHER_NORMS, "other-norm"),
     (
         (
             nn.ReLU,
@@ -114,6 +121,9 @@ _ACTIVATION_NAMES = {
     "hardtanh": "Hardtanh",
     "hardswish": "Hardswish",
     "hardsigmoid": "Hardsigmoid",
+    "hardshrink": "Hardshrink",
+    "softshrink": "Softshrink",
+    "tanhshrink": "Tanhshrink",
     "threshold": "Threshold",
 }
 """torch's names of a function, and of the module that does the same."""
@@ -165,6 +175,7 @@ _FUNCTIONS: dict[Callable[..., Any], OpKind] = {
     **_spell(_WEIGHT_NAMES, "weight"),
     **_spell(_RESHAPE_NAMES, "reshape"),
     **_spell(("batch_norm",), "norm"),
+    **dict.fromkeys(OTHER_NORM_FUNCTIONS, "other-norm"),
     **dict.fromkeys(_JOIN_FUNCTIONS, "join"),
 }
 _METHODS: dict[str, OpKind] = {
@@ -177,6 +188,8 @@ _METHODS: dict[str, OpKind] = {
 
 def kind_of_module(module: nn.Module) -> OpKind:
     """Return the role that a module plays in a block."""
+    if isinstance(module, _BatchNorm):
+        return "norm" if type(module).forward in NORM_FORWARDS else "other-norm"
     return next((kind for types, kind in _MODULES if isinstance(module, types)), "other")
 
 

@@ -19,14 +19,14 @@ _SILENT: dict[str, Callable[[Tensor], Tensor]] = {
     "Hardswish": lambda x: x <= -3,
     "Hardsigmoid": lambda x: (x <= -3) | (x >= 3),
 }
-"""Where the gradient of an activation is exactly zero, by its input."""
+"""Where the gradient of an activation is exactly zero, by its input: one entry for each in `RELU_LIKE`."""
 
 
 class DeadUnitProber(TorchFunctionMode):
     """Watches every ReLU-like activation of a model while the block runs.
 
-    A unit is a channel of a map or a feature. It is dead if its activation had a zero gradient for every value it
-    saw: learning cannot bring it back on these data.
+    A unit is a channel of a map (axis 1) or a feature of a linear layer (the last axis). It is dead if its activation
+    had a zero gradient for every value it saw: learning cannot bring it back on these data.
 
     A call has the key that the graph gives it: the module path (``path#2`` for the second call in one forward pass),
     or ``owner:relu_1`` for a functional call. Hooks are gone when the block ends, also after an exception.
@@ -51,6 +51,7 @@ class DeadUnitProber(TorchFunctionMode):
         self._alive: dict[str, Tensor] = {}
         self._paths: list[str] = []
         self._calls: Counter[str] = Counter()
+        self._features: int | None = None  # of the weight op that ran last, if it was a linear layer
         self._handles: list[RemovableHandle] = []
 
     def shares(self) -> tuple[DeadShare, ...]:
@@ -98,13 +99,18 @@ class DeadUnitProber(TorchFunctionMode):
         silent = _SILENT.get(activation_name(name))
         if silent is not None and args and "activation" in (kind_of_function(func), kind_of_method(name)):
             self._note(name.rstrip("_"), silent, args[0])  # before the call: it may work in place
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if kind_of_function(func) == "weight":
+            self._features = result.shape[-1] if name == "linear" else None
+        return result
 
     def _note(self, name: str, silent: Callable[[Tensor], Tensor], x: Tensor) -> None:
         key = self._key(name)
         with torch.no_grad():
             alive = ~silent(x.detach())
-            alive = alive.transpose(0, 1).flatten(1).any(1) if alive.dim() > 1 else alive
+            if alive.dim() > 1:  # a linear layer's features stay last, unless they were made a map since
+                axis = -1 if alive.shape[-1] == self._features else 1
+                alive = alive.movedim(axis, 0).flatten(1).any(1)
         seen = self._alive.get(key)
         self._alive[key] = alive if seen is None else seen | alive
 

@@ -315,7 +315,7 @@ def _list_settings(comparison: Comparison, units: Units) -> _Group:
         "Epochs": str(settings.epochs),
         "Batch size": str(settings.batch_size),
         "Learning rates": rates,
-        "Grid grew by": ", ".join(f"{rate:g}" for rate in grown),
+        "Grid grew by": ", ".join(f"{rate:.3g}" for rate in grown),
         "Optimizer": f"{settings.optimizer}, {settings.schedule} schedule",
         "Metric": f"{settings.metric}, {'higher' if comparison.metric.higher_is_better else 'lower'} is better",
         "Margin": units.margin(settings.margin),

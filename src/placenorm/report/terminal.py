@@ -10,10 +10,12 @@ from rich.text import Text
 
 from placenorm.facts.comparison import Answer, Comparison, Summary, Variant, Verdict
 from placenorm.report.wording import (
+    OWN_COMMAND,
     Units,
     count,
     count_planned,
     count_rates,
+    describe_run,
     describe_word,
     find_baseline,
     format_seconds,
@@ -33,6 +35,11 @@ UNLIMITED = 10_000
 SPLIT = 5
 """Columns of the first table, where the summary does not fit into one: the result, then how it was reached."""
 
+COLUMNS = (
+    "The target is what the worst placement reaches in the end; area: mean height of the validation curve; dead units: "
+    "channels or features that no validation sample switches on."
+)
+
 _COLOURS = {"better": "green", "no practical difference": "default", "undecided": "yellow"}
 
 
@@ -50,6 +57,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if verdict is None:
         _print_unfinished(comparison, console)
         return
+    console.print(Text(describe_run(comparison), style="bold"))
+    console.print()
     units = units_of(comparison)
     names = list(_summary_columns(comparison, verdict, units))
     whole = _make_summary(comparison, verdict, units, names)
@@ -107,6 +116,9 @@ def _print_pairs(answer: Answer, baseline: str, units: Units, console: Console) 
     head = Text(question, style="bold")
     head.append(f": {answer.measure}; margin {units.margin(answer.margin)}", style="not bold")
     console.print(head)
+    if not answer.pairs:
+        console.print(Text("(one placement: nothing to set beside it)\n", style="dim"))
+        return
     table = _start_table()
     _add_text_column(table, "placement")
     _add_number_column(table, "difference")
@@ -116,7 +128,7 @@ def _print_pairs(answer: Answer, baseline: str, units: Units, console: Console) 
     for pair in orient_pairs(answer.pairs, baseline):
         if pair.second != second:
             second = pair.second
-            table.add_row(Text(f"beside {second}"))
+            table.add_row(Text(f"against {second}"))
         table.add_row(
             Text(f"  {pair.first}"),
             Text(units.gap(pair.difference)),
@@ -140,6 +152,10 @@ def _print_verdict(verdict: Verdict, console: Console) -> None:
         console.print(Text("Notes", style="bold"))
     for note in verdict.notes:
         console.print(_item(note))
+    console.print(_item(COLUMNS))
+    console.print()
+    console.print(Text("On your own network and data:"))
+    console.print(Text(f"  {OWN_COMMAND}"), soft_wrap=True)
 
 
 def _print_unfinished(comparison: Comparison, console: Console) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from placenorm.facts.comparison import Answer, Comparison, Verdict
-from placenorm.report.wording import find_baseline, format_seconds, format_steps, units_of
+from placenorm.report.wording import find_baseline, format_steps, units_of
 
 Curve = Literal["val_metric", "val_loss"]
 Clock = Literal["step", "time_s"]
@@ -29,28 +29,22 @@ def tags_of(comparison: Comparison, verdict: Verdict, name: str) -> tuple[str, .
 
 
 def title_curve(comparison: Comparison, curve: Curve, clock: Clock) -> str:
-    """Return who reaches the target first, where there is a target and somebody does; else what is drawn.
+    """Return who trains fastest, where the verdict says that somebody does; else what is drawn.
 
     Args:
         comparison: the comparison.
         curve: what is drawn over the clock.
         clock: training steps, or seconds spent in them.
     """
-    verdict = comparison.verdict
-    plain = f"Validation {'loss' if curve == 'val_loss' else comparison.metric.name} while training"
     if curve == "val_loss":
         return "The loss that chose the learning rates"
-    if verdict is None or verdict.target is None:
-        return plain
-    value = {
-        row.variant: row.steps_to_target if clock == "step" else row.seconds_to_target for row in verdict.summaries
-    }
-    reached = {name: time for name, time in value.items() if time is not None}
-    if not reached:
-        return plain
-    first = min(reached, key=lambda name: reached[name])
-    shown = f"{format_steps(reached[first])} steps" if clock == "step" else f"{format_seconds(reached[first])} s"
-    return f"{first} reaches {units_of(comparison).level(verdict.target)} first, after {shown}"
+    verdict = comparison.verdict
+    if verdict is not None and verdict.target is not None and len(verdict.speed.unbeaten) == 1:
+        row = next(row for row in verdict.summaries if row.variant == verdict.speed.unbeaten[0])
+        level = units_of(comparison).level(verdict.target)
+        if clock == "step" and row.steps_to_target is not None:
+            return f"{row.variant} trains fastest: {level} after {format_steps(row.steps_to_target)} steps"
+    return f"Validation {comparison.metric.name} over {'training steps' if clock == 'step' else 'seconds of training'}"
 
 
 def caption_curve(what: str, curve: Curve, clock: Clock) -> str:

@@ -65,7 +65,7 @@ def _build_model(comparison: Comparison, pick: Variant) -> tuple[list[str], list
     if not colon or not _is_name(target):
         # A function that was handed to `pn.compare` has no name that could be imported.
         return [], [f"model = make_model()  # {_comment(name)}, as it was given to the comparison"]
-    if all(_is_name(part) for part in head.split(".")):
+    if not head.endswith(".py") and all(_is_name(part) for part in head.split(".")):
         return [f"from {head} import {target}"], [f"model = {target}()"]
     load = f"{target} = load_object({_quote(name)})"
     return ["from placenorm.lookup import load_object"], [load, f"model = {target}()"]

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from placenorm.facts.comparison import Comparison, Metric, Pair
 
+OWN_COMMAND = "placenorm compare path/to/my_net.py:Net --data path/to/my_data.py:datasets"
+"""How the same is asked of somebody's own network."""
+
 ABSENT = "-"
 """What stands for a number that was not measured."""
 
@@ -55,11 +58,17 @@ class Units:
         """Return an interval of levels, without unit: ``96.80 to 97.82``; "" without one."""
         if low is None or high is None:
             return ""
+        if self.suffix:  # a share lies between 0 and 1
+            low, high = max(low, 0.0), min(high, 1.0)
         return f"{low * self.factor:.{self.decimals}f} to {high * self.factor:.{self.decimals}f}"
 
     def gap_interval(self, low: float | None, high: float | None) -> str:
         """Return an interval of differences, signed, without unit: ``-0.20 to +0.82``; "" without one."""
-        return "" if low is None or high is None else f"{self.gap(low)} to {self.gap(high)}"
+        if low is None or high is None:
+            return ""
+        if self.suffix:  # no two shares differ by more than 1
+            low, high = max(low, -1.0), min(high, 1.0)
+        return f"{self.gap(low)} to {self.gap(high)}"
 
     def margin(self, value: float) -> str:
         """Return a margin, with the unit of a difference: ``0.5 percentage points``."""
@@ -139,6 +148,14 @@ def describe_word(pair: Pair) -> str:
     return pair.word
 
 
+def describe_run(comparison: Comparison) -> str:
+    """Return what was compared, in one line: model, data, seeds and length of training."""
+    settings = comparison.settings
+    learned = settings.train or f"{settings.data}, {count(settings.epochs, 'epoch')}"
+    arms = f"{count(len(comparison.variants), 'placement')}, {count(settings.seeds, 'seed')}"
+    return f"{settings.model} on {learned}: {arms}"
+
+
 def find_baseline(comparison: Comparison) -> str:
     """Return the name of the variant that the others are set beside; the first one where none is marked."""
     return next((variant.name for variant in comparison.variants if variant.baseline), comparison.variants[0].name)
@@ -147,7 +164,7 @@ def find_baseline(comparison: Comparison) -> str:
 def count_rates(rates: Sequence[float | None]) -> str:
     """Return how often each learning rate was chosen: ``0.1 x7, 0.3 x3``; the absent mark for a user's own loop."""
     known = Counter(rate for rate in rates if rate is not None)
-    return ", ".join(f"{rate:g} x{times}" for rate, times in sorted(known.items())) or ABSENT
+    return ", ".join(f"{rate:.3g} x{times}" for rate, times in sorted(known.items())) or ABSENT
 
 
 def count(number: int, noun: str) -> str:

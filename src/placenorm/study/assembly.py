@@ -7,7 +7,7 @@ from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import TrialKey
 from placenorm.study.plan import SeedPlan, plan_seed
 from placenorm.study.rates import MAX_STEPS
-from placenorm.study.store import TrialStore
+from placenorm.study.store import THEN, TrialStore
 from placenorm.study.verdict import judge
 
 
@@ -41,7 +41,19 @@ def assemble(store: TrialStore) -> Comparison:
         _notes(comparison, len(finished)),
         comparison.trials,
     )
-    return replace(comparison, verdict=verdict)
+    unknown = _tell_unknown(comparison)
+    return replace(comparison, verdict=replace(verdict, advice=unknown) if unknown else verdict)
+
+
+def _tell_unknown(comparison: Comparison) -> str:
+    """Return why nothing can be said, where the metric of no trial is a number though some were trained; else ""."""
+    trained = [result for result in comparison.chosen if result.diverged_at is None]
+    if not trained or any(result.test_metric is not None for result in comparison.chosen):
+        return ""
+    return (
+        f"Nothing can be said: {comparison.metric.name} is NaN or infinite on the test data of every trial, though "
+        f"{len(trained)} of {len(comparison.chosen)} trained to the end; give another --metric, or correct this one."
+    )
 
 
 def _order(head: Comparison, key: TrialKey) -> tuple[int, int, float]:
@@ -66,6 +78,16 @@ def _notes(comparison: Comparison, finished: int) -> tuple[str, ...]:
             else "The data are split anew for each seed, so the intervals cover seeds and splits."
         )
         notes.extend(comparison.data.notes)
+        if comparison.metric.quantum > settings.margin > 0:
+            notes.append(
+                f"There are {comparison.data.test} test samples: one of them is worth more than the margin, so "
+                "more test data would say more."
+            )
+    if THEN in comparison.environment.torch:
+        notes.append(
+            f"Trials ran under torch {comparison.environment.torch}: part of the differences between trials of one "
+            "seed may be due to that."
+        )
     for variant in comparison.variants:
         notes.extend(f"{variant.label}: {skip.site} stays as it is, because {skip.reason}." for skip in variant.skipped)
     diverged = Counter(result.key.variant for result in comparison.trials if result.diverged_at is not None)
@@ -93,6 +115,6 @@ def _rates_note(comparison: Comparison) -> str:
     tried = sorted({rate for grid in grown for rate in grid if rate is not None})
     note += (
         f"; at {len(grown)} of {len(comparison.grids)} seeds a choice lay at an end, so all placements of that seed "
-        f"also tried further rates (down to {tried[0]:g}, up to {tried[-1]:g})"
+        f"also tried further rates (down to {tried[0]:.3g}, up to {tried[-1]:.3g})"
     )
-    return f"{note}; at {ends} seeds the search went as far as it goes." if ends else f"{note}."
+    return f"{note}; at {ends} of them the search went as far as it goes." if ends else f"{note}."

@@ -58,12 +58,17 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
         return assemble(store)
     with WorkerPool(plan.recipe, jobs, plan.references) as pool:
         queue.feed(pool, AHEAD * jobs)
-        for result in pool.finished():
-            store.add(result)
-            finished += 1
-            queue.note(result.key)
-            queue.feed(pool, AHEAD * jobs)
-            on_progress(finished, finished + len(queue))
+        try:
+            for result in pool.finished():
+                store.add(result)
+                finished += 1
+                queue.note(result.key)
+                queue.feed(pool, AHEAD * jobs)
+                on_progress(finished, finished + len(queue))
+        except KeyboardInterrupt:
+            for result in pool.take_finished():
+                store.add(result)
+            raise
     return assemble(store)
 
 

@@ -4,12 +4,14 @@ import hashlib
 import inspect
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any
 
+import cloudpickle
 import torch
 from torch import Tensor, nn
 
@@ -18,11 +20,12 @@ from placenorm.cost import count_cost
 from placenorm.data import DataSource, count_samples, describe, fetch, load_data, split, wrap_datasets
 from placenorm.errors import ModelError, UsageError
 from placenorm.facts.comparison import Comparison, Metric, Settings, Variant
+from placenorm.facts.edits import Skip
 from placenorm.facts.environment import Environment
 from placenorm.facts.placement import Placement
 from placenorm.facts.trial import TrialKey
-from placenorm.graph.tracing import describe_inputs, split_inputs, trace_model
-from placenorm.lookup import hash_sources, load_object
+from placenorm.graph.tracing import describe_inputs, trace_model
+from placenorm.lookup import describe_error, fix_seed, hash_sources, load_object
 from placenorm.rewrite.placing import Placed, place_model
 from placenorm.study.driver import StudyPlan
 from placenorm.study.metrics import DEFAULT_MARGIN, Scorer, find_scorer
@@ -34,18 +37,22 @@ EXAMPLE_SAMPLES = 8
 """Samples that a model is traced with and tried on before any trial: more than one, since a norm needs a spread."""
 
 
+@fix_seed()
 def make_plan(request: Request, command: str) -> StudyPlan:
     """Return the plan of a comparison: every variant is built, traced and tried for one step before any trial.
+
+    The random states are afterwards what they were.
 
     Args:
         request: what was asked for.
         command: the command that repeats the run.
 
     Raises:
-        UsageError: if an option does not fit the model or the data.
+        UsageError: if an option does not fit the model or the data, or if what was given cannot go to the workers.
         ModelError: if the model cannot be built, traced or run on the data.
         DataError: if the data cannot be found, read or used.
     """
+    _check_sendable(request)
     source = _open_source(request)
     own = None if request.train is None else _open_own_train(request.train)
     scorer = _own_scorer(request, own) if own is not None else _scorer(request, source)
@@ -66,8 +73,8 @@ def make_plan(request: Request, command: str) -> StudyPlan:
         own_train=None if request.train is None else partial(_open_own_train, request.train),
         own_train_name="" if request.train is None else _name_of(request.train),
     )
-    variants, placements = _make_variants(recipe, request.named_placements())
-    recipe = replace(recipe, placements=placements)
+    variants = _make_variants(recipe, request.named_placements())
+    recipe = replace(recipe, placements={variant.name: variant.placement for variant in variants})
     for variant in variants if own is None else ():
         _try_once(recipe, variant, source)
     head = Comparison(
@@ -123,7 +130,7 @@ def _own_references(request: Request) -> list[str]:
 
 
 def _hash_code(request: Request) -> str:
-    """Return a hash of the user's own code, as far as it can be found; "" without any."""
+    """Return a hash of the user's own code, checkpoint and example input, as far as found; "" without any."""
     digest = hash_sources(_own_references(request))
     for item in (request.model, request.metric, request.train):
         if callable(item):
@@ -132,7 +139,31 @@ def _hash_code(request: Request) -> str:
             except (OSError, TypeError):  # made in a session, or an object without source
                 text = _name_of(item)
             digest += hashlib.sha256(text.encode()).hexdigest()
+    if request.weights is not None:
+        with request.weights.expanduser().open("rb") as file:
+            digest += hashlib.file_digest(file, "sha256").hexdigest()
+    if request.example_inputs is not None:
+        digest += hashlib.sha256(describe_inputs(request.example_inputs).encode()).hexdigest()
     return digest
+
+
+def _check_sendable(request: Request) -> None:
+    """Raise an error unless what was given as an object, and not by name, can be sent to worker processes."""
+    for what, thing in {
+        "model": request.model,
+        "data": request.data,
+        "metric": request.metric,
+        "training loop": request.train,
+    }.items():
+        if thing is None or isinstance(thing, str):
+            continue
+        try:
+            cloudpickle.dumps(thing)
+        except Exception as error:
+            raise UsageError(
+                f"Cannot send the {what} to the worker processes: {describe_error(error)}; leave out of it what cannot "
+                "be pickled, or name it as path/to/file.py:name, so that every process makes its own."
+            ) from error
 
 
 def _open_source(request: Request) -> DataSource:
@@ -154,8 +185,12 @@ def _same(source: DataSource) -> DataSource:
 
 
 def _example_of(source: DataSource) -> Tensor:
-    x, _ = fetch(split(source, 0).train, range(EXAMPLE_SAMPLES))
-    return x
+    return _first_samples(source)[0]
+
+
+def _first_samples(source: DataSource) -> tuple[Tensor, Tensor]:
+    train = split(source, 0).train
+    return fetch(train, range(min(EXAMPLE_SAMPLES, count_samples(train))))
 
 
 def _find_maker(request: Request, source: DataSource) -> ModelMaker:
@@ -188,8 +223,8 @@ def _scorer(request: Request, source: DataSource) -> Scorer:
 # -- variants
 
 
-def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[tuple[Variant, ...], dict[str, Placement]]:
-    """Return the variants, those that give the same network as one, and the placement that makes each."""
+def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[Variant, ...]:
+    """Return the variants, those that give the same network as one."""
     base = _build_plain(recipe)
     graph = trace_model(base, recipe.example_inputs)
     if not graph.blocks:
@@ -207,12 +242,12 @@ def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[tuple[V
                 f"The placement {name!r} matches no block of the network: it lists {', '.join(placement) or 'none'}, "
                 f"the network has {', '.join(graph.placement())}; correct its keys."
             )
-    return _merge(made, "as-is" if graph.norms else "none"), named
+    return _merge(made, "as-is" if graph.norms else "none")
 
 
 def _build_plain(recipe: Recipe) -> nn.Module:
-    torch.manual_seed(0)
-    model = recipe.make_model()
+    with fix_seed():
+        model = recipe.make_model()
     if not isinstance(model, nn.Module):
         raise ModelError(f"The model function returned a {type(model).__name__}: it must return an nn.Module.")
     if recipe.weights is not None:
@@ -234,7 +269,7 @@ def _merge(made: dict[str, Placed], baseline: str) -> tuple[Variant, ...]:
             baseline=names[0] == first,
             placement=made[names[0]].graph.placement(),
             changes=made[names[0]].changes,
-            skipped=tuple(skip for name in names for skip in made[name].skipped if not _expected(skip.reason)),
+            skipped=tuple(skip for name in names for skip in _surprises(made[name])),
             graph=made[names[0]].graph,
             cost=count_cost(made[names[0]].graph),
         )
@@ -242,31 +277,38 @@ def _merge(made: dict[str, Placed], baseline: str) -> tuple[Variant, ...]:
     )
 
 
-def _expected(reason: str) -> bool:
-    """Whether a skip is part of every named placement and needs no mention."""
-    return reason.startswith("no norm is added")
+def _surprises(placed: Placed) -> list[Skip]:
+    """Return the skips that need mention: an exempt block stays without a norm under every named placement."""
+    exempt = {block.key: block.exempt for block in placed.graph.blocks if block.exempt}
+    return [skip for skip in placed.skipped if not (skip.site in exempt and skip.reason.endswith(exempt[skip.site]))]
 
 
 def _try_once(recipe: Recipe, variant: Variant, source: DataSource) -> None:
-    """Take one training step's worth of a variant, so that what cannot train is refused before any trial."""
-    x, y = fetch(split(source, 0).train, range(EXAMPLE_SAMPLES))
+    """Run a variant forwards and backwards on some samples, so that what cannot train is refused before any trial."""
+    x, y = _first_samples(source)
     model = build_model(recipe, TrialKey(variant.name, 0, None))
-    try:
+    who = f"The model with its norms at {variant.label}"
+    with _one_step(who, "forwards", x):
         outputs: Any = model(x.to(recipe.device))
-    except Exception as error:
-        args, _ = split_inputs(x)
-        raise ModelError(
-            f"{_model_words(recipe, variant)} cannot train on a batch of shape {describe_inputs(args)}: "
-            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; change the model or the data."
-        ) from error
-    _check_outputs(outputs, y, source, _model_words(recipe, variant))
-    loss: Any = loss_of(shape_like(outputs, y.to(recipe.device)), y.to(recipe.device), source.task)
+    _check_outputs(outputs, y, source, who)
+    with _one_step(who, "to its loss", x):
+        loss: Any = loss_of(shape_like(outputs, y.to(recipe.device)), y.to(recipe.device), source.task)
     if not loss.requires_grad:
-        raise ModelError(f"{_model_words(recipe, variant)} has nothing to train: no parameter requires a gradient.")
+        raise ModelError(f"{who} has nothing to train: no parameter requires a gradient; let some of them require one.")
+    with _one_step(who, "backwards", x):
+        loss.backward()
 
 
-def _model_words(recipe: Recipe, variant: Variant) -> str:
-    return f"The model with its norms at {variant.label}"
+@contextmanager
+def _one_step(who: str, way: str, x: Tensor) -> Iterator[None]:
+    """Put what goes wrong in the body into words."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(
+            f"{who} cannot train on a batch of shape {describe_inputs(x)}: run {way}, it raises "
+            f"{describe_error(error)}; change the model or the data."
+        ) from error
 
 
 def _check_outputs(outputs: Any, targets: Tensor, source: DataSource, who: str) -> None:

@@ -1,5 +1,6 @@
 """What a user asks of a comparison, checked."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from placenorm.errors import UsageError
+from placenorm.errors import DataError, UsageError
 from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
 from placenorm.facts.placement import POLICIES, Placement
 from placenorm.graph.placements import check_placement
@@ -27,6 +28,9 @@ NORMS = ("torch", "placenorm")
 MIN_BATCH_SIZE = 2
 """A norm needs a spread, and one value has none."""
 
+RATE_LIMITS = (1e-8, 1e3)
+"""Learning rates to start with; with wider ones a grid that grows could leave the numbers of float32."""
+
 ModelMaker = Callable[[], nn.Module]
 Datasets = tuple[Dataset[Any], Dataset[Any] | None]
 
@@ -37,11 +41,12 @@ class Request:
 
     Raises:
         UsageError: if an option cannot be used, whatever the model and the data are.
+        DataError: if the data are neither a name nor a pair of datasets.
     """
 
     model: str | ModelMaker = "cnn"
     data: str | Datasets = "digits"
-    placements: Sequence[str] | Mapping[str, Placement] | None = None
+    placements: str | Sequence[str] | Mapping[str, Placement] | None = None
     seeds: int = DEFAULT_SEEDS
     epochs: int = DEFAULT_EPOCHS
     batch_size: int = DEFAULT_BATCH_SIZE
@@ -62,8 +67,13 @@ class Request:
         _at_least("seeds", self.seeds, 1, "one seed is the least that can be trained")
         _at_least("epochs", self.epochs, 1, "nothing would be trained")
         _at_least("batch-size", self.batch_size, MIN_BATCH_SIZE, "a norm needs at least two samples")
-        if self.margin is not None and not self.margin >= 0:
-            raise UsageError(f"Cannot use a margin of {self.margin}: it is a size; give 0 or more.")
+        if not isinstance(self.data, str) and not (isinstance(self.data, tuple | list) and len(self.data) == 2):
+            raise DataError(
+                f"Cannot use a {type(self.data).__name__} as data: give a name, or a pair of torch datasets "
+                "(train, test), or (train, None) to have the test set split off."
+            )
+        if self.margin is not None and not 0 <= self.margin < math.inf:
+            raise UsageError(f"Cannot use a margin of {self.margin}: it is a size; give 0 or more, and no infinity.")
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("norm", self.norm, NORMS)
@@ -74,6 +84,8 @@ class Request:
     def named_placements(self) -> dict[str, Placement]:
         """Return the placements by name, in the order in which they were asked for."""
         asked = DEFAULT_PLACEMENTS if self.placements is None else self.placements
+        if isinstance(asked, str):
+            asked = (asked,)
         if isinstance(asked, Mapping):
             named = dict(asked)
         else:
@@ -96,9 +108,11 @@ class Request:
         if self.lr is None:
             return default_rates(self.optimizer)
         rates = [self.lr] if isinstance(self.lr, (int, float)) else list(self.lr)
-        if not rates or not all(0 < rate < float("inf") for rate in rates):
+        lowest, highest = RATE_LIMITS
+        if not rates or not all(lowest <= rate <= highest for rate in rates):
             raise UsageError(
-                f"Cannot train at the learning rates {rates}: give numbers above 0, such as 0.01,0.03,0.1."
+                f"Cannot train at the learning rates {rates}: give numbers from {lowest:g} to {highest:g}, "
+                "such as 0.01,0.03,0.1."
             )
         return tuple(sorted({float(f"{rate:.6g}") for rate in rates}))
 

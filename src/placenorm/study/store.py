@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import sqlite3
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 from placenorm.errors import StoreError
 from placenorm.facts.codec import dumps, loads
@@ -22,6 +24,15 @@ HEAD = "comparison.json"
 TRIALS = "trials.db"
 LOCK = ".lock"
 STUDY = "placenorm"
+
+PATIENCE_S = 60.0
+"""How long a process waits for another that has the database locked."""
+
+RATES = (1e-300, 1e300)
+"""Wider than any learning rate: Optuna keeps no parameter that lies outside."""
+
+THEN = ", then "
+"""Between the versions of torch of a comparison that was continued under another one."""
 
 _RESULT = "result"
 _PLAN_KEY = "plan_key"
@@ -107,14 +118,18 @@ def open_store(folder: Path, head: Comparison, *, resume: bool) -> TrialStore:
                     "the command that made it with --resume."
                 )
             if not resume:
-                count = len(_read_results(_open_study(folder, held), folder))
+                made = (folder / TRIALS).exists() and (folder / TRIALS).stat().st_size
+                count = len(_read_results(_open_study(folder, held), folder)) if made else 0
                 raise StoreError(
                     f"{folder} holds this comparison already, with {count} finished trials: "
                     "add --resume to go on with it, or choose another --out to run it afresh."
                 )
             head = _merge(held, head)
-        study = _open_study(folder, head)
-        _write_head(folder, head)
+        else:
+            _write_head(folder, head)  # first, so that a run that is killed while it makes the database can go on
+        study = _open_study(folder, head, make=True)
+        if held is not None and held != head:
+            _write_head(folder, head)
         return TrialStore(folder, head, study, lock)
     except BaseException:
         lock.close()
@@ -122,14 +137,19 @@ def open_store(folder: Path, head: Comparison, *, resume: bool) -> TrialStore:
 
 
 def read_store(folder: Path) -> TrialStore:
-    """Return the store in a folder, for reading.
+    """Return the store in a folder, for reading: nothing is made and nothing written.
 
     Raises:
-        StoreError: if there is none, or it cannot be read.
+        StoreError: if there is none, if it has no trial yet, or if it cannot be read.
     """
     if not (folder / HEAD).is_file():
         raise StoreError(
             f"There is no comparison in {folder}: it has no {HEAD}; give the folder that placenorm compare wrote."
+        )
+    if not (folder / TRIALS).is_file() or not (folder / TRIALS).stat().st_size:
+        raise StoreError(
+            f"The comparison in {folder} has no trial: {TRIALS} is missing or empty; run the command that made it with "
+            "--resume, or restore the file."
         )
     head = _read_head(folder)
     return TrialStore(folder, head, _open_study(folder, head), None)
@@ -154,19 +174,45 @@ def _lock_folder(folder: Path) -> IO[str]:
     return lock
 
 
-def _open_study(folder: Path, head: Comparison) -> optuna.Study:
+def _open_study(folder: Path, head: Comparison, *, make: bool = False) -> optuna.Study:
+    """Return the study in a folder; `make` makes what is missing of it, else nothing is written."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it greets every study it opens
     try:
+        storage = _open_database(folder / TRIALS, make=make)
+        if not make:
+            return optuna.load_study(study_name=STUDY, storage=storage)
         return optuna.create_study(
             study_name=STUDY,
-            storage=f"sqlite:///{folder / TRIALS}",
+            storage=storage,
             direction="maximize" if head.metric.higher_is_better else "minimize",
             load_if_exists=True,
         )
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError) as error:
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, KeyError) as error:  # KeyError: no such study
         raise StoreError(
             f"Cannot open {folder / TRIALS}: {_cause(error)}; restore the file, or choose another --out."
         ) from error
+
+
+def _open_database(file: Path, *, make: bool) -> optuna.storages.RDBStorage:
+    """Return Optuna's storage in a file.
+
+    The connection is made here and not from a URL, in which a ``?`` or a ``%`` of the folder's name would mean
+    something else. For reading, ``rw`` makes no file, yet mends what a killed writer left half done, as ``ro`` cannot;
+    ``query_only`` keeps Optuna from completing tables that another process is making.
+    """
+    address = f"{file.resolve().as_uri()}?mode={'rwc' if make else 'rw'}"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(address, uri=True, check_same_thread=False, timeout=PATIENCE_S)
+        if not make:
+            connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    return optuna.storages.RDBStorage(
+        "sqlite://",
+        engine_kwargs={"creator": connect, "poolclass": QueuePool},
+        skip_table_creation=not make,
+    )
 
 
 def _read_results(study: optuna.Study, folder: Path) -> list[TrialResult]:
@@ -186,7 +232,7 @@ def _frozen(result: TrialResult, head: Comparison) -> optuna.trial.FrozenTrial:
     }
     parameters: dict[str, object] = {"variant": result.key.variant, "seed": result.key.seed}
     if result.key.lr is not None:
-        distributions["lr"] = FloatDistribution(1e-12, 1e12)
+        distributions["lr"] = FloatDistribution(*RATES)
         parameters["lr"] = result.key.lr
     return create_trial(
         state=TrialState.FAIL if result.test_metric is None else TrialState.COMPLETE,
@@ -226,7 +272,7 @@ def _difference(held: Comparison, asked: Comparison) -> str:
     for name, value in before.items():
         if name != "seeds" and value != now[name]:
             if name == "source_hash":
-                return "your source files have changed since"
+                return "your source files, the weights or the example input have changed since"
             return f"{name.replace('_', ' ')} {_in_words(value)} there, {_in_words(now[name])} here"
     fingerprints = [c.data.fingerprint if c.data is not None else "" for c in (held, asked)]
     if fingerprints[0] != fingerprints[1]:
@@ -243,10 +289,15 @@ def _in_words(value: object) -> str:
 def _merge(held: Comparison, asked: Comparison) -> Comparison:
     """Return the head of a continued comparison: begun when it was begun, with the larger number of seeds."""
     seeds = max(held.settings.seeds, asked.settings.seeds)
+    before, now = held.environment.torch, asked.environment.torch
     return replace(
         asked,
         settings=replace(asked.settings, seeds=seeds),
-        environment=replace(asked.environment, date=held.environment.date),
+        environment=replace(
+            asked.environment,
+            date=held.environment.date,
+            torch=before if before.split(THEN)[-1] == now else before + THEN + now,
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import torch
@@ -22,12 +23,12 @@ from placenorm.data import (
     fetch,
     split,
 )
-from placenorm.errors import PlacenormError, TrialError
+from placenorm.errors import ModelError, PlacenormError, TrialError
 from placenorm.facts.comparison import Task
-from placenorm.facts.placement import Placement
+from placenorm.facts.placement import Position
 from placenorm.facts.trial import EpochRecord, TrialKey, TrialResult
 from placenorm.graph.tracing import ExampleInputs
-from placenorm.lookup import describe_failure
+from placenorm.lookup import describe_failure, fix_seed
 from placenorm.probe.dead_units import DeadUnitProber
 from placenorm.rewrite.placing import NormChoice, place_model
 from placenorm.study.metrics import Scorer, learned_nothing
@@ -40,6 +41,9 @@ EVAL_BATCH = 512
 TRAINING_SEED = 0x5EED
 """Added to a trial's seed before training, so that dropout does not repeat the numbers that drew the weights."""
 
+MAX_STEP = 2**31 - 1
+"""The largest step that a user's loop may report; the store's step numbers are no larger."""
+
 OwnTrain = Callable[[nn.Module, int, Callable[[int, float], None]], float]
 """The user's own loop: ``train(model, seed, report) -> final metric``, with ``report(step, value)``."""
 
@@ -50,7 +54,7 @@ class Recipe:
 
     Attributes:
         make_model: builds the user's model; called under the trial's seed.
-        placements: the placement of every variant, by its name.
+        placements: where the norm of every block stands, by the variant's name; every trial is held against it.
         example_inputs: what the model is traced with.
         norm: whose norms are placed.
         weights: checkpoint that every trial starts from.
@@ -66,7 +70,7 @@ class Recipe:
     """
 
     make_model: Callable[[], nn.Module]
-    placements: dict[str, Placement]
+    placements: dict[str, dict[str, Position]]
     example_inputs: ExampleInputs
     norm: NormChoice
     weights: str | None
@@ -98,30 +102,47 @@ class Trainer:
         """Return the result of one trial. The same key gives the same result, whatever ran before.
 
         Raises:
-            TrialError: if the user's own loop or model fails.
+            ModelError: if the model cannot be built or placed as planned.
+            TrialError: if the user's own loop or metric fails.
         """
         model = build_model(self._recipe, key)
-        torch.manual_seed(TRAINING_SEED + key.seed)
-        if self._own_train is not None:
-            return _run_own(self._recipe, self._own_train, model, key)
-        assert self._source is not None
-        if self._split is None or self._split[0] != key.seed:
+        if self._source is not None and (self._split is None or self._split[0] != key.seed):
             self._split = (key.seed, split(self._source, key.seed))
-        return _Run(self._recipe, model, key, self._split[1], self._source).train()
+        with fix_seed(TRAINING_SEED + key.seed):
+            if self._own_train is not None:
+                return _run_own(self._recipe, self._own_train, model, key)
+            assert self._source is not None
+            assert self._split is not None
+            return _Run(self._recipe, model, key, self._split[1], self._source).train()
 
 
 def build_model(recipe: Recipe, key: TrialKey) -> nn.Module:
     """Return the model of a trial: built under its seed, then placed; the same seed gives all variants equal weights.
 
     Raises:
-        ModelError: if it cannot be built, loaded or placed.
+        ModelError: if it cannot be built, loaded or placed, or if its norms do not stand where they were planned.
     """
-    torch.manual_seed(key.seed)
-    model = recipe.make_model()
-    if recipe.weights is not None:
-        load_weights(model, recipe.weights)
-    placed = place_model(model, recipe.example_inputs, recipe.placements[key.variant], recipe.norm)
-    return placed.model.train().to(recipe.device)
+    with fix_seed(key.seed):
+        model = recipe.make_model()
+        if recipe.weights is not None:
+            load_weights(model, recipe.weights)
+        planned = recipe.placements[key.variant]
+        # Making the plan proved this placement; no trial need do it again.
+        placed = place_model(model, recipe.example_inputs, planned, recipe.norm, prove=False)
+        _check_placement(placed.graph.placement(), planned, key)
+        return placed.model.train().to(recipe.device)
+
+
+def _check_placement(found: dict[str, Position], planned: dict[str, Position], key: TrialKey) -> None:
+    """Raise an error where a trial would train another network than the plan says."""
+    if found == planned:
+        return
+    block = next(name for name in (*planned, *found) if found.get(name) != planned.get(name))
+    raise ModelError(
+        f"Cannot build the model of {key} as planned: the norm of {block} should stand at "
+        f"{planned.get(block, 'no such block')}, and here it is {found.get(block, 'no such block')}; let the model "
+        "have the same layers every time it is made and called."
+    )
 
 
 def loss_of(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
@@ -273,7 +294,7 @@ def _run_own(recipe: Recipe, train: OwnTrain, model: nn.Module, key: TrialKey) -
     started = time.perf_counter()
 
     def report(step: int, value: float) -> None:
-        number = float(value)
+        number = _check_report(step, value, recipe.own_train_name)
         seen = number if math.isfinite(number) else None
         records.append(EpochRecord(int(step), time.perf_counter() - started, None, None, None, seen))
 
@@ -281,7 +302,7 @@ def _run_own(recipe: Recipe, train: OwnTrain, model: nn.Module, key: TrialKey) -
         final = float(train(model, key.seed, report))
     except PlacenormError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a loop that calls sys.exit ends its trial, not the comparison's process
         raise TrialError(
             f"The training loop {recipe.own_train_name} failed in trial {key}: "
             f"{describe_failure(error, recipe.own_train_name)}; mend it, then go on with --resume."
@@ -298,6 +319,20 @@ def _run_own(recipe: Recipe, train: OwnTrain, model: nn.Module, key: TrialKey) -
         diverged_at=None if finite else steps,
         steps=steps,
         step_time_ms=1000 * elapsed / steps if steps else 0.0,
+    )
+
+
+def _check_report(step: object, value: Any, loop: str) -> float:
+    """Return the value as a number, or raise an error that names the loop."""
+    try:
+        fits = 0 <= index(step) <= MAX_STEP  # type: ignore[arg-type]  # it refuses whatever is no whole number
+        if fits:
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers
+        pass
+    raise TrialError(
+        f"The training loop {loop} called report({step!r}, {value!r}): the step must be a whole number from 0 to "
+        f"{MAX_STEP} and the value a number; correct the call, then go on with --resume."
     )
 
 

@@ -30,8 +30,10 @@ def advise(
         rows: by variant, its summary.
     """
     if all(0 < rows[variant.name].seeds == rows[variant.name].diverged for variant in variants):
-        return "No placement trained: every one diverged at every seed and learning rate; try lower rates with --lr."
-    wish = _tell_to(unbeaten)
+        return (
+            "No placement trained: every one diverged at every seed; look at the learning rates, the loss and the data."
+        )
+    wish = _tell_to([pick])
     wish = wish[0].upper() + wish[1:]
     if len(variants) == 1:
         return f"{wish}: it is the only placement that was compared."
@@ -41,21 +43,26 @@ def advise(
     among = [pair for pair in final.pairs if pair.first in names and pair.second in names]
     tie = _tell_tie(among, final.margin, metric)
     steady = [variant for variant in unbeaten if not rows[variant.name].diverged] or unbeaten
-    take = f"{_tell_to([pick])}, {_tell_cheap(pick, steady)}"
-    take += "".join(
+    cheap = _tell_cheap(pick, steady) + "".join(
         f" ({_call(variant)} diverged at {rows[variant.name].diverged} of {rows[variant.name].seeds} seeds)"
         for variant in unbeaten
         if variant not in steady
     )
+    every = _join([_call(variant) for variant in unbeaten])
     if len(unbeaten) < len(variants):
         return (
-            f"{wish}: no placement beats any of these {len(unbeaten)} in {final.measure}; "
-            f"between them {tie}, so {take}."
+            f"{wish}: of the {len(unbeaten)} placements that none beats in {final.measure} ({every}) it is {cheap}; "
+            f"between them {tie}."
         )
-    every = _join([_call(variant) for variant in unbeaten])
     if all(pair.word == "no practical difference" for pair in among):
-        return f"Where the norm goes makes no practical difference here ({every}): in {final.measure} {tie}, so {take}."
-    return f"Undecided: no placement is shown to beat another in {final.measure} ({every}); {tie}; until then {take}."
+        return (
+            f"{wish}: where the norm goes makes no practical difference here ({every}), as in {final.measure} {tie}; "
+            f"of them it is {cheap}."
+        )
+    return (
+        f"Undecided: no placement is shown to beat another in {final.measure} ({every}); {tie}; "
+        f"until then {_tell_to([pick])}, {cheap}."
+    )
 
 
 def tell_speed(
@@ -70,24 +77,31 @@ def tell_speed(
         return f"Speed: no placement is shown to train faster than another; {tie}."
     calls = {variant.name: _call(variant) for variant in variants}
     rows = {row.variant: row for row in summaries}
-    # The first of those with the most wins: `max` keeps the order of the plan.
-    winner = max(speed.unbeaten, key=lambda name: sum(pair.winner == name for pair in won))
-    mine = [pair for pair in won if pair.winner == winner]
-    widest = max(mine, key=lambda pair: abs(pair.difference))
-    against = _other(widest, winner)
+    slower: dict[tuple[str, ...], list[str]] = {}  # who is beaten -> by whom
+    for name in speed.unbeaten:
+        losers = tuple(_other(pair, name) for pair in won if pair.winner == name)
+        if losers:
+            slower.setdefault(losers, []).append(name)
+    claims = [
+        f"{_join([calls[name] for name in names])} {'trains' if len(names) == 1 else 'train'} faster than "
+        f"{_join([calls[name] for name in losers])}"
+        for losers, names in slower.items()
+    ]
+    widest = max(won, key=lambda pair: abs(pair.difference))
+    assert widest.winner is not None  # it is among those that somebody won
+    against = _other(widest, widest.winner)
     line = (
-        f"Speed: step for step, {calls[winner]} trains faster than {_join([calls[_other(p, winner)] for p in mine])}; "
-        f"set beside {calls[against]}, its validation {metric.name} is better by "
-        f"{_size(abs(widest.difference), metric)} on average over training"
+        f"Speed: step for step, {', '.join(claims)}; the widest lead is that of {calls[widest.winner]} over "
+        f"{calls[against]}: its validation {metric.name} is better by {_size(abs(widest.difference), metric)} "
+        "on average over training"
     )
     if target is not None:
         line += (
-            f", and it reaches {_level(target, metric)} {_tell_arrival(rows[winner])} "
+            f", and it reaches {_level(target, metric)} {_tell_arrival(rows[widest.winner])} "
             f"({calls[against]}: {_tell_arrival(rows[against])})"
         )
-    level = [calls[name] for name in speed.unbeaten if name != winner]
-    if level:
-        line += f"; not shown to be slower: {_join(level)}"
+    if len(speed.unbeaten) > 1:
+        line += f"; between {_join([calls[name] for name in speed.unbeaten])} nothing is shown"
     return line + "."
 
 
@@ -110,7 +124,7 @@ def tell_cost(variants: Sequence[Variant], summaries: Sequence[Summary]) -> str:
         parts.append(part)
     line = f"Cost: what the norm takes of a training step: {', '.join(parts)}"
     if base:
-        line += f"; a step without norms takes {base:.2f} ms"
+        line += f" (median over trials that ran side by side); a step without norms takes {base:.2f} ms"
     return line + "."
 
 
@@ -215,14 +229,15 @@ def _tell_tie(pairs: Sequence[Pair], margin: float, metric: Metric) -> str:
 
 
 def _tell_cheap(pick: Variant, rivals: Sequence[Variant]) -> str:
+    """What speaks for the pick among placements that none beats."""
     if len(rivals) == 1:
-        return "the only one of them that never diverged"
+        return "the only one that never diverged"
     least, following = sorted(variant.cost.norm_train_bytes for variant in rivals)[:2]
     if least == following:
-        return "whose norms cost no more than those of any other"
+        return "no dearer than any other"
     if not pick.cost.norms:
-        return "the cheapest of them, as it has no norms to run"
-    return f"the cheapest of them: its norms move {_bytes(least)} in a training step, the next {_bytes(following)}"
+        return "the cheapest, as it has no norms to run"
+    return f"the cheapest, as its norms move {_bytes(least)} in a training step, the next {_bytes(following)}"
 
 
 def _tell_arrival(row: Summary) -> str:

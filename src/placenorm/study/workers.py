@@ -1,26 +1,30 @@
 """Trials in, results out, in worker processes of one thread each."""
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import cloudpickle
 import torch
 from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from placenorm.errors import PlacenormError, TrialError
 from placenorm.facts.trial import TrialKey, TrialResult
-from placenorm.lookup import load_object
+from placenorm.lookup import describe_error, load_object
 from placenorm.study.training import Recipe, Trainer
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Set before a worker imports torch: sums in another order of threads give other weights."""
 
-IDLE_S = 20
-"""A worker that has had nothing to do for so long ends, also when its driver was killed."""
+WATCH_S = 1.0
+"""How often a worker looks whether its driver is still there."""
 
 _trainer: Trainer | None = None
 """The worker's own trainer; None in the driver."""
@@ -41,9 +45,8 @@ class WorkerPool:
     def __init__(self, recipe: Recipe, jobs: int, references: Iterable[str] = ()) -> None:
         self._pool = ProcessPoolExecutor(
             max_workers=jobs,
-            timeout=IDLE_S,
             initializer=_set_up,
-            initargs=(cloudpickle.dumps(recipe), tuple(references)),
+            initargs=(cloudpickle.dumps(recipe), tuple(references), os.getpid()),
             env=ONE_THREAD,
         )
         self._pending: dict[Future[TrialResult], TrialKey] = {}
@@ -57,28 +60,20 @@ class WorkerPool:
         """Yield results as they come in; trials may be submitted meanwhile. Ends when none is left.
 
         Raises:
-            TrialError: if a trial failed, or its process died.
+            TrialError: if a trial failed, or its process died; what had finished by then was yielded before.
             PlacenormError: as the trial raised it.
         """
         while self._pending:
             done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                key = self._pending.pop(future)
-                try:
-                    result = future.result()
-                except PlacenormError:
-                    raise
-                except TerminatedWorkerError as error:
-                    raise TrialError(
-                        f"The process of a trial died while {key} was due: it was killed or out of memory; use fewer "
-                        "--jobs or a smaller --batch-size and go on with --resume."
-                    ) from error
-                except Exception as error:
-                    raise TrialError(
-                        f"Trial {key} failed: {type(error).__name__}: {_last_words(error)}; "
-                        "mend the model or the data, then go on with --resume."
-                    ) from error
-                yield result
+            yield from self.take_finished()
+            for future in done & self._pending.keys():
+                _raise_failure(self._pending.pop(future), future)
+
+    def take_finished(self) -> Iterator[TrialResult]:
+        """Yield the results that are there by now, without waiting; failed trials are left."""
+        for future in [future for future in self._pending if future.done() and future.exception() is None]:
+            del self._pending[future]
+            yield future.result()
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +81,9 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=kind is None, kill_workers=kind is not None)
+        self._pool.shutdown(
+            wait=True, kill_workers=kind is not None
+        )  # waits too for those it killed: none is left over
 
 
 @contextmanager
@@ -99,18 +96,40 @@ def _shield_from_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _last_words(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else "no message"
+def _raise_failure(key: TrialKey, future: Future[TrialResult]) -> NoReturn:
+    """Raise what made a trial fail, in words."""
+    error = future.exception()
+    if isinstance(error, PlacenormError):
+        raise error
+    if isinstance(error, TerminatedWorkerError):
+        raise TrialError(
+            f"The process of a trial died while {key} was due: it was killed or out of memory; use fewer "
+            "--jobs or a smaller --batch-size and go on with --resume."
+        ) from error
+    assert error is not None
+    raise TrialError(
+        f"Trial {key} failed: {describe_error(error)}; mend the model or the data, then go on with --resume."
+    ) from error
 
 
-def _set_up(recipe: bytes, references: tuple[str, ...]) -> None:
-    """Make a worker ready: one thread, the user's code, the recipe."""
+def _set_up(recipe: bytes, references: tuple[str, ...], driver: int) -> None:
+    """Make a worker ready: bound to its driver's life, one thread, the user's code, the recipe."""
     global _trainer  # noqa: PLW0603 - a worker process has one trainer, and a pool hands over no other place for it
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
     torch.set_num_threads(1)
+    tqdm.set_lock(
+        threading.RLock()
+    )  # torch.fx draws bars with it; a killed worker would leave its usual semaphore behind
     for reference in references:
         load_object(reference)
     _trainer = Trainer(cloudpickle.loads(recipe))
+
+
+def _end_with(driver: int) -> None:
+    """End this process when its driver is gone, killed perhaps, so that no trial runs on for nobody."""
+    while os.getppid() == driver:
+        time.sleep(WATCH_S)
+    os._exit(1)
 
 
 def _run(key: TrialKey) -> TrialResult:

@@ -70,7 +70,7 @@ def compare(
     model: str | ModelMaker = "cnn",
     data: str | Datasets = "digits",
     *,
-    placements: Sequence[str] | Mapping[str, Placement] | None = None,
+    placements: str | Sequence[str] | Mapping[str, Placement] | None = None,
     seeds: int = DEFAULT_SEEDS,
     epochs: int = DEFAULT_EPOCHS,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -102,8 +102,8 @@ def compare(
             function without arguments that returns the model, called for every trial under the trial's seed.
         data: ``digits``, ``fashion-mnist``, ``folder:PATH``, ``npz:PATH``, ``path/to/file.py:function``, or a pair of
             torch datasets (training, and test or None).
-        placements: names of policies, or placements under names of your own; by default the four policies. A model
-            that has norms brings ``as-is``, and that is the baseline.
+        placements: names of policies, one or several, or placements under names of your own; by default the four
+            policies. A model that has norms brings ``as-is``, and that is the baseline.
         seeds: number of seeds, counted from 0.
         epochs: passes over the training data.
         batch_size: samples a step.

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from placenorm.errors import UsageError
 from placenorm.facts.comparison import Comparison
 from placenorm.report.html import write_html
 from placenorm.report.picture import write_picture
@@ -9,6 +10,7 @@ from placenorm.study.assembly import assemble
 from placenorm.study.store import read_store
 
 PICTURES = (".png", ".svg")
+PAGES = (".html", ".htm")
 
 
 def read_comparison(folder: Path) -> Comparison:
@@ -25,8 +27,10 @@ def write_report(comparison: Comparison, target: Path) -> None:
 
     Raises:
         StoreError: if the file cannot be written.
-        UsageError: if a picture is wanted and there is no verdict yet.
+        UsageError: if the file has another ending, or a picture is wanted and there is no verdict yet.
     """
+    if target.suffix.lower() not in (*PICTURES, *PAGES):
+        raise UsageError(f"Cannot write the report {target}: name a file that ends in .html, .png or .svg.")
     if target.suffix.lower() in PICTURES:
         write_picture(comparison, target)
     else:

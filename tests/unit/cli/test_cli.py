@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from placenorm.cli.main import app
+from placenorm.study.store import open_store
+from support.comparisons import make_comparison
+from support.results import make_trial
 from support.trials import write_data
 
 
@@ -89,3 +93,17 @@ def test_import_takes_no_torch(code: str) -> None:
 def test_report_takes_no_torch() -> None:
     check = "import placenorm.verbs.reporting, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_report_interrupted_while_it_is_written_says_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("placenorm.verbs.reporting.write_report", interrupt)
+    with open_store(tmp_path, replace(make_comparison(), trials=(), verdict=None), resume=False) as store:
+        store.add(make_trial())
+    result = invoke("report", str(tmp_path))
+    assert result.exit_code == 130
+    assert "report.html was written; the finished trials are kept." in result.stderr

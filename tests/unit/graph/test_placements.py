@@ -1,5 +1,9 @@
+from collections.abc import Callable
+
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import placenorm as pn
 from placenorm.errors import UsageError
@@ -92,3 +96,107 @@ def test_plan_edits_norm_on_the_input_is_skipped_with_reason() -> None:
 def test_plan_edits_unknown_word_is_one_sentence(placement: Placement, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         plan_edits(pn.trace(FunctionalNet(), IMAGES), placement)
+
+
+def test_plan_edits_norm_with_its_own_forward_stays_and_is_named() -> None:
+    class NormWithActivation(nn.BatchNorm2d):
+        def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+            return F.relu(super().forward(x))
+
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), NormWithActivation(2), nn.Flatten(), nn.Linear(72, 2))
+    plan = plan_edits(pn.trace(model, IMAGES), "none")
+    assert plan.edits == ()
+    assert [(skip.site, skip.reason) for skip in plan.skipped] == [
+        ("1", "it is NormWithActivation, whose forward is your own, which is not there yet; it stays as it is")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "placement", "reason"),
+    [
+        (
+            nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)),
+            torch.zeros(1, 8, 8),
+            {"0": "before-activation"},
+            "its output [4, 6, 6] has its channels first, so the example input has no batch axis; give one",
+        ),
+        (
+            nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2)),
+            torch.zeros(4, 5, 6),
+            {"0": "after-activation"},
+            "a linear layer on [4, 5, 8] has its features last, which is not there yet",
+        ),
+        (
+            nn.Sequential(nn.Linear(6, 8, bias=False), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(8, 2)),
+            torch.zeros(4, 5, 6),
+            "none",
+            "a linear layer on [4, 5, 8] has its features last, which is not there yet",
+        ),
+    ],
+    ids=["unbatched", "linear-3d", "norm-on-another-axis"],
+)
+def test_plan_edits_channels_on_another_axis_are_skipped(
+    model: nn.Module, example: Tensor, placement: Placement, reason: str
+) -> None:
+    plan = plan_edits(pn.trace(model, example), placement)
+    assert plan.edits == ()
+    assert [(skip.site, skip.reason) for skip in plan.skipped] == [("0", reason)]
+
+
+class OneCall(nn.Module):
+    """A conv, a call of the user's own, a head."""
+
+    def __init__(self, call: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.head = nn.Conv2d(4, 2, 3)
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.call(self.conv(x)))
+
+
+def _work_in_place(x: Tensor) -> Tensor:
+    F.relu_(x)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("call", "follows"),
+    [
+        (lambda x: x * torch.sigmoid(x), "sigmoid (:sigmoid_1), mul (:mul_1)"),
+        (lambda x: x.clamp(min=0), "clamp (:clamp_1)"),
+        (_work_in_place, "relu (:relu_1), Conv2d (head)"),
+    ],
+    ids=["swish", "clamp", "in-place"],
+)
+@pytest.mark.parametrize("policy", ["after-activation", "after-pool"], ids=["after", "pool"])
+def test_plan_edits_says_that_it_knows_no_activation(
+    call: Callable[[Tensor], Tensor], follows: str, policy: Placement
+) -> None:
+    plan = plan_edits(pn.trace(OneCall(call), IMAGES), policy)
+    assert [(edit.block, edit.after) for edit in plan.edits] == [("conv", "before-activation")]
+    assert [skip.reason for skip in plan.skipped if skip.site == "conv"] == [
+        f"no activation that tracing knows follows (its output goes into {follows}), so its norm stays on the weight op"
+    ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        torch.relu,
+        lambda x: x,
+        lambda x: F.max_pool2d(x, 2),
+        lambda x: x + 1.0 * torch.relu(x),
+        lambda x: torch.relu(x) + x,
+    ],
+    ids=["relu", "conv-conv", "pool", "scaled-branch", "branch"],
+)
+def test_plan_edits_says_nothing_where_nothing_is_unknown(call: Callable[[Tensor], Tensor]) -> None:
+    plan = plan_edits(pn.trace(OneCall(call), IMAGES), "after-activation")
+    assert [skip.site for skip in plan.skipped] == ["head"]
+
+
+def test_plan_edits_residual_branch_is_not_unknown() -> None:
+    plan = plan_edits(pn.trace(ResidualNet(), IMAGES), "after-activation")
+    assert [skip.site for skip in plan.skipped] == ["head"]

@@ -1,6 +1,11 @@
+import random
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import placenorm as pn
 from placenorm.errors import ModelError
@@ -25,6 +30,60 @@ def test_trace_leaves_the_model_as_it_was(net: type[nn.Module], training: bool) 
     assert torch.equal(torch.get_rng_state(), random_state)
     for key, value in model.state_dict().items():
         torch.testing.assert_close(value, state[key], rtol=0, atol=0)
+
+
+class ChangesItself(nn.Module):
+    """A forward that counts, keeps, replaces, clips and draws."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+        self.head = nn.Linear(2, 2)
+        self.calls = 0
+        self.last: Tensor | None = None
+        self.history: dict[str, list[Tensor]] = {"outputs": []}
+        self.average = torch.ones(2)
+        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("total", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.last = torch.relu(self.conv(x))
+        self.history["outputs"].append(self.last)
+        self.average.mul_(0.9)
+        self.steps = self.steps + 1
+        self.total += 1
+        self.conv.weight.data.clamp_(-0.01, 0.01)
+        random.random()
+        np.random.rand()  # noqa: NPY002 - what users write
+        return self.head(self.last.mean((2, 3)))
+
+
+def test_trace_leaves_a_model_that_changes_itself_as_it_was() -> None:
+    model = ChangesItself()
+    history, steps, weight = model.history, model.steps, model.conv.weight.detach().clone()
+    drawn_next = random.Random()
+    drawn_next.setstate(random.getstate())
+    numpy_next = np.random.RandomState()
+    numpy_next.set_state(np.random.get_state())  # noqa: NPY002
+    pn.trace(model, IMAGES)
+    assert (model.calls, model.last) == (0, None)
+    assert model.history is history
+    assert history == {"outputs": []}
+    assert model.average.tolist() == [1.0, 1.0]
+    assert model.steps is steps
+    assert (model.steps.item(), model.total.item()) == (0.0, 0.0)
+    assert torch.equal(model.conv.weight, weight)
+    assert random.random() == drawn_next.random()
+    assert np.random.rand() == numpy_next.rand()  # noqa: NPY002
+
+
+def test_trace_between_forward_and_backward_leaves_the_gradients() -> None:
+    model = ModuleNet()
+    loss = model(IMAGES).square().sum()
+    pn.trace(model, IMAGES)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 def test_trace_functional_calls_have_owner_and_number() -> None:
@@ -136,3 +195,193 @@ def test_trace_control_flow_on_values_is_one_sentence() -> None:
 def test_trace_missing_argument_is_one_sentence() -> None:
     with pytest.raises(ModelError, match="missing a required argument: 'x'"):
         pn.trace(FunctionalNet(), ())
+
+
+class NormWithActivation(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return F.relu(super().forward(x))
+
+
+def test_trace_norm_with_its_own_forward_is_no_norm() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), NormWithActivation(2), nn.Flatten(), nn.Linear(72, 2))
+    graph = pn.trace(model, IMAGES)
+    assert graph.norms == ()
+    assert graph.blocks[0].exempt == "it carries NormWithActivation, whose forward is your own, which is not there yet"
+    assert [(part.where, part.reason) for part in graph.unseen] == [
+        ("1", "it is NormWithActivation, whose forward is your own, which is not there yet")
+    ]
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d, nn.SyncBatchNorm, pn.layers.BatchNorm2d], ids=["torch", "synchronised", "ours"]
+)
+def test_trace_norms_that_can_be_moved_are_norms(norm: Callable[[int], nn.Module]) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), norm(2), nn.Flatten(), nn.Linear(72, 2))
+    assert keys(pn.trace(model, IMAGES), "norm") == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("norm", "name"), [(nn.GroupNorm(2, 2), "GroupNorm"), (nn.InstanceNorm2d(2), "InstanceNorm2d")], ids=["gn", "in"]
+)
+def test_trace_block_with_another_norm_is_exempt(norm: nn.Module, name: str) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))
+    assert pn.trace(model, IMAGES).blocks[0].exempt == f"it carries {name}"
+
+
+def _chunk(x: Tensor) -> Tensor:
+    return x.chunk(2, 1)[1]
+
+
+def _split(x: Tensor) -> Tensor:
+    first, second = torch.split(x, [2, 2], dim=1)
+    return first + second
+
+
+@pytest.mark.parametrize(
+    ("call", "key"),
+    [
+        (_chunk, ":chunk_1"),
+        (_split, ":split_1"),
+        (lambda x: x.unbind(1)[0].unsqueeze(1).expand(-1, 2, -1, -1), ":unbind_1"),
+    ],
+    ids=["chunk", "split", "unbind"],
+)
+def test_trace_follows_ops_that_return_several_tensors(call: Callable[[Tensor], Tensor], key: str) -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3)
+            self.head = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(call(torch.relu(self.conv(x))).mean((2, 3)))
+
+    graph = pn.trace(Several(), IMAGES)
+    assert [block.exempt for block in graph.blocks] == ["", "it gives the network's output"]
+    assert [part.where for part in graph.unseen] == [key]
+    assert graph.unseen[0].reason.endswith("which returns several tensors")
+
+
+def test_trace_follows_modules_that_return_several_tensors() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3)
+            self.pool = nn.MaxPool2d(2, return_indices=True)
+            self.lstm = nn.LSTM(9, 5, batch_first=True)
+            self.head = nn.Linear(5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x, _ = self.pool(torch.relu(self.conv(x)))
+            x, _ = self.lstm(x.flatten(2))
+            return self.head(x.mean(1))
+
+    graph = pn.trace(Recurrent(), IMAGES)
+    assert [block.exempt for block in graph.blocks] == ["", "it gives the network's output"]
+    shapes = {op.key: op.out_shape for op in graph.ops}
+    assert [(part.where, shapes[part.where]) for part in graph.unseen] == [("pool", (8, 4, 3, 3)), ("lstm", (8, 4, 5))]
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "channels", "reason"),
+    [
+        (
+            nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 3)),
+            torch.zeros(1, 8, 8),
+            8,
+            "its output [8, 8, 8] has its channels first, so the example input has no batch axis; give one",
+        ),
+        (
+            nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)),
+            torch.zeros(4, 5, 6),
+            5,
+            "a linear layer on [4, 5, 5] has its features last, which is not there yet",
+        ),
+        (
+            nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 2)),
+            torch.zeros(4, 5, 6),
+            8,
+            "a linear layer on [4, 5, 8] has its features last, which is not there yet",
+        ),
+        (nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2)), torch.zeros(4, 6), 8, ""),
+        (nn.Sequential(nn.ConvTranspose1d(2, 8, 3), nn.ReLU(), nn.Conv1d(8, 2, 3)), torch.zeros(4, 2, 8), 8, ""),
+    ],
+    ids=["unbatched", "linear-3d", "parametrized", "linear-2d", "transposed"],
+)
+def test_trace_knows_the_axis_of_the_channels(model: nn.Module, example: Tensor, channels: int, reason: str) -> None:
+    block = pn.trace(model, example).blocks[0]
+    assert (block.channels, block.exempt) == (channels, reason)
+
+
+def test_trace_knows_the_axis_of_functional_weight_ops() -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(5, 6))
+            self.kernel = nn.Parameter(torch.zeros(2, 3, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.conv1d(torch.relu(F.linear(x, self.weight)), self.kernel)
+
+    graph = pn.trace(Functional(), torch.zeros(4, 3, 6))
+    assert [graph.ops[block.weight].channel_axis for block in graph.blocks] == [2, 1]
+
+
+class LinearGate(nn.Module):
+    """Squeeze-and-excite with linear layers."""
+
+    def __init__(self, gate: Callable[[Tensor], Tensor] = torch.sigmoid) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.squeeze = nn.Linear(4, 2)
+        self.excite = nn.Linear(2, 4)
+        self.last = nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 2)
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.conv(x))
+        gate = self.gate(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))))
+        x = x * gate[:, :, None, None]
+        return self.head(torch.relu(self.last(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "gate", [torch.sigmoid, F.hardsigmoid, lambda x: x.softmax(1)], ids=["sigmoid", "hardsigmoid", "softmax"]
+)
+def test_trace_squeeze_and_excite_linear_is_exempt(gate: Callable[[Tensor], Tensor]) -> None:
+    assert {block.key: block.exempt for block in pn.trace(LinearGate(gate), IMAGES).blocks} == {
+        "conv": "",
+        "squeeze": "it computes a gate",
+        "excite": "it computes a gate",
+        "last": "",
+        "head": "it gives the network's output",
+    }
+
+
+def test_trace_sigmoid_that_multiplies_nothing_is_no_gate() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(72, 2))
+    assert pn.trace(model, IMAGES).blocks[0].exempt == ""
+
+
+@pytest.mark.parametrize("call", [F.hardshrink, F.softshrink, F.tanhshrink], ids=["hard", "soft", "tanh"])
+def test_trace_knows_the_shrinking_functions(call: Callable[[Tensor], Tensor]) -> None:
+    class Shrinking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return call(self.conv(x))
+
+    assert keys(pn.trace(Shrinking(), IMAGES), "activation") == [f":{call.__name__}_1"]
+
+
+def test_graph_prints_as_a_table() -> None:
+    lines = str(pn.trace(ModuleNet(), IMAGES)).splitlines()
+    assert lines[0].split() == ["block", "channels", "norm", "could", "stand"]
+    assert lines[1].split() == [
+        *("features.0", "4", "before-activation"),
+        *("before-activation,", "after-activation,", "after-pool"),
+    ]
+    assert lines[3].endswith("nowhere by a named placement: it gives the network's output")

@@ -5,7 +5,8 @@ from torch.nn import functional as F
 
 import placenorm as pn
 from placenorm.facts.placement import POLICIES, Policy
-from placenorm.probe.dead_units import DeadUnitProber
+from placenorm.graph.vocabulary import RELU_LIKE
+from placenorm.probe.dead_units import _SILENT, DeadUnitProber
 from support.networks import ALL, IMAGES, FunctionalNet, ModuleNet
 
 
@@ -89,6 +90,27 @@ def test_prober_knows_where_each_activation_is_flat(call: object, dead_at: float
     with DeadUnitProber(model) as prober:
         model(torch.tensor([[dead_at, 1.0]]))
     assert [(share.units, share.dead) for share in prober.shares()] == [(2, 1)]
+
+
+def test_prober_watches_what_the_graph_calls_relu_like() -> None:
+    assert _SILENT.keys() == RELU_LIKE
+
+
+@pytest.mark.parametrize("between", [nn.Identity(), nn.Dropout(0.5)], ids=["straight", "dropout"])
+def test_prober_finds_the_features_of_a_linear_layer_last(between: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(6, 8), between, nn.ReLU())
+    model[0].bias.data[:7] = -100.0
+    model[0].bias.data[7] = 100.0
+    with DeadUnitProber(model) as prober:
+        model(torch.zeros(4, 5, 6))
+    assert [(share.units, share.dead) for share in prober.shares()] == [(8, 7)]
+
+
+def test_prober_counts_channels_where_a_linear_layer_feeds_a_map() -> None:
+    model = nn.Sequential(nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)), nn.ReLU(), nn.Conv2d(3, 5, 1), nn.ReLU())
+    with DeadUnitProber(model) as prober:
+        model(torch.zeros(4, 6))
+    assert [share.units for share in prober.shares()] == [3, 5]
 
 
 @pytest.mark.parametrize("activation", [nn.GELU(), nn.Tanh(), nn.LeakyReLU()], ids=["gelu", "tanh", "leaky"])

@@ -160,7 +160,7 @@ def test_picture_is_about_900_pixels_wide(make, tmp_path: Path) -> None:
 
 def test_picture_as_svg_says_the_advice(tmp_path: Path) -> None:
     write_picture(make_comparison(), tmp_path / "result.svg")
-    assert "Put the norm after-activation or after-pool" in (tmp_path / "result.svg").read_text(encoding="utf-8")
+    assert "Put the norm after-pool" in (tmp_path / "result.svg").read_text(encoding="utf-8")
 
 
 def test_picture_refuses_other_endings_and_unfinished_comparisons(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_page_shows_hostile_names_as_text() -> None:
 def test_page_says_the_advice_first_then_the_numbers_and_the_lines_to_paste() -> None:
     comparison = make_comparison()
     text = " ".join(Page(render_page(comparison)).text.split())
-    parts = ("Put the norm after-activation or after-pool", "The numbers", "done = pn.place(", "Run it again")
+    parts = ("Put the norm after-pool", "The numbers", "done = pn.place(", "Run it again")
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert comparison.verdict is not None

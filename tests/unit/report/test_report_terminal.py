@@ -69,7 +69,7 @@ def test_terminal_puts_the_advice_behind_the_tables_and_before_the_notes() -> No
 def test_terminal_names_the_pairs_with_their_words() -> None:
     lines = print_at(make_comparison(), 80)
     section = lines[next(i for i, line in enumerate(lines) if line.startswith("Final result")) :]
-    assert section[3].strip() == "beside none"
+    assert section[3].strip() == "against none"
     assert section[4].split()[0] == "before-activation"
     assert section[4].endswith("better")
     assert any("undecided (+" in line for line in section)

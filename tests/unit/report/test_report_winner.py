@@ -16,6 +16,7 @@ MODELS = {
     "built in with depth": "cnn:12",
     "mlp": "mlp:4",
     "file": "examples/my_net.py:Net",
+    "file here": "net.py:Net",
     "file with quotes": 'my "odd"\\net.py:Net',
     "module": "my_package.models:make_net",
     "function handed over": "<function make_net at 0x1>\nimport os",
@@ -67,6 +68,12 @@ def test_winner_of_a_file_is_loaded_by_its_path() -> None:
         "model = Net()",
         'load_weights(model, "net.pt")',
     ]
+
+
+def test_winner_of_a_file_without_a_folder_is_no_module() -> None:
+    text = python_lines(make_pick("after-pool", model="net.py:Net"))
+    assert 'Net = load_object("net.py:Net")' in text
+    assert "import Net" not in text
 
 
 def test_winner_of_a_module_is_imported() -> None:

@@ -1,9 +1,12 @@
+import random
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from placenorm.errors import DataError, ModelError, TrialError, UsageError
 from placenorm.facts.placement import Placement
@@ -168,3 +171,76 @@ def test_make_plan_own_source_is_part_of_the_identity(tmp_path: Path) -> None:
         file.write_text(text)
         hashes.append(make_small_plan(tmp_path, model=f"{file}:make").head.settings.source_hash)
     assert hashes[0] != hashes[1]
+
+
+class NoWayBack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> Tensor:
+        raise RuntimeError("there is no way back")
+
+
+class OneWay(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+        self.fc.register_forward_hook(lambda module, inputs, output: NoWayBack.apply(output))  # type: ignore[no-untyped-call]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x.flatten(1))
+
+
+def test_make_plan_model_whose_backward_fails_is_one_sentence() -> None:
+    with pytest.raises(ModelError, match="run backwards, it raises RuntimeError: there is no way back"):
+        make_plan(digits(model=OneWay, placements=["none"]), "")
+
+
+def test_make_plan_fewer_samples_than_an_example_has(tmp_path: Path) -> None:
+    head = make_small_plan(tmp_path, limit=10, placements=["none"]).head
+    assert head.data is not None
+    assert head.data.train < 8
+
+
+def test_make_plan_weights_are_part_of_the_identity(tmp_path: Path) -> None:
+    hashes = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        torch.save(tiny().state_dict(), tmp_path / "w.pt")
+        head = make_small_plan(tmp_path, model=tiny, weights=tmp_path / "w.pt", placements=["none"]).head
+        hashes.append(head.settings.source_hash)
+    assert hashes[0] != hashes[1]
+
+
+def test_make_plan_example_input_is_part_of_the_identity(tmp_path: Path) -> None:
+    hashes = {
+        make_small_plan(tmp_path, model=tiny, placements=["none"], example_inputs=x).head.settings.source_hash
+        for x in (None, torch.zeros(8, 6), torch.zeros(9, 6))
+    }
+    assert len(hashes) == 3
+
+
+def tiny() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+
+
+def test_make_plan_what_cannot_be_sent_is_one_sentence() -> None:
+    data = TensorDataset(torch.randn(40, 6), torch.arange(40) % 3)
+    data.lock = threading.Lock()  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"Cannot send the data to the worker processes: .*pickle"):
+        make_plan(digits(model=tiny, data=(data, None)), "")
+
+
+def test_make_plan_leaves_the_random_states_as_they_were(tmp_path: Path) -> None:
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    expected = draw()
+    random.setstate(states[0])
+    np.random.set_state(states[1])  # noqa: NPY002
+    torch.set_rng_state(states[2])
+    make_small_plan(tmp_path)
+    assert draw() == expected

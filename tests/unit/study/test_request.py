@@ -1,8 +1,10 @@
 from typing import Any
 
 import pytest
+import torch
+from torch.utils.data import TensorDataset
 
-from placenorm.errors import UsageError
+from placenorm.errors import DataError, UsageError
 from placenorm.study.request import Request
 
 
@@ -14,11 +16,15 @@ from placenorm.study.request import Request
         ({"batch_size": 1}, "--batch-size 1: a norm needs at least two samples"),
         ({"margin": -0.1}, r"margin of -0\.1: .*give 0 or more"),
         ({"margin": float("nan")}, "margin of nan"),
+        ({"margin": float("inf")}, "margin of inf: .*no infinity"),
         ({"placements": ["sideways"]}, "Unknown placement 'sideways': use one of none"),
         ({"placements": []}, "no placement to compare"),
         ({"placements": {"mine": {"conv": "beside"}}}, "Unknown position 'beside'"),
-        ({"lr": [0.1, -1.0]}, "give numbers above 0"),
-        ({"lr": []}, "give numbers above 0"),
+        ({"lr": [0.1, -1.0]}, "give numbers from 1e-08 to 1000"),
+        ({"lr": []}, "give numbers from 1e-08 to 1000"),
+        ({"lr": 1e13}, "give numbers from 1e-08 to 1000"),
+        ({"lr": 1e-13}, "give numbers from 1e-08 to 1000"),
+        ({"lr": float("nan")}, "give numbers from 1e-08 to 1000"),
         ({"lr": 0.1, "train": "file.py:train"}, "leave --lr out"),
         ({"optimizer": "adam"}, "Unknown optimizer 'adam': use sgd or adamw"),
         ({"schedule": "linear"}, "Unknown schedule 'linear': use constant or cosine"),
@@ -42,3 +48,13 @@ def test_request_own_loop_has_no_rates() -> None:
 
 def test_request_placements_keep_their_order() -> None:
     assert list(Request(placements=["after-pool", "none"]).named_placements()) == ["after-pool", "none"]
+
+
+def test_request_one_placement_needs_no_list() -> None:
+    assert Request(placements="none").named_placements() == {"none": "none"}
+
+
+@pytest.mark.parametrize("data", [TensorDataset(torch.zeros(9, 2), torch.zeros(9)), (1, 2, 3)], ids=["one", "three"])
+def test_request_data_that_are_no_pair_are_one_sentence(data: Any) -> None:
+    with pytest.raises(DataError, match=r"give a name, or a pair of torch datasets \(train, test\)"):
+        Request(data=data)

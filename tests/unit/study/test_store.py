@@ -86,7 +86,7 @@ def test_store_resume_may_ask_for_more_seeds(tmp_path: Path, head: Comparison) -
         ("epochs", 99, "epochs [0-9]+ there, 99 here"),
         ("model", "mlp:3", "model .* there, mlp:3 here"),
         ("learning_rates", (0.5,), r"learning rates .* there, 0\.5 here"),
-        ("source_hash", "abc", "your source files have changed since"),
+        ("source_hash", "abc", "your source files, the weights or the example input have changed since"),
     ],
     ids=["epochs", "model", "rates", "source"],
 )
@@ -176,3 +176,92 @@ def test_store_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, head:
         with pytest.raises(StoreError, match="database or disk is full; the 1 trials before are safe"):
             store.add(make_trial(seed=1))
     assert [key.seed for key in read_store(tmp_path).results] == [0]
+
+
+@pytest.mark.parametrize("name", ["z?1", "a b%20c", "d#e", "{f}"], ids=["question", "percent", "hash", "braces"])
+def test_store_folder_may_have_any_name(tmp_path: Path, head: Comparison, name: str) -> None:
+    with open_store(tmp_path / name, head, resume=False) as store:
+        store.add(make_trial())
+    assert (tmp_path / name / TRIALS).is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(read_store(tmp_path / name).results) == 1
+
+
+@pytest.mark.parametrize("left", [None, b""], ids=["no-database", "empty-database"])
+def test_store_killed_while_it_was_made_goes_on(tmp_path: Path, head: Comparison, left: bytes | None) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    (tmp_path / TRIALS).unlink()
+    if left is not None:
+        (tmp_path / TRIALS).write_bytes(left)
+    with pytest.raises(StoreError, match="with 0 finished trials: add --resume"):
+        open_store(tmp_path, head, resume=False)
+    with open_store(tmp_path, head, resume=True) as store:
+        store.add(make_trial())
+    assert len(read_store(tmp_path).results) == 1
+
+
+def test_store_writes_its_head_before_its_database(
+    tmp_path: Path, head: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.storages, "RDBStorage", end)
+        with pytest.raises(KeyboardInterrupt):
+            open_store(tmp_path, head, resume=False)
+    open_store(tmp_path, head, resume=True).close()
+    assert read_store(tmp_path).head == head
+
+
+@pytest.mark.parametrize("left", [None, b""], ids=["no-database", "empty-database"])
+def test_read_store_without_a_trial_is_one_sentence_and_makes_nothing(
+    tmp_path: Path, head: Comparison, left: bytes | None
+) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    (tmp_path / TRIALS).unlink()
+    if left is not None:
+        (tmp_path / TRIALS).write_bytes(left)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(StoreError, match=r"has no trial: trials\.db is missing or empty"):
+        read_store(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert left is None or (tmp_path / TRIALS).read_bytes() == left
+
+
+def test_read_store_changes_no_byte(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial())
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
+    assert len(read_store(tmp_path).results) == 1
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
+
+
+def test_read_store_completes_no_database_that_another_process_is_making(tmp_path: Path, head: Comparison) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    with sqlite3.connect(tmp_path / TRIALS) as connection:
+        connection.execute("DELETE FROM version_info")
+    connection.close()
+    before = (tmp_path / TRIALS).read_bytes()
+    with pytest.raises(StoreError, match="Cannot open"):
+        read_store(tmp_path)
+    assert (tmp_path / TRIALS).read_bytes() == before
+    open_store(tmp_path, head, resume=True).close()
+
+
+def test_store_resume_under_another_torch_is_kept_in_the_environment(tmp_path: Path, head: Comparison) -> None:
+    def under(torch: str) -> Comparison:
+        return replace(head, environment=replace(head.environment, torch=torch))
+
+    open_store(tmp_path, under("2.9.0"), resume=False).close()
+    for torch in ("2.9.0", "2.10.0", "2.10.0"):
+        open_store(tmp_path, under(torch), resume=True).close()
+    assert read_store(tmp_path).head.environment.torch == "2.9.0, then 2.10.0"
+
+
+@pytest.mark.parametrize("rate", [1e-40, 1e36], ids=["tiny", "huge"])
+def test_store_keeps_trials_at_any_rate_that_a_grid_grows_to(tmp_path: Path, head: Comparison, rate: float) -> None:
+    trial = make_trial("none", 0, rate)
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(trial)
+    assert read_store(tmp_path).results == {trial.key: trial}

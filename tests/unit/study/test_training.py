@@ -1,10 +1,14 @@
+import random
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from placenorm.errors import TrialError
+from placenorm.errors import ModelError, TrialError
 from placenorm.facts.trial import TrialKey
 from placenorm.study.training import Trainer, build_model
 from support.trials import make_small_plan, without_clock, write_data
@@ -130,3 +134,90 @@ def test_trainer_placenorm_norms_learn_the_same_function_as_torchs(tmp_path: Pat
         for norm in ("torch", "placenorm")
     )
     assert our_norms.val_loss == pytest.approx(torch_norms.val_loss, rel=1e-3)
+
+
+class Noisy(Dataset[tuple[Tensor, int]]):
+    """Data that NumPy's, Python's and torch's global generators augment."""
+
+    def __init__(self) -> None:
+        self.x = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32)
+        self.targets = self.x[:, :3].argmax(1).tolist()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        noise = np.random.normal(0, 0.3, 6).astype(np.float32) + random.gauss(0, 0.3)  # noqa: NPY002
+        return torch.from_numpy(self.x[index] + noise) + 0.3 * torch.randn(6), self.targets[index]
+
+
+def test_trainer_augmented_data_give_the_same_result_whatever_ran_before(tmp_path: Path) -> None:
+    plan = make_small_plan(tmp_path, data=(Noisy(), None))
+    key = TrialKey("after-activation", 1, 0.1)
+    busy = Trainer(plan.recipe)
+    first = busy.run(key)
+    busy.run(TrialKey("none", 0, 0.1))
+    assert without_clock(busy.run(key)) == without_clock(first)
+
+
+def test_trainer_own_loop_that_draws_gives_the_same_result_whatever_ran_before(tmp_path: Path) -> None:
+    def train(model: nn.Module, seed: int, report: object) -> float:
+        return random.random() + float(np.random.rand()) + float(torch.rand(()))  # noqa: NPY002
+
+    trainer = Trainer(make_small_plan(tmp_path, train=train).recipe)
+    first, other, again = (trainer.run(TrialKey("none", seed, None)).test_metric for seed in (1, 2, 1))
+    assert first == again
+    assert first != other
+
+
+def test_build_model_same_seed_gives_the_same_weights_whoever_draws_them(tmp_path: Path) -> None:
+    def make() -> nn.Module:
+        net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+        net[0].weight.data.fill_(random.random() + float(np.random.rand()))  # noqa: NPY002
+        return net
+
+    plan = make_small_plan(tmp_path, model=make)
+    first, other, again = (
+        build_model(plan.recipe, TrialKey("none", seed, 0.1)).get_parameter("0.weight") for seed in (1, 2, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_build_model_with_norms_elsewhere_than_planned_is_refused(tmp_path: Path) -> None:
+    made: list[nn.Module] = []
+
+    def make() -> nn.Module:
+        """Another network each time from the tenth on, as if a file beside it had changed meanwhile."""
+        made.append(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)))
+        return made[-1] if len(made) < 10 else nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), *made[-1][1:])
+
+    plan = make_small_plan(tmp_path, model=make, placements={"plain": {"0": "none"}, "mine": {"2": "none"}})
+    assert len(made) < 10
+    made.extend([nn.ReLU()] * 10)
+    with pytest.raises(ModelError, match=r"Cannot build the model of plain\|seed=0.* as planned: the norm of 2 should"):
+        build_model(plan.recipe, TrialKey("plain", 0, 0.1))
+
+
+def test_trainer_own_loop_that_calls_exit_is_one_sentence(tmp_path: Path) -> None:
+    def train(model: nn.Module, seed: int, report: object) -> float:
+        sys.exit(3)
+
+    trainer = Trainer(make_small_plan(tmp_path, train=train).recipe)
+    with pytest.raises(TrialError, match=r"failed in trial none\|seed=0\|lr=own: .*SystemExit: 3"):
+        trainer.run(TrialKey("none", 0, None))
+
+
+@pytest.mark.parametrize(
+    ("step", "value"),
+    [(10**30, 0.5), (-1, 0.5), (1.5, 0.5), ("1", 0.5), (1, "good"), (1, None), (1, torch.zeros(2))],
+    ids=["huge", "negative", "fraction", "text", "no-number", "none", "two-numbers"],
+)
+def test_trainer_report_that_cannot_be_kept_is_one_sentence(tmp_path: Path, step: object, value: object) -> None:
+    def train(model: nn.Module, seed: int, report: object) -> float:
+        report(step, value)  # type: ignore[operator]
+        return 0.5
+
+    trainer = Trainer(make_small_plan(tmp_path, train=train).recipe)
+    with pytest.raises(TrialError, match=r"train called report\(.*: the step must be a whole number from 0"):
+        trainer.run(TrialKey("none", 0, None))

@@ -216,9 +216,9 @@ def test_pick_is_the_cheapest_of_the_unbeaten_and_the_advice_says_so():
     verdict = give_verdict(FOUR, {"none": LOW, "before-activation": HIGH, "after-activation": HIGH, "after-pool": HIGH})
     assert verdict.pick == "after-pool"
     assert verdict.advice == (
-        "Put the norm before-activation, after-activation or after-pool: no placement beats any of these 3 in test r2; "
-        "between them all 3 differences are undecided, and even 1000 more seeds would probably not change that, so put "
-        "the norm after-pool, the cheapest of them: its norms move 1.20 MB in a training step, the next 4.80 MB."
+        "Put the norm after-pool: of the 3 placements that none beats in test r2 (before-activation, after-activation "
+        "and after-pool) it is the cheapest, as its norms move 1.20 MB in a training step, the next 4.80 MB; between "
+        "them all 3 differences are undecided, and even 1000 more seeds would probably not change that."
     )
 
 
@@ -255,8 +255,8 @@ def test_undecided_verdict_says_so_with_the_seeds_it_wants():
     assert verdict.final.pairs[0].word == "undecided"
     assert verdict.advice == (
         "Undecided: no placement is shown to beat another in test r2 (no norm and before-activation); the difference "
-        f"is undecided, and about {wanted} more seeds would probably decide it; until then use no norm, the cheapest "
-        "of them, as it has no norms to run."
+        f"is undecided, and about {wanted} more seeds would probably decide it; until then use no norm, the "
+        "cheapest, as it has no norms to run."
     )
     assert any("second look" in note for note in verdict.notes)
 
@@ -264,9 +264,9 @@ def test_undecided_verdict_says_so_with_the_seeds_it_wants():
 def test_no_practical_difference_says_that_the_place_does_not_matter():
     verdict = give_verdict((NONE, POOL), {"none": LOW, "after-pool": LOW[::-1]}, ACCURACY, margin=0.05)
     assert verdict.advice == (
-        "Where the norm goes makes no practical difference here (no norm and after-pool): in test accuracy every "
-        "difference lies within the margin of 5.00 percentage points, so use no norm, the cheapest of them, as it has "
-        "no norms to run."
+        "Use no norm: where the norm goes makes no practical difference here (no norm and after-pool), as in test "
+        "accuracy every difference lies within the margin of 5.00 percentage points; of them it is the cheapest, as it "
+        "has no norms to run."
     )
 
 
@@ -295,9 +295,9 @@ def test_speed_line_tells_height_steps_and_seconds():
     verdict = judge((NONE, POOL), trials, ACCURACY, 0.0, 1 / 360)
     assert verdict.target == pytest.approx(0.8)
     assert verdict.speed_line == (
-        "Speed: step for step, after-pool trains faster than no norm; set beside no norm, its validation accuracy is "
-        "better by 32.50 percentage points on average over training, and it reaches 80.0 % after 15 steps and 0.3 s "
-        "(no norm: after 30 steps and 0.6 s)."
+        "Speed: step for step, after-pool trains faster than no norm; the widest lead is that of after-pool over no "
+        "norm: its validation accuracy is better by 32.50 percentage points on average over training, and it reaches "
+        "80.0 % after 15 steps and 0.3 s (no norm: after 30 steps and 0.6 s)."
     )
 
 
@@ -310,7 +310,7 @@ def test_cost_line_tells_bytes_and_clock():
     trials = [make_trial("none", step_time_ms=2.0), make_trial("after-pool", step_time_ms=2.5)]
     assert judge((NONE, POOL), trials, R2, 0.0, 0.0).cost_line == (
         "Cost: what the norm takes of a training step: after-pool 10.7 % of the bytes and +25 % time by the "
-        "clock; a step without norms takes 2.00 ms."
+        "clock (median over trials that ran side by side); a step without norms takes 2.00 ms."
     )
 
 
@@ -425,7 +425,7 @@ def test_pick_is_not_a_variant_that_diverged() -> None:
     variants = [make_variant("none"), make_variant("after-pool", norm_bytes=1000)]
     verdict = judge(variants, chosen, ACCURACY, 0.0, 0.0)
     assert verdict.pick == "after-pool"
-    assert "the only one of them that never diverged (no norm diverged at 1 of 3 seeds)" in verdict.advice
+    assert "the only one that never diverged (no norm diverged at 1 of 3 seeds)" in verdict.advice
 
 
 def test_advice_when_everything_diverged_says_so() -> None:
@@ -435,3 +435,14 @@ def test_advice_when_everything_diverged_says_so() -> None:
     ]
     verdict = judge([make_variant("none"), make_variant("after-pool", norm_bytes=1000)], chosen, ACCURACY, 0.01, 0.0)
     assert verdict.advice.startswith("No placement trained: every one diverged")
+
+
+def test_speed_line_names_all_that_are_faster_and_claims_no_winner_among_them():
+    trials = []
+    for seed, gap in enumerate(SPREAD):
+        trials.append(make_trial("none", seed, curve=[0.3 + gap, 0.5, 0.8]))
+        trials.append(make_trial("before-activation", seed, curve=[0.7 - gap, 0.9, 0.9]))
+        trials.append(make_trial("after-pool", seed, curve=[0.7 + gap, 0.9, 0.9]))
+    line = judge((NONE, BEFORE, POOL), trials, ACCURACY, 0.0, 1 / 360).speed_line
+    assert "before-activation and after-pool train faster than no norm;" in line
+    assert line.endswith("; between before-activation and after-pool nothing is shown.")

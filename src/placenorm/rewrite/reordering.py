@@ -1,0 +1,41 @@
+"""The order in which a plain `nn.Sequential` runs its children, ready to be edited.
+
+`nn.Sequential` runs its children in the order in which it holds them, whatever their names are. So a norm moves by
+moving its entry: it keeps its name, and the container stays the plain `nn.Sequential` that can be sliced and extended.
+"""
+
+from typing import TypeGuard
+
+from torch import nn
+
+
+def is_plain_sequential(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Whether a module runs its children one after the other, by the forward of `nn.Sequential` itself."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+class ChildOrder:
+    """Names of the children of a plain `nn.Sequential` in the order they run.
+
+    Args:
+        owner: the container; it is changed by `install` only.
+    """
+
+    def __init__(self, owner: nn.Sequential) -> None:
+        self._calls = list(owner._modules)
+        self._order = list(owner._modules)
+
+    def call_behind(self, ordinal: int, target: str) -> None:
+        """Run a child straight behind the call that had a place in the forward."""
+        self._order.insert(self._order.index(self._calls[ordinal]) + 1, target)
+
+    def move_call(self, ordinal: int, behind: int) -> None:
+        """Run a child, known by its place in the forward, behind another one."""
+        self._order.remove(self._calls[ordinal])
+        self.call_behind(behind, self._calls[ordinal])
+
+    def install(self, owner: nn.Module) -> None:
+        """Make the edited order the one in which a container runs its children."""
+        children = dict(owner._modules)
+        owner._modules.clear()
+        owner._modules.update({name: children[name] for name in self._order})

@@ -1,0 +1,109 @@
+"""What a module holds, by value: whether a forward changed it, and the way back."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_BY_VALUE = (type(None), bool, int, float, complex, str, bytes)
+
+
+def bit_equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same type, shape and values; NaN equals NaN."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    one, other = one.detach(), other.detach()
+    return torch.equal(one, other) or torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+class ModuleSnapshot:
+    """The attributes, parameters and buffers of a module and of all modules in it, as they are now.
+
+    Args:
+        module: the module; its tensors are copied, and so are lists, dicts, sets and deques that its attributes hold.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._kept = [(path, each, _keep(each.__dict__)) for path, each in module.named_modules()]
+
+    def changes(self) -> tuple[str, ...]:
+        """Return the paths of what is no longer as it was; the mode (``training``) does not count."""
+        return tuple(
+            f"{path}.{name}" if path else name
+            for path, module, kept in self._kept
+            for name in _differences(kept, module.__dict__, "")
+            if name != "training"
+        )
+
+    def restore(self) -> None:
+        """Put everything back, in the objects that held it."""
+        for _, _, kept in self._kept:
+            _put_back(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A value and what it held: a tensor's values, the content of a container."""
+
+    value: Any
+    content: Any = None
+
+
+def _keep(value: Any) -> _Kept:
+    if isinstance(value, Tensor):
+        return _Kept(value, value.detach().clone())
+    if isinstance(value, dict):
+        return _Kept(value, {key: _keep(held) for key, held in value.items()})
+    if isinstance(value, (list, deque)):
+        return _Kept(value, [_keep(held) for held in value])
+    if isinstance(value, set):
+        return _Kept(value, set(value))
+    return _Kept(value)
+
+
+def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
+    """Yield the names of what differs; torch's own dicts of a module have no name of their own."""
+    before = kept.value
+    if value is not before:
+        if not (type(value) is type(before) and isinstance(value, _BY_VALUE) and value == before):
+            yield name
+    elif isinstance(value, Tensor):
+        if not bit_equal(value, kept.content):
+            yield name
+    elif isinstance(value, dict):
+        for key in {**kept.content, **value}:
+            inner = name if name and not name.startswith("_") else str(key)
+            if key not in kept.content or key not in value:
+                yield inner
+            else:
+                yield from _differences(kept.content[key], value[key], inner)
+    elif isinstance(value, (list, deque)):
+        if len(value) != len(kept.content) or any(
+            any(True for _ in _differences(*pair, name)) for pair in zip(kept.content, value, strict=True)
+        ):
+            yield name
+    elif isinstance(value, set) and value != kept.content:
+        yield name
+
+
+def _put_back(kept: _Kept) -> None:
+    value, content = kept.value, kept.content
+    if isinstance(value, Tensor):
+        if not bit_equal(value, content):
+            value.data = content
+    elif isinstance(value, dict):
+        value.clear()
+        value.update({key: held.value for key, held in content.items()})
+        for held in content.values():
+            _put_back(held)
+    elif isinstance(value, (list, deque)):
+        value.clear()
+        value.extend(held.value for held in content)
+        for held in content:
+            _put_back(held)
+    elif isinstance(value, set):
+        value.clear()
+        value.update(content)
