@@ -11,7 +11,7 @@ from placenorm.facts.placement import Position
 from placenorm.facts.trial import TrialResult
 
 DEFAULT_SEEDS = 10
-DEFAULT_EPOCHS = 6
+DEFAULT_EPOCHS = 8
 DEFAULT_BATCH_SIZE = 64
 
 Task = Literal["classification", "regression", "own"]

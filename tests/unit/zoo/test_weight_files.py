@@ -1,6 +1,5 @@
 """Weights from files."""
 
-import importlib.util
 import sys
 
 import pytest
@@ -31,7 +30,6 @@ def test_checkpoint_without_batch_counters_is_loaded(tmp_path):
     assert torch.equal(model[0].weight, state["0.weight"])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("safetensors") is None, reason="safetensors is optional")
 def test_safetensors_file_is_loaded(tmp_path):
     from safetensors.torch import save_file
 
