@@ -251,7 +251,7 @@ def _size(difference: float, metric: Metric) -> str:
 
 
 def _level(value: float, metric: Metric) -> str:
-    return f"{100 * value:.1f} %" if metric.as_percent else f"a {metric.name} of {value:.4g}"
+    return f"{100 * value:.1f} %" if metric.as_percent else f"{metric.name} {value:.4g}"
 
 
 def _bytes(count: int) -> str:
