@@ -22,7 +22,7 @@ PATIENCE_S = 300
 
 def command(folder: Path, out: str, *more: str) -> list[str]:
     data = write_data(folder)
-    options = ["--data", data, "--seeds", "4", "--epochs", "20", "--batch-size", "8", "--out", str(folder / out)]
+    options = ["--data", data, "--seeds", "4", "--epochs", "60", "--batch-size", "8", "--out", str(folder / out)]
     return [sys.executable, "-m", "placenorm", "compare", "mlp:3", *options, *more]
 
 

@@ -199,14 +199,13 @@ class _Lines:
 
     def __call__(self, finished: int, total: int) -> None:
         if self._first is None:
-            self._first = finished
-        elif finished < total and finished - self._written < total / LINES:
+            self._first = self._written = finished
+        if finished - self._written < total / LINES and not self._written < finished == total:
             return
         self._written = finished
         gone = time.monotonic() - self._started
-        done = finished - self._first
-        left = f", about {gone / done * (total - finished):.0f} s left" if done else ""
-        typer.echo(f"{finished} of {total} trials, {gone:.0f} s gone{left}", err=True)
+        left = gone / (finished - self._first) * (total - finished)
+        typer.echo(f"{finished} of {total} trials, {gone:.0f} s gone, about {left:.0f} s left", err=True)
 
 
 @contextmanager
