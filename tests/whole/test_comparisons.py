@@ -30,6 +30,11 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
+def hear_interrupts() -> None:
+    """Take SIGINT as in a terminal: where the tests run in the background, a shell has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def results_of(folder: Path) -> dict[TrialKey, TrialResult]:
     return {key: without_clock(result) for key, result in read_store(folder).results.items()}
 
@@ -60,7 +65,13 @@ def test_comparison_that_is_stopped_goes_on_with_resume(
     tmp_path: Path, undisturbed: Path, sign: signal.Signals
 ) -> None:
     arguments = command(tmp_path, "out", "--jobs", "2")
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509 - this process has no threads that it could disturb
+    )
     wait_for_trials(tmp_path / "out", 5, process)
     process.send_signal(sign)
     _, stderr = process.communicate(timeout=PATIENCE_S)
