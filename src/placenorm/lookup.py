@@ -3,25 +3,18 @@
 import hashlib
 import importlib
 import importlib.util
-import random
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-import numpy as np
-import torch
-
 from placenorm.errors import UsageError
+from placenorm.randomness import fix_seed
 
 FORMS = "path/to/file.py:Name or package.module:name"
-
-OWN_SEED = 0
-"""The user's code is loaded under this seed in every process: what it draws then is everywhere the same."""
 
 _SHOWN_NAMES = 5
 """More names than this in one sentence are not read."""
@@ -93,27 +86,6 @@ def hash_sources(references: Iterable[str | None]) -> str:
             hashlib.sha256(file.read_bytes()).digest()
         )  # one digest a file: no two lists of files run together
     return digest.hexdigest()
-
-
-@contextmanager
-def fix_seed(seed: int = OWN_SEED) -> Iterator[None]:
-    """Run the body under fixed random states of Python, NumPy and torch; the old ones come back after.
-
-    The user's own code is run under it where every process must see the same: loading a file, splitting data, a trial.
-    """
-    before = random.getstate(), np.random.get_state(), torch.default_generator.get_state()  # noqa: NPY002 - the user's
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)  # the GPUs' generators too, those that no one has used yet when they are first used
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-        torch.default_generator.set_state(before[2])
-        if gpus:
-            torch.cuda.set_rng_state_all(gpus)
 
 
 def describe_error(error: BaseException) -> str:

@@ -11,7 +11,8 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 from placenorm.data.batches import count_samples, fetch
 from placenorm.data.checks import check_finite
 from placenorm.errors import DataError
-from placenorm.lookup import describe_failure, fix_seed, load_object
+from placenorm.lookup import describe_failure, load_object
+from placenorm.randomness import fix_seed
 
 _FIRST_ITEMS = 64
 """Items read to learn shapes and types: about one batch."""

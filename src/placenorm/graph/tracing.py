@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,12 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
-from placenorm.errors import ModelError
+from placenorm.errors import ModelError, first_line
 from placenorm.facts.graph import Graph, Op, OpKind
 from placenorm.graph.blocks import find_blocks, find_unseen
 from placenorm.graph.vocabulary import (
@@ -29,6 +27,7 @@ from placenorm.graph.vocabulary import (
     kind_of_module,
 )
 from placenorm.layers.attached import attached_norms
+from placenorm.randomness import fix_seed
 
 ExampleInputs = Tensor | tuple[Any, ...] | dict[str, Any]
 """A tensor, a tuple of arguments, or a dict of keyword arguments."""
@@ -110,14 +109,11 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
     the constants it meets as attributes.
     """
     states = [_State(module) for module in model.modules()]
-    python_random, numpy_random = random.getstate(), np.random.get_state()  # noqa: NPY002 - what a forward may draw from
     try:
         model.eval()
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with fix_seed(), torch.no_grad():
             yield
     finally:
-        random.setstate(python_random)
-        np.random.set_state(numpy_random)  # noqa: NPY002
         for state in states:
             state.restore()
 
@@ -196,7 +192,7 @@ def _trace_symbolically(model: nn.Module, example_inputs: ExampleInputs) -> tupl
     except Exception as error:  # the user's forward runs with stand-ins for tensors, anything can come out of it
         raise ModelError(
             f"Cannot trace {type(model).__name__}: its forward depends on values or shapes in a way that torch.fx "
-            f"cannot follow ({_first_line(error)}); move that part into a module of its own that torch.fx can pass by, "
+            f"cannot follow ({first_line(error)}); move that part into a module of its own that torch.fx can pass by, "
             "or give the model without it."
         ) from error
 
@@ -277,14 +273,9 @@ def _run(model: nn.Module, graph: fx.Graph, tracer: _PathTracer, example_inputs:
     except Exception as error:  # the model itself says that it does not take this input
         raise ModelError(
             f"{type(model).__name__} does not run on an input of shape {describe_inputs(example_inputs)}: "
-            f"{_first_line(error)}; give an input of the shape it expects, or a model for this shape."
+            f"{first_line(error)}; give an input of the shape it expects, or a model for this shape."
         ) from error
     return runner.seen
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0].rstrip(".") if text else type(error).__name__
 
 
 def _ops_of(model: nn.Module, graph: fx.Graph, seen: dict[fx.Node, _Seen]) -> tuple[Op, ...]:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from placenorm.errors import first_line
 from placenorm.graph.tracing import ExampleInputs, split_inputs
-from placenorm.rewrite.randomness import seeded
-from placenorm.rewrite.retracing import HeldArgumentError, OwnerGraphs, first_line
+from placenorm.randomness import fix_seed
+from placenorm.rewrite.retracing import HeldArgumentError, OwnerGraphs
 from placenorm.rewrite.snapshot import bit_equal
 
 PROOF_SEEDS = (0, 1, 2)
@@ -86,7 +87,7 @@ class ForwardProof:
             model.train(training)
             for seed in PROOF_SEEDS:
                 args, kwargs = split_inputs(_map_tensors(lambda x: x.detach().clone(), inputs))
-                with seeded(seed), _gradients():
+                with fix_seed(seed), _gradients():
                     leaves = list(_leaves(model(*args, **kwargs)))
                     trained = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
                     if training and trained:  # random upstream gradients: that of a sum hides errors behind a norm

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from placenorm.errors import first_line
 from placenorm.graph.tracing import CALLS, CallTracer, stands_in_forward
-from placenorm.rewrite.randomness import random_states, seeded
+from placenorm.randomness import fix_seed, random_states
 from placenorm.rewrite.snapshot import ModuleSnapshot
 
 Globals = tuple[tuple[str, bool, object], ...]
@@ -190,7 +191,7 @@ def _trace_steadily(owner: nn.Module, defaults: dict[str, Any]) -> fx.Graph:
     codes: set[str] = set()
     grad = torch.is_grad_enabled()
     for seed in TRACE_SEEDS:
-        with seeded(seed), torch.set_grad_enabled(grad):
+        with fix_seed(seed), torch.set_grad_enabled(grad):
             drawn = random_states()
             graph = _without_guards(_OwnerTracer().trace(owner, defaults))
             if random_states() != drawn:
@@ -199,12 +200,6 @@ def _trace_steadily(owner: nn.Module, defaults: dict[str, Any]) -> fx.Graph:
     if len(codes) > 1:
         raise RetraceError("it runs differently from call to call, and a traced forward would repeat one of them")
     return graph
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or its kind where it has none."""
-    text = str(error).strip().splitlines()
-    return text[0].rstrip(".") if text else type(error).__name__
 
 
 def _without_guards(graph: fx.Graph) -> fx.Graph:

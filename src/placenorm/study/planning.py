@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import placenorm
 from placenorm.cost import count_cost
-from placenorm.data import DataSource, count_samples, describe, fetch, load_data, split, wrap_datasets
+from placenorm.data import DataSource, Split, count_samples, describe, fetch, load_data, split, wrap_datasets
 from placenorm.errors import ModelError, UsageError
 from placenorm.facts.comparison import Comparison, Metric, Settings, Variant
 from placenorm.facts.edits import Skip
@@ -25,7 +25,8 @@ from placenorm.facts.environment import Environment
 from placenorm.facts.placement import Placement
 from placenorm.facts.trial import TrialKey
 from placenorm.graph.tracing import describe_inputs, trace_model
-from placenorm.lookup import describe_error, fix_seed, hash_sources, load_object
+from placenorm.lookup import describe_error, hash_sources, load_object
+from placenorm.randomness import fix_seed
 from placenorm.rewrite.placing import Placed, place_model
 from placenorm.study.driver import StudyPlan
 from placenorm.study.metrics import DEFAULT_MARGIN, Scorer, find_scorer
@@ -54,13 +55,15 @@ def make_plan(request: Request, command: str) -> StudyPlan:
     """
     _check_sendable(request)
     source = _open_source(request)
+    parts = split(source, 0)  # standardises all samples: once
+    samples = fetch(parts.train, range(min(EXAMPLE_SAMPLES, count_samples(parts.train))))
     own = None if request.train is None else _open_own_train(request.train)
-    scorer = _own_scorer(request, own) if own is not None else _scorer(request, source)
+    scorer = _own_scorer(request, own) if own is not None else _scorer(request, source, parts)
     make_model = _find_maker(request, source)
     recipe = Recipe(
         make_model=make_model,
         placements={},
-        example_inputs=request.example_inputs if request.example_inputs is not None else _example_of(source),
+        example_inputs=request.example_inputs if request.example_inputs is not None else samples[0],
         norm="placenorm" if request.norm == "placenorm" else "torch",
         weights=None if request.weights is None else str(request.weights),
         open_data=None if own is not None else _data_opener(request, source),
@@ -76,12 +79,12 @@ def make_plan(request: Request, command: str) -> StudyPlan:
     variants = _make_variants(recipe, request.named_placements())
     recipe = replace(recipe, placements={variant.name: variant.placement for variant in variants})
     for variant in variants if own is None else ():
-        _try_once(recipe, variant, source)
+        _try_once(recipe, variant, source, samples)
     head = Comparison(
         settings=_settings(request, source, scorer),
         metric=scorer.metric,
         task="own" if own is not None else source.task,
-        data=None if own is not None else replace(describe(source, split(source, 0)), notes=source.notes),
+        data=None if own is not None else replace(describe(source, parts), notes=source.notes),
         environment=describe_environment(request.device, command),
         variants=variants,
         trials=(),
@@ -184,15 +187,6 @@ def _same(source: DataSource) -> DataSource:
     return source
 
 
-def _example_of(source: DataSource) -> Tensor:
-    return _first_samples(source)[0]
-
-
-def _first_samples(source: DataSource) -> tuple[Tensor, Tensor]:
-    train = split(source, 0).train
-    return fetch(train, range(min(EXAMPLE_SAMPLES, count_samples(train))))
-
-
 def _find_maker(request: Request, source: DataSource) -> ModelMaker:
     if isinstance(request.model, str):
         return find_model(request.model, sample_shape=source.sample_shape, outputs=source.outputs)
@@ -216,8 +210,8 @@ def _never(outputs: Tensor, targets: Tensor) -> float:
     raise AssertionError("the user's own loop takes its own metric")
 
 
-def _scorer(request: Request, source: DataSource) -> Scorer:
-    return find_scorer(request.metric, source.task, count_samples(split(source, 0).test))
+def _scorer(request: Request, source: DataSource, parts: Split) -> Scorer:
+    return find_scorer(request.metric, source.task, count_samples(parts.test))
 
 
 # -- variants
@@ -283,9 +277,9 @@ def _surprises(placed: Placed) -> list[Skip]:
     return [skip for skip in placed.skipped if not (skip.site in exempt and skip.reason.endswith(exempt[skip.site]))]
 
 
-def _try_once(recipe: Recipe, variant: Variant, source: DataSource) -> None:
+def _try_once(recipe: Recipe, variant: Variant, source: DataSource, samples: tuple[Tensor, Tensor]) -> None:
     """Run a variant forwards and backwards on some samples, so that what cannot train is refused before any trial."""
-    x, y = _first_samples(source)
+    x, y = samples
     model = build_model(recipe, TrialKey(variant.name, 0, None))
     who = f"The model with its norms at {variant.label}"
     with _one_step(who, "forwards", x):

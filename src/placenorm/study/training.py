@@ -26,10 +26,11 @@ from placenorm.data import (
 from placenorm.errors import ModelError, PlacenormError, TrialError
 from placenorm.facts.comparison import Task
 from placenorm.facts.placement import Position
-from placenorm.facts.trial import EpochRecord, TrialKey, TrialResult
+from placenorm.facts.trial import DeadShare, EpochRecord, TrialKey, TrialResult
 from placenorm.graph.tracing import ExampleInputs
-from placenorm.lookup import describe_failure, fix_seed
+from placenorm.lookup import describe_failure
 from placenorm.probe.dead_units import DeadUnitProber
+from placenorm.randomness import fix_seed
 from placenorm.rewrite.placing import NormChoice, place_model
 from placenorm.study.metrics import Scorer, learned_nothing
 from placenorm.zoo import load_weights
@@ -180,6 +181,7 @@ class _Run:
         self._recipe, self._model, self._key, self._parts, self._source = recipe, model, key, parts, source
         self._clock = _Clock()
         self._records: list[EpochRecord] = []
+        self._dead: tuple[DeadShare, ...] = ()
         steps = recipe.epochs * count_batches(count_samples(parts.train), recipe.batch_size)
         self._optimizer = _make_optimizer(recipe.optimizer, model, key.lr)
         self._schedule = _make_schedule(recipe.schedule, self._optimizer, steps)
@@ -209,7 +211,7 @@ class _Run:
                 self._record(None, None, None, None)
                 return len(self._clock.steps_ms)
         train_metric = self._recipe.scorer.score(torch.cat(outputs), torch.cat(targets))
-        val_loss, val_metric = self._evaluate(self._parts.validation)
+        val_loss, val_metric = self._validate(last=epoch == self._recipe.epochs - 1)
         self._record(statistics.fmean(losses), train_metric, val_loss, val_metric)
         return None if val_loss is not None else len(self._clock.steps_ms)
 
@@ -227,6 +229,15 @@ class _Run:
     ) -> None:
         steps, seconds = len(self._clock.steps_ms), self._clock.total_s
         self._records.append(EpochRecord(steps, seconds, train_loss, train_metric, val_loss, val_metric))
+
+    def _validate(self, *, last: bool) -> tuple[float | None, float | None]:
+        """Return loss and metric on the validation data; the last time, note the dead units on the way."""
+        if not last:
+            return self._evaluate(self._parts.validation)
+        with DeadUnitProber(self._model) as prober:
+            measured = self._evaluate(self._parts.validation)
+        self._dead = prober.shares()
+        return measured
 
     def _evaluate(self, dataset: Any) -> tuple[float | None, float | None]:
         """Return loss and metric on a dataset, in evaluation mode; None where they are not finite."""
@@ -246,10 +257,8 @@ class _Run:
 
     def _finish(self, diverged_at: int | None) -> TrialResult:
         if diverged_at is None:
-            with DeadUnitProber(self._model) as prober:
-                val_loss, val_metric = self._evaluate(self._parts.validation)
+            val_loss, val_metric, dead = self._records[-1].val_loss, self._records[-1].val_metric, self._dead
             _, test_metric = self._evaluate(self._parts.test)
-            dead = prober.shares()
         else:
             val_loss, dead = None, ()
             val_metric, test_metric = self._score_nothing(self._parts.validation), self._score_nothing(self._parts.test)

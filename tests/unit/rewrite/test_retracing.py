@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from placenorm.rewrite.randomness import random_states, seeded
+from placenorm.randomness import fix_seed, random_states
 from placenorm.rewrite.retracing import HeldArgumentError, RetraceError, retrace
 
 IMAGES = torch.linspace(-1, 1, 4 * 1 * 8 * 8).reshape(4, 1, 8, 8)
@@ -88,7 +88,7 @@ def test_seeded_gives_equal_draws_and_random_states_see_each(draw: Callable[[], 
     outside = random_states()
     drawn = []
     for _ in range(2):
-        with seeded(5):
+        with fix_seed(5):
             before = random_states()
             drawn.append(float(draw()))
             assert random_states() != before
