@@ -170,12 +170,14 @@ def test_place_optional_argument_at_another_value_is_refused_when_called() -> No
         placed(IMAGES, 2.0)
 
 
-def test_place_optional_argument_given_in_the_example_is_skipped_with_reason() -> None:
-    placed = pn.place(FunctionalNet(), {"x": IMAGES, "scale": 2.0}, "after-activation")
-    reasons = {skip.reason for skip in placed.skipped if skip.site == "conv1"}
-    assert len(reasons) == 1
-    assert "called with an optional argument" in reasons.pop()
-    assert placed.changes == ()
+def test_place_optional_argument_is_held_at_what_the_example_gives() -> None:
+    model = FunctionalNet().eval()
+    placed = pn.place(model, {"x": IMAGES, "scale": 2.0}, {"conv1": "after-activation"}).model.eval()
+    x = model.conv1(IMAGES * 2.0).relu()
+    torch.testing.assert_close(placed.conv1_norm(x), x / (1 + placed.conv1_norm.eps) ** 0.5)
+    assert placed(IMAGES, 2.0).shape == (8, 3)
+    with pytest.raises(ValueError, match=r"rewritten for scale=2\.0, so it cannot be called with scale=None"):
+        placed(IMAGES)
 
 
 def test_place_train_and_eval_keep_their_difference() -> None:
@@ -464,35 +466,34 @@ class Branches(nn.Module):
 
 @pytest.fixture
 def copies(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
-    """The copies of a model that the proof made."""
+    """The copies of modules that the proof made."""
     made: list[nn.Module] = []
     original = proving._copy_with_gradients
 
-    def copy_and_note(model: nn.Module) -> nn.Module:
-        made.append(original(model))
+    def copy_and_note(module: nn.Module) -> nn.Module:
+        made.append(original(module))
         return made[-1]
 
     monkeypatch.setattr(proving, "_copy_with_gradients", copy_and_note)
     return made
 
 
-def test_place_proof_copies_the_model_twice_however_many_owners(copies: list[nn.Module]) -> None:
+def test_place_proof_runs_each_owner_by_itself(copies: list[nn.Module]) -> None:
     place_model(Branches(5, odd=None), IMAGES, {f"blocks.{place}.conv": "after-activation" for place in range(5)})
-    assert len(copies) == 2
+    assert [type(copied).__name__ for copied in copies] == ["Block"] * 2 * 5
 
 
-def test_place_proof_finds_the_one_forward_that_differs(copies: list[nn.Module]) -> None:
+def test_place_proof_finds_the_one_forward_that_differs() -> None:
     mapping: dict[str, Position] = {f"blocks.{place}.conv": "after-activation" for place in range(3)}
     placed = place_model(Branches(3, odd=1), IMAGES, mapping)
     assert {change.site for change in placed.changes} == {"blocks.0.conv", "blocks.2.conv"}
     assert "gives other outputs when torch.fx has traced it" in reason_of(placed, "blocks.1.conv")
-    assert len(copies) == 1 + 1 + 3
 
 
 def test_place_without_proof_runs_no_copy(copies: list[nn.Module]) -> None:
     placed = place_model(FunctionalNet(), IMAGES, "after-pool", prove=False)
+    assert copies == []
     assert placed.graph.placement() == pn.place(FunctionalNet(), IMAGES, "after-pool").graph.placement()
-    assert len(copies) == 2  # those of the proved one
 
 
 class ManyInTraining(FunctionalNet):
@@ -538,13 +539,11 @@ def test_place_network_that_does_not_train_on_the_example_is_skipped() -> None:
     assert "does not train on the example input, nor on that input doubled (too few" in reason_of(placed, "conv1")
 
 
-def test_place_proof_leaves_the_example_as_it_was() -> None:
+def test_place_leaves_the_example_as_it_was() -> None:
     class InPlace(FunctionalNet):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x.mul_(1.5))
 
     images = IMAGES.clone()
-    with torch.no_grad():
-        proof = proving.ForwardProof(InPlace(), images)
-        assert proof.find_fault({}) == ""
+    assert pn.place(InPlace(), images, "after-activation").changes
     assert torch.equal(images, IMAGES)

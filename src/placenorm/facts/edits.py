@@ -21,6 +21,9 @@ class Edit:
         norm: index of the op that is moved or removed; None for an insertion.
         anchor: index of the op behind which the norm will stand; None for a removal.
         bias: what happens to the weight op's bias.
+        before_op: index of the op that the norm is for, where several read what the anchor gives; None elsewhere.
+        swaps: index of the activation that changes places with the pool that is the anchor; None elsewhere.
+        also: keys of further blocks that the same line of the source makes, and so changes with this one.
     """
 
     block: str
@@ -30,6 +33,9 @@ class Edit:
     norm: int | None
     anchor: int | None
     bias: BiasAction
+    before_op: int | None = None
+    swaps: int | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

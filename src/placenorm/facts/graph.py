@@ -52,6 +52,9 @@ class Op:
         item_bytes: bytes of one element of the output.
         channel_axis: axis of `out_shape` on which a weight op has its channels or features; 1 elsewhere.
         unseen: what tracing could not describe, to be read after its name ("which returns several tensors").
+        returned_by: paths of the modules that returned what this op made, innermost first: a hook of any of them
+            can go on behind it. A called module comes first itself.
+        plain_weights: whether a weight op computes with the weight and bias of its module just as they are.
     """
 
     key: str
@@ -70,6 +73,8 @@ class Op:
     item_bytes: int = 4
     channel_axis: int = 1
     unseen: str = ""
+    returned_by: tuple[str, ...] = ()
+    plain_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +84,34 @@ class Site:
     Attributes:
         position: the word for the place.
         after: index of the op behind which the norm stands or would stand (norms themselves left out).
+        before: index of the op in front of which it stands, where several ops read what `after` gives and the norm is
+            for this one; None elsewhere.
+        swaps: index of the activation that changes places with the pool `after`, so that the norm stands between them;
+            None elsewhere.
     """
 
     position: Position
     after: int
+    before: int | None = None
+    swaps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One weight op and the chain it feeds.
+    """One weight op and the chain it feeds; or a join (the network's input, a fork) and the chain to the norm it feeds.
 
     Attributes:
-        key: the weight op's key.
-        weight: index of the weight op.
-        chain: indices of the ops behind the weight op, in order, norms among them.
+        key: the key of the op that opens it; ``join->reader`` where several ops read that and the block is one edge.
+        weight: index of the op that opens it: the weight op, or the join.
+        chain: indices of the ops behind it, in order, norms among them.
         position: where the block's norm stands now; "none" without one.
         norms: indices of the norms in the chain.
         sites: the places where a norm can stand, in order of the chain.
-        channels: number of channels (or features) that the weight op gives.
+        channels: number of channels (or features) that the opening op gives.
         exempt: why a named policy puts no norm here ("it gives the network's output"); "" where it may.
         ends: why the chain ends where it does.
         unknown: what follows where an activation may hide that tracing does not know; "" where none can.
+        joined: whether it opens at a join and not at a weight op.
     """
 
     key: str
@@ -112,6 +124,7 @@ class Block:
     exempt: str
     ends: str
     unknown: str = ""
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +137,19 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network as ops in the order they run, and the blocks they form."""
+    """A network as ops in the order they run, and the blocks they form.
+
+    Attributes:
+        ops: the calls that hand on tensors.
+        blocks: the weight ops, and the joins that feed a norm, each with its chain.
+        unseen: what tracing could not describe, and why.
+        joins: the joins that feed no norm, as blocks: only a mapping puts a norm there.
+    """
 
     ops: tuple[Op, ...]
     blocks: tuple[Block, ...]
     unseen: tuple[Unseen, ...] = ()
+    joins: tuple[Block, ...] = ()
 
     @property
     def norms(self) -> tuple[Op, ...]:

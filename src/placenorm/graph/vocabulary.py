@@ -153,7 +153,10 @@ _JOIN_FUNCTIONS: tuple[Callable[..., Any], ...] = (
     torch.maximum,
     torch.minimum,
 )
-_JOIN_METHODS = ("add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "matmul")
+_JOIN_METHODS = (
+    *(f"{sign}{name}" for name in ("add", "sub", "mul", "div", "truediv", "matmul") for sign in ("", "r", "i")),
+    "bmm",
+)
 
 
 def _spell(names: tuple[str, ...] | dict[str, str], kind: OpKind) -> dict[Callable[..., Any], OpKind]:
@@ -179,28 +182,57 @@ _FUNCTIONS: dict[Callable[..., Any], OpKind] = {
     **dict.fromkeys(_JOIN_FUNCTIONS, "join"),
 }
 _METHODS: dict[str, OpKind] = {
-    **{spelling: "activation" for name in _ACTIVATION_NAMES for spelling in (name, f"{name}_")},
+    **dict.fromkeys(_ACTIVATION_NAMES, "activation"),
     **dict.fromkeys(_RESHAPE_NAMES, "reshape"),
     **dict.fromkeys(("contiguous", "clone"), "identity"),
     **dict.fromkeys(_JOIN_METHODS, "join"),
 }
+"""Methods of a tensor, and operators, by their names without underscores."""
+
+_NAMED_MODULES: dict[str, OpKind] = {"DropPath": "dropout", "StochasticDepth": "dropout", "DropBlock2d": "dropout"}
+"""Modules of timm and torchvision, by their names: neither library need be there."""
+
+_NORMS_WITH_ACTIVATION = frozenset({"BatchNormAct2d", "SyncBatchNormAct"})
+"""timm's norms that carry dropout and an activation behind them, as children ``drop`` and ``act``."""
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def kind_of_module(module: nn.Module) -> OpKind:
     """Return the role that a module plays in a block."""
+    if is_norm_with_activation(module):
+        return "norm"
+    if type(module).__name__ in _NAMED_MODULES:
+        return _NAMED_MODULES[type(module).__name__]
     if isinstance(module, _BatchNorm):
         return "norm" if type(module).forward in NORM_FORWARDS else "other-norm"
     return next((kind for types, kind in _MODULES if isinstance(module, types)), "other")
 
 
-def kind_of_function(function: Callable[..., Any]) -> OpKind:
-    """Return the role that a function of torch plays in a block."""
-    return _FUNCTIONS.get(function, "other")
+def is_norm_with_activation(module: nn.Module) -> bool:
+    """Whether a module is one of timm's norms that carry an activation."""
+    return isinstance(module, _BatchNorm) and type(module).__name__ in _NORMS_WITH_ACTIVATION
 
 
-def kind_of_method(name: str) -> OpKind:
-    """Return the role that a method of a tensor plays in a block."""
-    return _METHODS.get(name, "other")
+def is_leaf_module(module: nn.Module) -> bool:
+    """Whether a module is one op to us: torch's own layers, and subclasses of them that play no other role."""
+    if isinstance(module, _CONTAINERS) or is_norm_with_activation(module):
+        return False
+    if type(module).__module__.startswith(("torch.nn.", "torch.ao.nn.")):
+        return True
+    return kind_of_module(module) not in ("other", "weight")
+
+
+def name_of_call(function: Callable[..., Any]) -> str:
+    """Return the name of a function or a method as torch spells it, without the underscores of operators."""
+    name = getattr(function, "__name__", type(function).__name__)
+    return name.strip("_") if name != "__get__" else "attribute"
+
+
+def kind_of_call(function: Callable[..., Any]) -> OpKind:
+    """Return the role that a function of torch, or a method of a tensor, plays in a block."""
+    kind = _FUNCTIONS.get(function)
+    return kind if kind is not None else _METHODS.get(name_of_call(function), "other")
 
 
 def activation_name(name: str) -> str:

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from placenorm.facts.trial import DeadShare
-from placenorm.graph.vocabulary import activation_name, kind_of_function, kind_of_method, kind_of_module
+from placenorm.graph.vocabulary import activation_name, kind_of_call, kind_of_module, name_of_call
 
 _SILENT: dict[str, Callable[[Tensor], Tensor]] = {
     "ReLU": lambda x: x <= 0,
@@ -29,7 +29,7 @@ class DeadUnitProber(TorchFunctionMode):
     had a zero gradient for every value it saw: learning cannot bring it back on these data.
 
     A call has the key that the graph gives it: the module path (``path#2`` for the second call in one forward pass),
-    or ``owner:relu_1`` for a functional call. Hooks are gone when the block ends, also after an exception.
+    or ``owner:relu_1`` for a functional one. Hooks are gone when the block ends, also after an exception.
 
     Args:
         model: the model to watch.
@@ -49,8 +49,8 @@ class DeadUnitProber(TorchFunctionMode):
         super().__init__()
         self._model = model
         self._alive: dict[str, Tensor] = {}
-        self._paths: list[str] = []
-        self._calls: Counter[str] = Counter()
+        self._running: list[tuple[str, Counter[str]]] = []
+        self._keys: Counter[str] = Counter()
         self._features: int | None = None  # of the weight op that ran last, if it was a linear layer
         self._handles: list[RemovableHandle] = []
 
@@ -75,32 +75,32 @@ class DeadUnitProber(TorchFunctionMode):
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._paths.clear()
+        self._running.clear()
 
     def _enter(self, path: str) -> Callable[..., None]:
         kind = kind_of_module(self._model.get_submodule(path))
 
         def note(module: nn.Module, args: tuple[Any, ...]) -> None:
             if not path:
-                self._calls.clear()
-                self._paths.clear()
-            self._paths.append(f"activation {path}" if kind == "activation" else path)
+                self._keys.clear()
+                self._running.clear()
+            self._running.append((f"activation {path}" if kind == "activation" else path, Counter()))
 
         return note
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if self._paths:
-            self._paths.pop()
+        if self._running:
+            self._running.pop()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        name = getattr(func, "__name__", "")
+        name = name_of_call(func)
         silent = _SILENT.get(activation_name(name))
-        if silent is not None and args and "activation" in (kind_of_function(func), kind_of_method(name)):
-            self._note(name.rstrip("_"), silent, args[0])  # before the call: it may work in place
+        if silent is not None and args and kind_of_call(func) == "activation":
+            self._note(name, silent, args[0])  # before the call: it may work in place
         result = func(*args, **(kwargs or {}))
-        if kind_of_function(func) == "weight":
+        if kind_of_call(func) == "weight":
             self._features = result.shape[-1] if name == "linear" else None
         return result
 
@@ -115,11 +115,11 @@ class DeadUnitProber(TorchFunctionMode):
         self._alive[key] = alive if seen is None else seen | alive
 
     def _key(self, name: str) -> str:
-        path = self._paths[-1] if self._paths else ""
+        path, calls = self._running[-1] if self._running else ("", self._keys)
         if path.startswith("activation "):
             base = path.removeprefix("activation ")
-            self._calls[base] += 1
-            return base if self._calls[base] == 1 else f"{base}#{self._calls[base]}"
-        base = f"{path}:{name}"
-        self._calls[base] += 1
-        return f"{base}_{self._calls[base]}"
+        else:
+            calls[name] += 1
+            base = f"{path}:{name}_{calls[name]}"
+        self._keys[base] += 1
+        return base if self._keys[base] == 1 else f"{base}#{self._keys[base]}"

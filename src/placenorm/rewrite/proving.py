@@ -1,7 +1,7 @@
-"""Proof that traced forwards do what a network's own forwards do: both run, and everything is compared."""
+"""Proof that a traced forward does what a module's own forward does: both run, and everything is compared."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from placenorm.errors import first_line
-from placenorm.graph.tracing import ExampleInputs, split_inputs
+from placenorm.graph.snapshot import bit_equal
+from placenorm.graph.tracing import map_tensors
 from placenorm.randomness import fix_seed
-from placenorm.rewrite.retracing import HeldArgumentError, OwnerGraphs
-from placenorm.rewrite.snapshot import bit_equal
+from placenorm.rewrite.captures import Captures
+from placenorm.rewrite.retracing import OwnerGraphs
 
 PROOF_SEEDS = (0, 1, 2)
 """Seeds that each mode runs under; with one alone, a random choice that a trace froze could agree by chance."""
@@ -29,71 +30,90 @@ _OTHER_GRADIENTS = (
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What a copy of a network gave, and the copy: it holds the gradients of all runs, and its buffers."""
+    """What a copy of a module gave, the gradients of what it was given, and the copy: it holds its own gradients."""
 
     outputs: list[Any]
-    model: nn.Module
+    gradients: list[Tensor | None]
+    copy: nn.Module
 
 
 class ForwardProof:
-    """Runs a model once as it is, and copies of it with traced forwards against that.
+    """Runs copies of modules as they are, and with the forwards that torch.fx has traced, on what they are called with.
 
-    Both run in evaluation and in training mode under several seeds, with gradients for every parameter. Where a model
-    cannot train on the example (one value per channel), training runs on the example doubled along its first axis.
+    Both run in evaluation and in training mode under several seeds, with gradients for every parameter and input. Where
+    a module cannot train on its input (one value per channel), training runs on the input doubled along its first axis.
 
     Args:
-        model: the model; only copies of it run.
-        example_inputs: what it is called with.
+        model: the model; only copies of its modules run.
+        captures: what they are called with.
     """
 
-    def __init__(self, model: nn.Module, example_inputs: ExampleInputs) -> None:
+    def __init__(self, model: nn.Module, captures: Captures) -> None:
         self._model = model
-        self._evaluation = self._training = example_inputs
-        self._expected: _Run | None = None
-        self._unfit = ""
+        self._captures = captures
 
-    def find_fault(self, forwards: Mapping[str, OwnerGraphs]) -> str:
-        """Return why traced forwards, by the path of their owner, are not what the model does; "" if they are."""
+    def find_fault(self, path: str, graphs: OwnerGraphs) -> str:
+        """Return why the traced forward of a module is not what the module does; "" if it is."""
+        owner = self._model.get_submodule(path)
+        expected = _copy_with_gradients(owner)
+        doubled = False
         try:
-            expected = self._run_as_is()
+            try:
+                as_it_is = self._run(expected, path, doubled=False)
+            except ValueError:
+                doubled, expected = True, _copy_with_gradients(owner)
+                as_it_is = self._run(expected, path, doubled=True)
         except Exception as error:  # the user's own forward, anything can come out of it
             return (
-                "the proof that a traced forward is the same cannot be run: the network does not train on the example "
-                f"input, nor on that input doubled ({first_line(error)})"
+                "the proof that a traced forward is the same cannot be run: it does not train on the example input, "
+                f"nor on that input doubled ({first_line(error)})"
             )
-        rewritten = _copy_with_gradients(self._model)
+        rewritten = _copy_with_gradients(owner)
         try:
-            for path, graphs in forwards.items():
-                graphs.install(rewritten.get_submodule(path))
-            return _find_difference(expected, self._run(rewritten))
-        except HeldArgumentError:
-            return "it is called with an optional argument, which is not there yet"
+            graphs.install(rewritten)
+            return _find_difference(as_it_is, self._run(rewritten, path, doubled=doubled))
         except Exception as error:  # generated code and the user's functions run, anything can come out of it
             return f"it does not run as torch.fx has traced it ({first_line(error)})"
 
-    def _run_as_is(self) -> _Run:
-        if self._expected is None:
-            try:
-                self._expected = self._run(_copy_with_gradients(self._model))
-            except ValueError:
-                self._training = _map_tensors(lambda x: torch.cat([x, x]) if x.dim() else x, self._evaluation)
-                self._expected = self._run(_copy_with_gradients(self._model))
-        return self._expected
-
-    def _run(self, model: nn.Module) -> _Run:
+    def _run(self, copied: nn.Module, path: str, *, doubled: bool) -> _Run:
         """Run a copy in both modes under every seed."""
         outputs: list[Any] = []
-        for training, inputs in ((False, self._evaluation), (True, self._training)):
-            model.train(training)
+        gradients: list[Tensor | None] = []
+        for training in (False, True):
+            copied.train(training)
             for seed in PROOF_SEEDS:
-                args, kwargs = split_inputs(_map_tensors(lambda x: x.detach().clone(), inputs))
+                bound = self._captures.bind(path)
                 with fix_seed(seed), _gradients():
-                    leaves = list(_leaves(model(*args, **kwargs)))
+                    given = [_Given(value, doubled=doubled and training) for value in (bound.args, bound.kwargs)]
+                    leaves = list(_leaves(copied(*given[0].value, **given[1].value)))
                     trained = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
                     if training and trained:  # random upstream gradients: that of a sum hides errors behind a norm
                         torch.autograd.backward(trained, [torch.rand_like(x) for x in trained])
-                outputs.append(_map_tensors(lambda x: x.detach().requires_grad_(x.requires_grad), leaves))
-        return _Run(outputs, model)
+                    gradients.extend(tensor.grad for each in given for tensor in each.sources)
+                outputs.append(map_tensors(lambda x: x.detach().requires_grad_(x.requires_grad), leaves))
+        return _Run(outputs, gradients, copied)
+
+
+class _Given:
+    """Arguments whose tensors take gradients, and may be written to.
+
+    Attributes:
+        value: the arguments.
+        sources: the tensors in which the gradients of theirs gather.
+    """
+
+    def __init__(self, value: Any, *, doubled: bool) -> None:
+        self.sources: list[Tensor] = []
+        self._doubled = doubled
+        self.value = map_tensors(self._prepare, value)
+
+    def _prepare(self, tensor: Tensor) -> Tensor:
+        if self._doubled and tensor.dim():
+            tensor = torch.cat([tensor, tensor])
+        if not tensor.is_floating_point():
+            return tensor
+        self.sources.append(tensor.requires_grad_())
+        return tensor.clone()
 
 
 @contextmanager
@@ -102,10 +122,10 @@ def _gradients() -> Iterator[None]:
         yield
 
 
-def _copy_with_gradients(model: nn.Module) -> nn.Module:
+def _copy_with_gradients(module: nn.Module) -> nn.Module:
     """Return a copy whose every parameter takes a gradient, frozen ones too: who thaws them must find it right."""
     with _gradients():
-        copied = copy.deepcopy(model)
+        copied = copy.deepcopy(module)
         for parameter in copied.parameters():
             if parameter.is_floating_point() or parameter.is_complex():
                 parameter.requires_grad_(True)
@@ -119,10 +139,12 @@ def _find_difference(expected: _Run, found: _Run) -> str:
             return "it gives other outputs when torch.fx has traced it, so it depends on hidden state"
         if [_takes_gradient(x) for x in before] != [_takes_gradient(x) for x in after]:
             return _OTHER_GRADIENTS
-    pairs = zip(expected.model.parameters(), found.model.parameters(), strict=True)
-    if not all(_same_gradient(before.grad, after.grad) for before, after in pairs):
+    pairs = list(zip(expected.gradients, found.gradients, strict=True))
+    parameters = zip(expected.copy.parameters(), found.copy.parameters(), strict=True)
+    pairs.extend((before.grad, after.grad) for before, after in parameters)
+    if not all(_same_gradient(before, after) for before, after in pairs):
         return _OTHER_GRADIENTS
-    buffers = zip(expected.model.buffers(), found.model.buffers(), strict=True)
+    buffers = zip(expected.copy.buffers(), found.copy.buffers(), strict=True)
     if not all(bit_equal(before, after) for before, after in buffers):
         return "it leaves other buffers behind when torch.fx has traced it, so it changes state of the network"
     return ""
@@ -141,6 +163,8 @@ def _same(expected: Any, found: Any) -> bool:
 def _same_gradient(expected: Tensor | None, found: Tensor | None) -> bool:
     if expected is None or found is None:
         return expected is found
+    if expected.is_meta:
+        return expected.shape == found.shape
     floor = GRADIENT_TOLERANCE * float(expected.nan_to_num().abs().max()) if expected.numel() else 0.0
     return torch.allclose(expected, found, rtol=0.0, atol=floor, equal_nan=True)
 
@@ -163,14 +187,3 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(getattr(value, field.name))
     else:
         yield value
-
-
-def _map_tensors(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Return a nest with every tensor changed."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, dict):
-        return {key: _map_tensors(change, held) for key, held in value.items()}
-    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
-        return type(value)(_map_tensors(change, held) for held in value)
-    return value

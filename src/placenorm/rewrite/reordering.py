@@ -34,6 +34,19 @@ class ChildOrder:
         self._order.remove(self._calls[ordinal])
         self.call_behind(behind, self._calls[ordinal])
 
+    def swap_calls(self, first: int, second: int) -> None:
+        """Let two children, known by their places in the forward, change places."""
+        one, other = (self._order.index(self._calls[ordinal]) for ordinal in (first, second))
+        self._order[one], self._order[other] = self._order[other], self._order[one]
+
+    def call_before(self, ordinal: int, target: str) -> None:
+        """Run a child straight before the call that has a place in the forward."""
+        self._order.insert(self._order.index(self._calls[ordinal]), target)
+
+    def take_call(self, ordinal: int) -> str:
+        """Raise an error: a Sequential runs children and no function that could be taken out."""
+        raise AssertionError(f"call {ordinal} of a Sequential is a child")
+
     def install(self, owner: nn.Module) -> None:
         """Make the edited order the one in which a container runs its children."""
         children = dict(owner._modules)

@@ -6,9 +6,11 @@ tools that read ``type(module).forward`` (torch.fx, torch.export) see what runs,
 of the user's class.
 """
 
+from __future__ import annotations
+
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -17,9 +19,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from placenorm.errors import first_line
-from placenorm.graph.tracing import CALLS, CallTracer, stands_in_forward
+from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.randomness import fix_seed, random_states
-from placenorm.rewrite.snapshot import ModuleSnapshot
 
 Globals = tuple[tuple[str, bool, object], ...]
 """What generated code refers to: its name there, whether it is a module (then by name), and the thing."""
@@ -32,6 +33,9 @@ TRACE_SEEDS = (0, 1, 2, 3)
 """Each mode is traced under each of these: what differs between two traces was decided in Python."""
 
 _HELD = (type(None), bool, int, float, str)
+
+
+_CALLS = frozenset({"call_function", "call_method", "call_module"})
 
 
 class RetraceError(Exception):
@@ -66,62 +70,122 @@ class OwnerGraphs:
     Attributes:
         training: its graph in training mode.
         evaluation: its graph in evaluation mode.
+        held: what optional arguments are held at, by name.
+        calls: for each of the two, the nodes by the ordinals that the calls of the forward have in a recording:
+            those that begin a call, and those that end one. None until `rewrite.alignment` has found them.
     """
 
     training: fx.Graph
     evaluation: fx.Graph
-    _calls: tuple[list[fx.Node], list[fx.Node]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._calls = (_calls_in(self.training), _calls_in(self.evaluation))
+    held: dict[str, Any]
+    calls: tuple[NodeCalls, NodeCalls] | None = None
 
     def call_behind(self, ordinal: int, target: str) -> None:
         """Hand what the call with a place in the forward returns through a child before anything else reads it."""
-        for calls in self._calls:
-            node = calls[ordinal]
+        for calls in self._aligned():
+            node = calls.ending(ordinal)
             readers = list(node.users)
             with node.graph.inserting_after(node):
                 norm = node.graph.call_module(target, (node,))
             for reader in readers:
                 reader.replace_input_with(node, norm)
 
+    def call_before(self, ordinal: int, target: str) -> None:
+        """Hand what the call with a place in the forward reads through a child; others read it as it was."""
+        for calls in self._aligned():
+            node = calls.beginning(ordinal)
+            read = _input_of(node)
+            with node.graph.inserting_before(node):
+                norm = node.graph.call_module(target, (read,))
+            node.replace_input_with(read, norm)
+
     def take_call(self, ordinal: int) -> str:
-        """Take out the call of a child, known by its place in the forward, and return the child's path."""
-        for calls in self._calls:
-            node = calls[ordinal]
-            node.replace_all_uses_with(node.all_input_nodes[0])
+        """Take out the call with a place in the forward, and return the path of the child it calls."""
+        for calls in self._aligned():
+            node = calls.ending(ordinal)
+            node.replace_all_uses_with(_input_of(node))
             node.graph.erase_node(node)
-        return str(self._calls[0][ordinal].target)
+        return str(self._aligned()[0].ending(ordinal).target)
+
+    def swap_calls(self, first: int, second: int) -> None:
+        """Let two calls of one input each, the second of which reads the first, change places."""
+        for calls in self._aligned():
+            one, other = calls.ending(first), calls.ending(second)
+            readers = list(other.users)
+            other.replace_input_with(one, _input_of(one))
+            for reader in readers:
+                reader.replace_input_with(other, one)
+            one.replace_input_with(_input_of(one), other)
+            other.append(one)
 
     def install(self, owner: nn.Module) -> None:
         """Make the graphs, edited or not, the forward of a module."""
         self.training.lint()
         self.evaluation.lint()
         base: type[nn.Module] = getattr(type(owner), "_placenorm_base", type(owner))
-        owner.__class__ = _subclass(base, _code_of(self.training), _code_of(self.evaluation))
+        owner.__class__ = _subclass(base, _code_of(self.training), _code_of(self.evaluation), self.held)
+
+    def _aligned(self) -> tuple[NodeCalls, NodeCalls]:
+        assert self.calls is not None, "align the graphs first"
+        return self.calls
 
 
-def _calls_in(graph: fx.Graph) -> list[fx.Node]:
-    return [node for node in graph.nodes if stands_in_forward(node)]
+@dataclass(frozen=True, slots=True)
+class NodeCalls:
+    """Which node of a graph makes which calls.
+
+    Attributes:
+        names: the names of the calls, in order.
+        first: the node that begins with a call, by the call's ordinal.
+        last: the node that ends with a call, by the call's ordinal.
+    """
+
+    names: tuple[str, ...]
+    first: dict[int, fx.Node]
+    last: dict[int, fx.Node]
+
+    def beginning(self, ordinal: int) -> fx.Node:
+        """Return the node that begins with a call."""
+        return self.first[ordinal]
+
+    def ending(self, ordinal: int) -> fx.Node:
+        """Return the node that ends with a call."""
+        return self.last[ordinal]
 
 
-class _OwnerTracer(CallTracer):
-    """Traces one forward; every child is a leaf."""
+def _input_of(node: fx.Node) -> fx.Node:
+    """Return what a call of one input reads: its first argument."""
+    given = node.args[0] if node.args else node.kwargs.get("input")
+    return given if isinstance(given, fx.Node) else node.all_input_nodes[0]
+
+
+class _OwnerTracer(fx.Tracer):
+    """Traces one forward; every child is a leaf. Marks the checks that torch.fx adds for arguments it holds fixed."""
 
     def __init__(self) -> None:
         super().__init__(param_shapes_constant=False)
         self._contexts = _active_contexts()
+        self._guarding = False
+
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
+        self._guarding = True
+        try:
+            return super().create_args_for_root(*args, **kwargs)
+        finally:
+            self._guarding = False
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
 
     def create_node(self, kind: str, *args: Any, **kwargs: Any) -> fx.Node:
-        if kind in CALLS and _active_contexts() != self._contexts:
+        if kind in _CALLS and _active_contexts() != self._contexts:
             raise RetraceError(
                 "it switches gradients, inference mode or autocast on or off around some of its calls, "
                 "which a traced forward would drop"
             )
-        return super().create_node(kind, *args, **kwargs)
+        node = super().create_node(kind, *args, **kwargs)
+        node.meta["guard"] = self._guarding
+        return node
 
 
 def _active_contexts() -> tuple[bool, ...]:
@@ -130,25 +194,29 @@ def _active_contexts() -> tuple[bool, ...]:
     return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *autocast
 
 
-def retrace(owner: nn.Module) -> OwnerGraphs:
+def retrace(owner: nn.Module, given: Mapping[str, object] | None = None) -> OwnerGraphs:
     """Return the graphs of a module's own forward in both modes.
 
-    Optional arguments are held at their defaults: the new forward refuses any other value. The module and the global
-    random states are afterwards what they were.
+    Optional arguments are held at what they are called with: the new forward refuses any other value. One that is
+    called with a tensor stays free. The module and the global random states are afterwards what they were.
+
+    Args:
+        owner: the module.
+        given: what its arguments are called with, by name; None for a call that leaves optional ones alone.
 
     Raises:
         RetraceError: if torch.fx cannot trace the forward, or a trace of it would not do what it does: it takes a free
             number of arguments or defaults that are no plain values, runs other ops in training than in evaluation,
             draws random numbers in Python, switches gradients off, or changes its own state.
     """
-    defaults = _check_forward(owner)
+    held = _check_forward(owner, given or {})
     graphs: list[fx.Graph] = []
     problem: Exception | None = None
     before = ModuleSnapshot(owner)
     try:
         for training in (True, False):
             owner.train(training)
-            graphs.append(_trace_steadily(owner, defaults))
+            graphs.append(_trace_steadily(owner, held))
     except Exception as error:  # the user's forward runs with stand-ins for tensors, anything can come out of it
         problem = error
     finally:
@@ -163,13 +231,11 @@ def retrace(owner: nn.Module) -> OwnerGraphs:
     if problem is not None:
         raise RetraceError(f"torch.fx cannot trace it ({first_line(problem)})") from problem
     in_training, in_evaluation = graphs
-    if _names_of_calls(in_training) != _names_of_calls(in_evaluation):
-        raise RetraceError("it runs other ops in training than in evaluation, which is not there yet")
-    return OwnerGraphs(in_training, in_evaluation)
+    return OwnerGraphs(in_training, in_evaluation, held)
 
 
-def _check_forward(owner: nn.Module) -> dict[str, Any]:
-    """Return the defaults of a forward's optional arguments, or raise an error if it cannot be made anew."""
+def _check_forward(owner: nn.Module, given: Mapping[str, object]) -> dict[str, Any]:
+    """Return what a forward's optional arguments are held at, or raise an error if it cannot be made anew."""
     if isinstance(owner, fx.GraphModule):
         raise RetraceError(
             "it is a torch.fx GraphModule, whose copies would lose the change; place the norms first and trace then"
@@ -179,21 +245,22 @@ def _check_forward(owner: nn.Module) -> dict[str, Any]:
     parameters = inspect.signature(owner.forward).parameters.values()
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
         raise RetraceError("it takes a free number of arguments or arguments by keyword only, which is not there yet")
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    for name, default in defaults.items():
-        if not isinstance(default, _HELD):
-            raise RetraceError(f"its argument {name} has a default that is no plain value, which is not there yet")
-    return defaults
+    called_with = {p.name: given.get(p.name, p.default) for p in parameters if p.default is not p.empty}
+    held = {name: value for name, value in called_with.items() if not isinstance(value, Tensor)}
+    for name, value in held.items():
+        if not isinstance(value, _HELD):
+            raise RetraceError(f"its argument {name} is no plain value where it is optional, which is not there yet")
+    return held
 
 
-def _trace_steadily(owner: nn.Module, defaults: dict[str, Any]) -> fx.Graph:
+def _trace_steadily(owner: nn.Module, held: dict[str, Any]) -> fx.Graph:
     """Return the graph of a forward in the owner's mode, which must be the same every time and under every seed."""
     codes: set[str] = set()
     grad = torch.is_grad_enabled()
     for seed in TRACE_SEEDS:
         with fix_seed(seed), torch.set_grad_enabled(grad):
             drawn = random_states()
-            graph = _without_guards(_OwnerTracer().trace(owner, defaults))
+            graph = _without_guards(_OwnerTracer().trace(owner, held))
             if random_states() != drawn:
                 raise RetraceError("it draws random numbers in Python, and a traced forward would repeat one draw")
         codes.add(graph.python_code("self").src)
@@ -205,13 +272,9 @@ def _trace_steadily(owner: nn.Module, defaults: dict[str, Any]) -> fx.Graph:
 def _without_guards(graph: fx.Graph) -> fx.Graph:
     """Return a graph without torch.fx's own checks of fixed arguments: they cannot be traced again, ours can."""
     for node in reversed(graph.nodes):
-        if node.meta.get("guard") and node.op in CALLS:
+        if node.meta.get("guard") and node.op in _CALLS:
             graph.erase_node(node)
     return graph
-
-
-def _names_of_calls(graph: fx.Graph) -> list[tuple[str, str]]:
-    return [(node.op, str(node.target)) for node in _calls_in(graph)]
 
 
 def _code_of(graph: fx.Graph) -> ForwardCode:
@@ -223,19 +286,21 @@ def _code_of(graph: fx.Graph) -> ForwardCode:
     return ForwardCode(code.src, names)
 
 
-def _subclass(base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode) -> type[nn.Module]:
+def _subclass(
+    base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode, held: dict[str, Any]
+) -> type[nn.Module]:
     """Return a subclass of the user's class, under its name, with a generated forward."""
 
     def __reduce_ex__(self: nn.Module, protocol: Any) -> tuple[Any, ...]:  # noqa: N807 - pickle asks for this name
         reduced: Any = base.__reduce_ex__(self, protocol)  # the class under its own name cannot be found again
-        return (_remake, (base, training, evaluation), *reduced[2:])
+        return (_remake, (base, training, evaluation, held), *reduced[2:])
 
     is_sequential = issubclass(base, nn.Sequential)
     return type(
         base.__name__,
         (base,),
         {
-            "forward": _forward_of(base, training.compile(), evaluation.compile()),
+            "forward": _forward_of(base, training.compile(), evaluation.compile(), held),
             "__reduce_ex__": __reduce_ex__,
             "__module__": base.__module__,
             "__qualname__": base.__qualname__,
@@ -276,7 +341,10 @@ def _item(self: Any, index: Any) -> nn.Module:
 
 
 def _forward_of(
-    base: type[nn.Module], in_training: Callable[..., Any], in_evaluation: Callable[..., Any]
+    base: type[nn.Module],
+    in_training: Callable[..., Any],
+    in_evaluation: Callable[..., Any],
+    held: dict[str, Any],
 ) -> Callable[..., Any]:
     """Return a forward with the signature of the user's that runs one function or the other by the module's mode.
 
@@ -285,13 +353,13 @@ def _forward_of(
     parameters = list(inspect.signature(base.forward).parameters.values())
     names = ", ".join(["self", *(parameter.name for parameter in parameters[1:])])
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    guards = "".join(f"    _placenorm_hold({name!r}, {name}, _placenorm_defaults[{name!r}])\n" for name in defaults)
+    guards = "".join(f"    _placenorm_hold({name!r}, {name}, _placenorm_held[{name!r}])\n" for name in held)
     choice = f"    return (_placenorm_training if self.training else _placenorm_evaluation)({names})\n"
     scope: dict[str, Any] = {
         "_placenorm_training": in_training,
         "_placenorm_evaluation": in_evaluation,
         "_placenorm_hold": _hold,
-        "_placenorm_defaults": defaults,
+        "_placenorm_held": held,
     }
     exec(compile(f"def forward({names}):\n{guards}{choice}", _FILE, "exec"), scope)
     forward: Callable[..., Any] = scope["forward"]
@@ -299,20 +367,20 @@ def _forward_of(
     return forward
 
 
-def _hold(name: str, value: object, default: object) -> None:
-    """Raise an error unless an optional argument has its default, at which the forward was traced."""
-    if value is default or isinstance(value, fx.Proxy):  # a proxy stands for what the tracing caller will pass
+def _hold(name: str, value: object, held: object) -> None:
+    """Raise an error unless an optional argument has the value at which the forward was traced."""
+    if value is held or isinstance(value, fx.Proxy):  # a proxy stands for what the tracing caller will pass
         return
-    if not isinstance(value, _HELD) or value != default:
+    if not isinstance(value, _HELD) or value != held:
         given = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
         raise HeldArgumentError(
-            f"This network was rewritten for {name}={default!r}, so it cannot be called with {name}={given}; "
+            f"This network was rewritten for {name}={held!r}, so it cannot be called with {name}={given}; "
             "rewrite it again with example inputs that give that value."
         )
 
 
-def _remake(base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode) -> nn.Module:
+def _remake(base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode, held: dict[str, Any]) -> nn.Module:
     """Return an empty instance, for pickle and copy to fill."""
-    made = _subclass(base, training, evaluation)
+    made = _subclass(base, training, evaluation, held)
     instance: nn.Module = made.__new__(made)
     return instance

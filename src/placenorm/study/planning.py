@@ -254,14 +254,14 @@ def _merge(made: dict[str, Placed], baseline: str) -> tuple[Variant, ...]:
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, placed in made.items():
         where = tuple(sorted((norm.key, norm.owner) for norm in placed.graph.norms))
-        groups.setdefault((*placed.graph.placement().items(), *where), []).append(name)
+        groups.setdefault((*placed.placement.items(), *where), []).append(name)
     first = next((names[0] for names in groups.values() if baseline in names), next(iter(made)))
     return tuple(
         Variant(
             name=names[0],
             aliases=tuple(names[1:]),
             baseline=names[0] == first,
-            placement=made[names[0]].graph.placement(),
+            placement=made[names[0]].placement,
             changes=made[names[0]].changes,
             skipped=tuple(skip for name in names for skip in _surprises(made[name])),
             graph=made[names[0]].graph,

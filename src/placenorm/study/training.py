@@ -130,7 +130,7 @@ def build_model(recipe: Recipe, key: TrialKey) -> nn.Module:
         planned = recipe.placements[key.variant]
         # Making the plan proved this placement; no trial need do it again.
         placed = place_model(model, recipe.example_inputs, planned, recipe.norm, prove=False)
-        _check_placement(placed.graph.placement(), planned, key)
+        _check_placement(placed.placement, planned, key)
         return placed.model.train().to(recipe.device)
 
 

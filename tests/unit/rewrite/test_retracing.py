@@ -198,7 +198,7 @@ class TupleDefault(Conv):
 
 
 def test_retrace_default_that_is_no_plain_value_is_refused() -> None:
-    with pytest.raises(RetraceError, match="argument size has a default that is no plain value"):
+    with pytest.raises(RetraceError, match="argument size is no plain value where it is optional"):
         retrace(TupleDefault())
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 _BY_VALUE = (type(None), bool, int, float, complex, str, bytes)
 
 
 def bit_equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same type, shape and values; NaN equals NaN."""
-    if one.dtype != other.dtype or one.shape != other.shape:
+    """Whether two tensors have the same type, shape and values; NaN equals NaN, and meta tensors have no values."""
+    if one.dtype != other.dtype or one.shape != other.shape or one.device != other.device:
         return False
+    if one.is_meta:
+        return True
     one, other = one.detach(), other.detach()
     return torch.equal(one, other) or torch.equal(one.nan_to_num(), other.nan_to_num())
 
@@ -27,21 +30,25 @@ class ModuleSnapshot:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._kept = [(path, each, _keep(each.__dict__)) for path, each in module.named_modules()]
+        self._kept = [(path, each, _keep(each.__dict__), type(each)) for path, each in module.named_modules()]
 
     def changes(self) -> tuple[str, ...]:
         """Return the paths of what is no longer as it was; the mode (``training``) does not count."""
         return tuple(
             f"{path}.{name}" if path else name
-            for path, module, kept in self._kept
+            for path, module, kept, _ in self._kept
             for name in _differences(kept, module.__dict__, "")
             if name != "training"
         )
 
     def restore(self) -> None:
-        """Put everything back, in the objects that held it."""
-        for _, _, kept in self._kept:
-            _put_back(kept)
+        """Put everything back, in the objects that held it.
+
+        A lazy module that has found its shape meanwhile stays as it is: it cannot go back.
+        """
+        for _, module, kept, kind in self._kept:
+            if type(module) is kind:
+                _put_back(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class _Kept:
 
 def _keep(value: Any) -> _Kept:
     if isinstance(value, Tensor):
-        return _Kept(value, value.detach().clone())
+        return _Kept(value, None if is_lazy(value) else value.detach().clone())
     if isinstance(value, dict):
         return _Kept(value, {key: _keep(held) for key, held in value.items()})
     if isinstance(value, (list, deque)):
@@ -71,7 +78,7 @@ def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
         if not (type(value) is type(before) and isinstance(value, _BY_VALUE) and value == before):
             yield name
     elif isinstance(value, Tensor):
-        if not bit_equal(value, kept.content):
+        if kept.content is not None and not bit_equal(value, kept.content):
             yield name
     elif isinstance(value, dict):
         for key in {**kept.content, **value}:
@@ -92,7 +99,7 @@ def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
 def _put_back(kept: _Kept) -> None:
     value, content = kept.value, kept.content
     if isinstance(value, Tensor):
-        if not bit_equal(value, content):
+        if content is not None and not bit_equal(value, content):  # `copy_` would spoil gradients yet to be taken
             value.data = content
     elif isinstance(value, dict):
         value.clear()

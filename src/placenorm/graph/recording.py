@@ -1,0 +1,538 @@
+"""A model runs once on its example input, and every call it makes is written down: what runs, where, on what.
+
+A recording describes; it is never replayed. It sees what ran, whatever decided that it ran: control flow on values and
+shapes, calls in place, modules that run twice. What it cannot see (compiled code, say) comes out as a tensor that
+nobody made, and is named in `Graph.unseen`.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from placenorm.facts.graph import Op, OpKind
+from placenorm.graph.vocabulary import (
+    RELU_LIKE,
+    WEIGHT_MODULES,
+    activation_name,
+    is_leaf_module,
+    is_norm_with_activation,
+    kind_of_call,
+    kind_of_module,
+    name_of_call,
+)
+from placenorm.layers.attached import attached_norms
+
+OUTSIDE = -1
+"""The ordinal of an op that stands in nobody's forward: an input, a parameter, a norm that a hook runs."""
+
+_FROM_INPUT, _FROM_PARAMETERS, _STILL = 2, 1, 0
+"""What a value hangs on: the network's input, its parameters, or neither."""
+
+_PASSIVE = frozenset({"identity", "reshape", "other"})
+"""Kinds that a call may have whose value does not hang on the input: it acts on weights, not on activations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What ran.
+
+    Attributes:
+        ops: the calls that hand on tensors, in the order they ran.
+        visits: for every module whose forward is looked into, and every time it ran, the names of the calls in it: the
+            ordinals of `Op` count along these.
+        training: whether the model ran in training mode.
+    """
+
+    ops: tuple[Op, ...]
+    visits: dict[str, tuple[tuple[str, ...], ...]]
+    training: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """What a weight op computes with: the shape of its weights, and whether they are just its module's own."""
+
+    shape: tuple[int, ...]
+    transposed: bool
+    own: bool
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A module that is running, what it was given (tensors and their versions), and what it has done so far."""
+
+    module: nn.Module
+    path: str
+    host: str | None
+    first: int
+    leaf: bool
+    events: list[str] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    given: list[tuple[Tensor, int]] = field(default_factory=list)
+    reads: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    weights: list[_Weights] = field(default_factory=list)
+    others: int = 0
+
+
+class CallRecorder(TorchFunctionMode):
+    """Writes down the calls of a model while the block runs.
+
+    Hooks are gone when the block ends, also after an exception. The model must run under `torch.no_grad`.
+
+    Args:
+        model: the model; it, or modules in it, run in the block.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._paths: dict[int, str] = {}
+        for path, module in model.named_modules():
+            self._paths.setdefault(id(module), path)
+        self._hosts = {
+            id(module.get_submodule(child)): path
+            for path, module in model.named_modules()
+            for child in attached_norms(module)
+        }
+        self._owned = {
+            id(tensor): (f"{path}.{name}" if path else name, isinstance(tensor, nn.Parameter))
+            for path, module in reversed(list(model.named_modules()))
+            for name, value in _contents(module)
+            for tensor in _tensors(value)
+        }
+        self._ops: list[Op] = []
+        self._liveness: list[int] = []
+        self._makers: Any = WeakTensorKeyDictionary()
+        self._frames: list[_Frame] = []
+        self._leaf_depth = 0
+        self._off = False
+        self._keys: Counter[str] = Counter()
+        self._visits: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
+        self._handles: list[RemovableHandle] = []
+        self._constants: dict[int, int] = {}
+        self._fleeting: list[Tensor] = []
+        self._counted: set[int] = set()
+
+    # -- a life
+
+    def __enter__(self) -> Self:
+        self._handles.append(register_module_forward_pre_hook(self._enter_module))
+        self._handles.append(register_module_forward_hook(self._leave_module, always_call=True))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def note_input(self, name: str, value: object) -> None:
+        """Make the tensors of an argument inputs of the network."""
+        for tensor in _tensors(value):
+            key = self._count(f"input:{name}")
+            self._makers[tensor] = self._add(
+                Op(key, "input", "input", None, "", OUTSIDE, (), (), tuple(tensor.shape)), tensor, _FROM_INPUT
+            )
+
+    def finish(self, output: object) -> Recording:
+        """Return what was recorded, closed by what the network returned."""
+        reads = self._read(list(_tensors(output)))
+        first = next(iter(reads.values()), ())
+        self._add(Op("output", "output", "output", None, "", OUTSIDE, tuple(reads), first, ()), None, _FROM_INPUT)
+        ops = tuple(
+            replace(op, parameters=0) if self._constants.get(index) in self._counted else op
+            for index, op in enumerate(self._ops)
+        )
+        return Recording(ops, {path: tuple(visits) for path, visits in self._visits.items()})
+
+    # -- frames, for those who run one forward by itself
+
+    def enter(self, module: nn.Module) -> None:
+        """Begin a module's forward that is not called through the module."""
+        self._enter_module(module, ())
+
+    def leave(self) -> tuple[str, ...]:
+        """End it, and return the names of the calls in it."""
+        return tuple(self._frames.pop().events)
+
+    @property
+    def events(self) -> int:
+        """How many calls the module that is running has made."""
+        return len(self._frames[-1].events)
+
+    # -- what the modules say
+
+    def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._leaf_depth:
+            self._leaf_depth += 1
+            return
+        path = self._paths.get(id(module), type(module).__name__)
+        leaf = is_leaf_module(module) or id(module) not in self._paths
+        frame = _Frame(module, path, self._hosts.get(id(module)), len(self._ops), leaf)
+        if leaf:
+            self._leaf_depth = 1
+            given = list(_tensors(args))
+            frame.given = [(tensor, _version(tensor)) for tensor in given]
+            frame.reads.update(self._read(given))
+        elif self._frames and frame.host is None:
+            self._frames[-1].events.append(path)
+        self._frames.append(frame)
+
+    def _leave_module(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if self._leaf_depth > 1:
+            self._leaf_depth -= 1
+            return None
+        if not self._frames or self._frames[-1].module is not module:
+            return None  # its forward raised, and somebody caught it
+        frame = self._frames.pop()
+        changed: Any = None
+        if frame.leaf:
+            self._leaf_depth = 0
+            output = changed = self._note_leaf(frame, output)
+        else:
+            self._visits[frame.path].append(tuple(frame.events))
+            self._fold_into_weight_op(frame, output)
+        self._note_return(frame, output)
+        return changed
+
+    def _note_leaf(self, frame: _Frame, output: Any) -> Any:
+        """Write down a module as one call; return its output, anew where it is one of its inputs."""
+        module, known = frame.module, id(frame.module) in self._paths
+        name = type(module).__name__
+        kind = _judge(kind_of_module(module) if known else "other", output)
+        own_norm = kind == "other-norm" and isinstance(module, _BatchNorm)
+        weight = frame.weights[0] if len(frame.weights) == 1 else None
+        self._counted.update(map(id, module.parameters()))
+        in_place = any(tensor is output and _version(tensor) != before for tensor, before in frame.given)
+        parent = self._frames[-1] if self._frames else None
+        owner = frame.host if frame.host is not None else (parent.path if parent else "")
+        ordinal = OUTSIDE
+        if parent is not None and frame.host is None:
+            ordinal = len(parent.events)
+            parent.events.append(frame.path)
+        return self._note_call(
+            Op(
+                key=self._count(frame.path),
+                kind=kind,
+                name=name,
+                module=frame.path if known else None,
+                owner=owner,
+                ordinal=ordinal,
+                inputs=(),
+                in_shape=(),
+                out_shape=(),
+                parameters=_own_parameters(module),
+                unseen="whose forward is your own, so that its norm cannot be told from the rest" if own_norm else "",
+                plain_weights=weight is not None and weight.own and not frame.others,
+            ),
+            frame.reads,
+            output,
+            weight,
+            in_place=in_place,
+        )
+
+    def _fold_into_weight_op(self, frame: _Frame, output: Any) -> None:
+        """Write a weight module with a forward of its own down as one op, where that only pads before it."""
+        made = self._ops[frame.first :]
+        weights = [op for op in made if op.kind == "weight"]
+        if not isinstance(frame.module, WEIGHT_MODULES) or len(weights) != 1 or weights[0] is not made[-1]:
+            return
+        if not weights[0].plain_weights or any(op.name not in ("pad", "constant") for op in made[:-1]):
+            return
+        outer = self._frames[-1] if self._frames else None
+        sources = [source for op in made if op.kind != "constant" for source in op.inputs if source < frame.first]
+        for tensor in [tensor for tensor, maker in self._makers.items() if maker >= frame.first]:
+            del self._makers[tensor]
+        del self._ops[frame.first :], self._liveness[frame.first :]
+        self._counted.update(map(id, frame.module.parameters()))
+        op = replace(
+            weights[0],
+            key=self._count(frame.path),
+            name=type(frame.module).__name__,
+            module=frame.path,
+            owner=outer.path if outer else "",
+            ordinal=len(outer.events) - 1 if outer else OUTSIDE,
+            inputs=tuple(dict.fromkeys(sources)),
+            in_shape=made[0].in_shape if made[0].kind != "constant" else weights[0].in_shape,
+            parameters=_own_parameters(frame.module),
+        )
+        self._makers[output] = self._add(op, output, _FROM_INPUT)
+
+    def _note_return(self, frame: _Frame, output: Any) -> None:
+        """Note that a module returned what an op in it made: behind it, a hook of the module can go on."""
+        maker = self._makers.get(output) if isinstance(output, Tensor) else None
+        if maker is not None and maker >= frame.first and frame.path:
+            op = self._ops[maker]
+            self._ops[maker] = replace(op, returned_by=(*op.returned_by, frame.path))
+
+    # -- what the functions say
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._off or not self._frames:
+            return func(*args, **kwargs)
+        read = list(_tensors((args, kwargs)))
+        versions = [_version(tensor) for tensor in read]
+        result = func(*args, **kwargs)
+        frame = self._frames[-1]
+        name = name_of_call(func)
+        kind = kind_of_call(func)
+        weight = _weight_of(func, frame.module, args, kwargs) if kind == "weight" else None
+        if frame.leaf:
+            frame.reads.update(self._read(read, known_only=True))
+            if weight is not None:
+                frame.weights.append(weight)
+            elif next(_tensors(result), None) is not None and not (name == "pad" and not frame.weights):
+                frame.others += 1
+            return result
+        changed = result
+        if result is None and read and _version(read[0]) != versions[0]:  # x[:, 0] = y
+            changed = read[0]
+        if next(_tensors(changed), None) is None:
+            return result
+        in_place = any(t is changed and _version(t) != before for t, before in zip(read, versions, strict=True))
+        noted = self._note_function(kind, name, frame, read, changed, weight, in_place=in_place)
+        return result if changed is not result else noted
+
+    def _note_function(
+        self,
+        kind: OpKind,
+        name: str,
+        frame: _Frame,
+        read: list[Tensor],
+        output: Any,
+        weight: _Weights | None,
+        *,
+        in_place: bool,
+    ) -> Any:
+        """Write down a call of a function or of a tensor's method."""
+        reads = self._read(read, owner=frame.path)
+        lives = [self._liveness[maker] for maker in reads]
+        live = max(lives, default=_STILL)
+        if live == _STILL:
+            self._note_constant(read, output, frame.path, name)
+            return output
+        kind = _judge(kind, output)
+        if kind == "join" and sum(life == _FROM_INPUT for life in lives) < 2:  # a tensor and a number
+            kind = "other"
+        if live == _FROM_PARAMETERS and kind not in _PASSIVE:
+            kind = "other"
+        if kind == "weight":
+            kind = self._judge_weight(read, output)
+        module = None
+        if kind == "norm" and is_norm_with_activation(frame.module):
+            module = frame.path
+            name = type(frame.module).__name__
+            self._counted.update(map(id, frame.module.parameters(recurse=False)))
+        frame.calls[name] += 1
+        base = f"{frame.path}:{name}_{frame.calls[name]}"
+        ordinal = len(frame.events)
+        frame.events.append(name)
+        return self._note_call(
+            Op(
+                key=self._count(frame.path if module else base),
+                kind=kind,
+                name=name,
+                module=module,
+                owner=frame.path,
+                ordinal=ordinal,
+                inputs=(),
+                in_shape=(),
+                out_shape=(),
+                parameters=0 if module is None else sum(p.numel() for p in frame.module.parameters(recurse=False)),
+                plain_weights=weight is not None and weight.own,
+            ),
+            reads,
+            output,
+            weight,
+            live=live,
+            in_place=in_place,
+        )
+
+    def _judge_weight(self, read: list[Tensor], output: Any) -> OpKind:
+        """Return what a functional weight op really is, by where its weights come from."""
+        life = self._liveness[self._makers[read[1]]] if len(read) > 1 else _FROM_PARAMETERS
+        if life == _FROM_INPUT:
+            return "join"  # two values of the network meet
+        if life == _FROM_PARAMETERS:
+            return "weight"
+        shrinks = math.prod(output.shape[2:]) < math.prod(read[0].shape[2:])
+        return "pool" if shrinks else "other"  # a filter that is not learned: it smooths
+
+    # -- ops
+
+    def _note_call(
+        self,
+        op: Op,
+        reads: dict[int, tuple[int, ...]],
+        output: Any,
+        weight: _Weights | None,
+        *,
+        live: int = _FROM_INPUT,
+        in_place: bool = False,
+    ) -> Any:
+        first = next(_tensors(output), None)
+        if first is None:
+            return output
+        in_shape = next(iter(reads.values()), ())
+        out_shape = tuple(first.shape)
+        weight = weight if op.kind == "weight" else None
+        op = replace(
+            op,
+            inputs=tuple(reads),
+            in_shape=in_shape,
+            out_shape=out_shape,
+            reduction=_reduction(in_shape, out_shape) if op.kind == "pool" else 1,
+            macs=_macs(weight, in_shape, out_shape),
+            relu_like=op.kind == "activation" and activation_name(op.name) in RELU_LIKE,
+            channel_axis=1 if weight is None else len(out_shape) - 1 - max(len(weight.shape) - 2, 0),
+        )
+        index = self._add(op, first, live)
+        if isinstance(output, Tensor) and not in_place and output in self._makers and type(output) is Tensor:
+            output = self._rename(output)
+        for tensor in _tensors(output):
+            self._makers[tensor] = index
+        return output
+
+    def _rename(self, tensor: Tensor) -> Tensor:
+        """Return the same values as another tensor: who reads the input of an op must not seem to read the op."""
+        self._off = True
+        try:
+            return torch.ops.aten.alias.default(tensor)  # type: ignore[no-any-return]
+        finally:
+            self._off = False
+
+    def _add(self, op: Op, tensor: Tensor | None, live: int) -> int:
+        self._ops.append(replace(op, item_bytes=4 if tensor is None else tensor.element_size()))
+        self._liveness.append(live)
+        return len(self._ops) - 1
+
+    def _read(self, tensors: list[Tensor], *, owner: str = "", known_only: bool = False) -> dict[int, tuple[int, ...]]:
+        """Return the makers of tensors, in order, each with the shape of what is read of it."""
+        found: dict[int, tuple[int, ...]] = {}
+        for tensor in tensors:
+            maker = self._makers.get(tensor)
+            if known_only and (maker is None or maker in self._constants):
+                continue  # within one call: what it made itself, and its own parameters
+            if maker is None:
+                maker = self._note_stranger(tensor, owner)
+            found.setdefault(maker, tuple(tensor.shape))
+        return found
+
+    def _note_stranger(self, tensor: Tensor, owner: str) -> int:
+        """Write down a tensor that no call made: a parameter, a buffer, a constant."""
+        shape = tuple(tensor.shape)
+        if id(tensor) not in self._owned:
+            unseen = "made by a call that tracing cannot see"
+            inputs = (len(self._ops) - 1,) if self._ops else ()  # it reads something: at a guess, what was made last
+            key = self._count(f"{owner}:value")
+            op = Op(key, "other", "value", None, owner, OUTSIDE, inputs, shape, shape, unseen=unseen)
+            maker = self._makers[tensor] = self._add(op, tensor, _FROM_INPUT)
+            return maker
+        name, is_parameter = self._owned[id(tensor)]
+        key = self._count(name)
+        parameters = tensor.numel() if is_parameter else 0
+        op = Op(key, "constant", "constant", None, "", OUTSIDE, (), (), shape, parameters=parameters)
+        maker = self._add(op, tensor, _FROM_PARAMETERS if is_parameter else _STILL)
+        self._makers[tensor] = maker
+        self._constants[maker] = id(tensor)
+        return maker
+
+    def _note_constant(self, read: list[Tensor], output: Any, owner: str, name: str) -> None:
+        """Write down what hangs on neither the input nor the parameters: it is there when something reads it."""
+        for tensor in _tensors(output):
+            if tensor not in self._makers:
+                self._owned[id(tensor)] = (f"{owner}:{name}", False)
+                self._fleeting.append(tensor)
+
+    def _count(self, base: str) -> str:
+        self._keys[base] += 1
+        return base if self._keys[base] == 1 else f"{base}#{self._keys[base]}"
+
+
+def _contents(module: nn.Module) -> Iterator[tuple[str, object]]:
+    """Yield the attributes of a module, its parameters and buffers by their own names."""
+    for name, value in module.__dict__.items():
+        if name in ("_parameters", "_buffers"):
+            yield from value.items()
+        elif not name.startswith("_"):
+            yield name, value
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a nest of tuples, lists, dicts and dataclasses."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for held in value.values():
+            yield from _tensors(held)
+    elif isinstance(value, (tuple, list)):
+        for held in value:
+            yield from _tensors(held)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            yield from _tensors(getattr(value, each.name))
+
+
+def _version(tensor: Tensor) -> int:
+    """Return how often a tensor was written to in place; 0 where nobody counts."""
+    try:
+        return tensor._version
+    except RuntimeError:  # made in inference mode
+        return 0
+
+
+def _judge(kind: OpKind, output: object) -> OpKind:
+    """Return the role of a call: one that returns several tensors plays none that is known."""
+    return kind if isinstance(output, Tensor) else "other"
+
+
+def _weight_of(
+    func: Callable[..., Any], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> _Weights | None:
+    """Return the weights that a weight op was called with."""
+    given = args[1] if len(args) > 1 else kwargs.get("weight")
+    bias = args[2] if len(args) > 2 else kwargs.get("bias")
+    if not isinstance(given, Tensor):
+        return None
+    own = given is module._parameters.get("weight") and bias is module._parameters.get("bias")
+    return _Weights(tuple(given.shape), "transpose" in name_of_call(func), own)
+
+
+def _own_parameters(module: nn.Module) -> int:
+    """Return the number of parameters of a module without its attached norms."""
+    attached = tuple(f"{child}." for child in attached_norms(module))
+    return sum(
+        parameter.numel()
+        for name, parameter in module.named_parameters()
+        if not (name.startswith(attached) or is_lazy(parameter))
+    )
+
+
+def _reduction(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
+    """Return the input elements per output element of a pool."""
+    out = math.prod(out_shape)
+    return max(1, round(math.prod(in_shape) / out)) if out else 1
+
+
+def _macs(weight: _Weights | None, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
+    """Return the multiply-adds of a weight op: one per output element and weight that it reads."""
+    if weight is None:
+        return 0
+    return math.prod(in_shape if weight.transposed else out_shape) * math.prod(weight.shape[1:])

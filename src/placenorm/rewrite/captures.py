@@ -1,0 +1,56 @@
+"""What the modules of a model are called with when it runs on its example input."""
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from placenorm.graph.tracing import ExampleInputs, bind_inputs, map_tensors, set_training, undisturbed
+
+
+class Captures:
+    """The arguments of some modules, from one run of the model; the model is afterwards as it was.
+
+    Args:
+        model: the model.
+        example_inputs: what it is called with.
+        paths: the modules whose arguments are kept.
+        training: whether the model runs in training mode, its norms still evaluating.
+    """
+
+    def __init__(
+        self, model: nn.Module, example_inputs: ExampleInputs, paths: Iterable[str], *, training: bool
+    ) -> None:
+        self._model = model
+        self._given: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+
+        def keep(path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._given.setdefault(path, (args, kwargs))
+
+        handles = [
+            model.get_submodule(path).register_forward_pre_hook(
+                lambda module, args, kwargs, path=path: keep(path, args, kwargs), with_kwargs=True
+            )
+            for path in paths
+        ]
+        try:
+            with undisturbed(model):
+                if training:
+                    set_training(model)
+                bound = bind_inputs(model, map_tensors(_copy, example_inputs))
+                model(*bound.args, **bound.kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def bind(self, path: str) -> inspect.BoundArguments:
+        """Return copies of what a module is called with, bound to the arguments of its forward."""
+        args, kwargs = map_tensors(_copy, self._given[path])
+        bound = inspect.signature(self._model.get_submodule(path).forward).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone()
