@@ -55,6 +55,8 @@ class Op:
         returned_by: paths of the modules that returned what this op made, innermost first: a hook of any of them
             can go on behind it. A called module comes first itself.
         plain_weights: whether a weight op computes with the weight and bias of its module just as they are.
+        means_only: whether a pool, or a mean over all places, takes means of what is there and nothing else (no padding
+            counted, no divisor of its own), so that a scale and a shift per channel can pass it.
     """
 
     key: str
@@ -75,6 +77,7 @@ class Op:
     unseen: str = ""
     returned_by: tuple[str, ...] = ()
     plain_weights: bool = False
+    means_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

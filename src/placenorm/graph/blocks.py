@@ -154,13 +154,33 @@ def _position(flow: Flow, chain: tuple[int, ...]) -> Position:
 
 def _unknown(flow: Flow, weight: int, chain: tuple[int, ...]) -> str:
     """Return what a chain without an activation ends at, if that may be one; "" if not."""
-    ops = flow.ops
-    following = flow.readers[chain[-1] if chain else weight]
-    if any(ops[index].kind == "activation" for index in chain) or not any(
-        (ops[index].kind == "other" and ops[index].name not in _ARITHMETIC)
-        or (ops[index].kind == "join" and ops[index].name not in SUMS)
-        or (ops[index].kind == "activation" and not flow.readers[index])  # in place, its result unused
-        for index in following
+    last = chain[-1] if chain else weight
+    following = flow.readers[last]
+    if any(flow.ops[index].kind == "activation" for index in chain) or not any(
+        _may_activate(flow, index, last) for index in following
     ):
         return ""
-    return ", ".join(f"{ops[index].name} ({ops[index].key})" for index in following)
+    return ", ".join(f"{flow.ops[index].name} ({flow.ops[index].key})" for index in following)
+
+
+def _may_activate(flow: Flow, index: int, source: int) -> bool:
+    """Whether an op may be an activation of what it reads, or the last step of one (``x * sigmoid(x)``)."""
+    op = flow.ops[index]
+    if op.kind == "other":
+        return op.out_shape == op.in_shape and op.name not in _ARITHMETIC
+    return (
+        op.kind == "join"
+        and op.name not in SUMS
+        and all(other == source or _is_made_of(flow, other, source) for other in flow.sources(index))
+    )
+
+
+def _is_made_of(flow: Flow, index: int, source: int) -> bool:
+    """Whether a value was made of another one alone, place by place."""
+    here: int | None = index
+    while here is not None and here != source:
+        op = flow.ops[here]
+        if op.kind not in ("activation", "other") or op.in_shape != op.out_shape or len(list(flow.sources(here))) != 1:
+            return False
+        here = flow.source(here)
+    return here == source

@@ -26,10 +26,12 @@ from placenorm.graph.vocabulary import (
     RELU_LIKE,
     WEIGHT_MODULES,
     activation_name,
+    call_means_only,
     is_leaf_module,
     is_norm_with_activation,
     kind_of_call,
     kind_of_module,
+    module_means_only,
     name_of_call,
 )
 from placenorm.layers.attached import attached_norms
@@ -166,8 +168,11 @@ class CallRecorder(TorchFunctionMode):
         self._enter_module(module, ())
 
     def leave(self) -> tuple[str, ...]:
-        """End it, and return the names of the calls in it."""
-        return tuple(self._frames.pop().events)
+        """End it, and return the names of the calls in it; what an error left unfinished ends with it."""
+        names = tuple(self._frames[0].events)
+        self._frames.clear()
+        self._leaf_depth = 0
+        return names
 
     @property
     def events(self) -> int:
@@ -238,6 +243,7 @@ class CallRecorder(TorchFunctionMode):
                 parameters=_own_parameters(module),
                 unseen="whose forward is your own, so that its norm cannot be told from the rest" if own_norm else "",
                 plain_weights=weight is not None and weight.own and not frame.others,
+                means_only=module_means_only(module),
             ),
             frame.reads,
             output,
@@ -307,13 +313,14 @@ class CallRecorder(TorchFunctionMode):
         if next(_tensors(changed), None) is None:
             return result
         in_place = any(t is changed and _version(t) != before for t, before in zip(read, versions, strict=True))
-        noted = self._note_function(kind, name, frame, read, changed, weight, in_place=in_place)
+        noted = self._note_function(func, args, kwargs, frame, read, changed, weight, in_place=in_place)
         return result if changed is not result else noted
 
     def _note_function(
         self,
-        kind: OpKind,
-        name: str,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
         frame: _Frame,
         read: list[Tensor],
         output: Any,
@@ -322,6 +329,7 @@ class CallRecorder(TorchFunctionMode):
         in_place: bool,
     ) -> Any:
         """Write down a call of a function or of a tensor's method."""
+        kind, name = kind_of_call(func), name_of_call(func)
         reads = self._read(read, owner=frame.path)
         lives = [self._liveness[maker] for maker in reads]
         live = max(lives, default=_STILL)
@@ -357,6 +365,7 @@ class CallRecorder(TorchFunctionMode):
                 out_shape=(),
                 parameters=0 if module is None else sum(p.numel() for p in frame.module.parameters(recurse=False)),
                 plain_weights=weight is not None and weight.own,
+                means_only=call_means_only(func, args, kwargs, output),
             ),
             reads,
             output,

@@ -235,6 +235,46 @@ def kind_of_call(function: Callable[..., Any]) -> OpKind:
     return kind if kind is not None else _METHODS.get(name_of_call(function), "other")
 
 
+_AVERAGE_POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+_ADAPTIVE_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+_AVERAGE_ARGUMENTS = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+"""What torch's average pools are called with behind their input, in order."""
+
+
+def module_means_only(module: nn.Module) -> bool:
+    """Whether a module takes means of what is there and nothing else."""
+    if isinstance(module, _ADAPTIVE_POOLS):
+        return True
+    return isinstance(module, _AVERAGE_POOLS) and _takes_means({**vars(module)})
+
+
+def call_means_only(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: object
+) -> bool:
+    """Whether a call takes means of what is there and nothing else, channel by channel."""
+    name = name_of_call(function)
+    if name.startswith("adaptive_avg_pool"):
+        return True
+    if name.startswith("avg_pool"):
+        return _takes_means({**dict(zip(_AVERAGE_ARGUMENTS, args[1:], strict=False)), **kwargs})
+    source = args[0] if args else kwargs.get("input")
+    return (
+        name == "mean"
+        and isinstance(source, torch.Tensor)
+        and isinstance(output, torch.Tensor)
+        and source.dim() > 2
+        and output.shape[:2] == source.shape[:2]
+        and all(size == 1 for size in output.shape[2:])
+    )
+
+
+def _takes_means(arguments: dict[str, Any]) -> bool:
+    padding = arguments.get("padding", 0)
+    padded = any(padding) if isinstance(padding, (tuple, list)) else bool(padding)
+    counted = padded and arguments.get("count_include_pad", True)
+    return not counted and arguments.get("divisor_override") is None
+
+
 def activation_name(name: str) -> str:
     """Return the module's name of an activation that was called by a function's name."""
     return _ACTIVATION_NAMES.get(name.rstrip("_"), name)

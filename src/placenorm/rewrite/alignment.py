@@ -1,5 +1,6 @@
 """Which node of a traced forward makes which call of a recording: the forward runs node by node under the recorder."""
 
+from collections.abc import Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -25,43 +26,53 @@ class Aligner:
         self._model = model
         self._recording = recording
         self._captures = captures
+        self._recorder = CallRecorder(model)
 
-    def align(self, path: str, graphs: OwnerGraphs) -> None:
-        """Note in the graphs of an owner which of their nodes make which calls.
+    def align(self, owners: Mapping[str, OwnerGraphs]) -> dict[str, str]:
+        """Note in the graphs of owners, by their paths, which of their nodes make which calls.
 
-        Raises:
-            RetraceError: if the owner runs differently from one call to the next, or its graph makes other calls.
+        Returns:
+            Why some cannot be aligned, by path: such an owner runs differently from one call to the next, or its graph
+            makes other calls than it.
         """
+        refused: dict[str, str] = {}
+        with undisturbed(self._model):
+            for path, graphs in owners.items():
+                try:
+                    self._align_one(path, graphs)
+                except RetraceError as error:
+                    refused[path] = str(error)
+        return refused
+
+    def _align_one(self, path: str, graphs: OwnerGraphs) -> None:
         visits = self._recording.visits.get(path, ())
         if len(set(visits)) != 1:
             raise RetraceError("it runs other ops at its second call than at its first")
         recorded = visits[0]
-        with undisturbed(self._model):
-            evaluation = self._run(path, graphs.evaluation)
-            if _source(graphs.training) == _source(graphs.evaluation):
-                training = _same_in(graphs.training, evaluation, graphs.evaluation)
-            else:
-                training = self._run(path, graphs.training)  # its mode is part of the graph; its children evaluate
+        evaluation = self._run(path, graphs.evaluation)
+        if _source(graphs.training) == _source(graphs.evaluation):
+            training = _same_in(graphs.training, evaluation, graphs.evaluation)
+        else:
+            training = self._run(path, graphs.training)  # its mode is part of the graph; its children evaluate
         if recorded not in (evaluation.names, training.names):
             raise RetraceError("it makes other calls when torch.fx has traced it")
-        graphs.calls = (
-            _renumber(training, recorded),
-            _renumber(evaluation, recorded),
-        )
+        graphs.calls = (_renumber(training, recorded), _renumber(evaluation, recorded))
 
     def _run(self, path: str, graph: fx.Graph) -> NodeCalls:
         owner = self._model.get_submodule(path)
         bound = self._captures.bind(path)
-        with CallRecorder(self._model) as recorder:
+        with self._recorder:
             for name, value in bound.arguments.items():
-                recorder.note_input(name, value)
-            recorder.enter(owner)
+                self._recorder.note_input(name, value)
+            self._recorder.enter(owner)
+            runner = _CountingInterpreter(owner, graph, self._recorder)
             try:
-                runner = _CountingInterpreter(owner, graph, recorder)
                 runner.run(*bound.arguments.values())
             except Exception as error:  # generated code and the user's functions run, anything can come out of it
                 raise RetraceError(f"it does not run as torch.fx has traced it ({first_line(error)})") from error
-            return NodeCalls(recorder.leave(), runner.first, runner.last)
+            finally:
+                names = self._recorder.leave()
+        return NodeCalls(names, runner.first, runner.last)
 
 
 class _CountingInterpreter(fx.Interpreter):

@@ -16,7 +16,7 @@ from placenorm.randomness import fix_seed
 from placenorm.rewrite.captures import Captures
 from placenorm.rewrite.retracing import OwnerGraphs
 
-PROOF_SEEDS = (0, 1, 2)
+PROOF_SEEDS = (0, 1)
 """Seeds that each mode runs under; with one alone, a random choice that a trace froze could agree by chance."""
 
 GRADIENT_TOLERANCE = 1e-4
@@ -53,8 +53,13 @@ class ForwardProof:
         self._captures = captures
 
     def find_fault(self, path: str, graphs: OwnerGraphs) -> str:
-        """Return why the traced forward of a module is not what the module does; "" if it is."""
+        """Return why the traced forward of a module is not what the module does; "" if it is.
+
+        A module on the meta device has no values that could be compared: there, nothing is proved.
+        """
         owner = self._model.get_submodule(path)
+        if any(tensor.is_meta for tensor in (*owner.parameters(), *owner.buffers())):
+            return ""
         expected = _copy_with_gradients(owner)
         doubled = False
         try:
@@ -163,8 +168,6 @@ def _same(expected: Any, found: Any) -> bool:
 def _same_gradient(expected: Tensor | None, found: Tensor | None) -> bool:
     if expected is None or found is None:
         return expected is found
-    if expected.is_meta:
-        return expected.shape == found.shape
     floor = GRADIENT_TOLERANCE * float(expected.nan_to_num().abs().max()) if expected.numel() else 0.0
     return torch.allclose(expected, found, rtol=0.0, atol=floor, equal_nan=True)
 
@@ -187,3 +190,19 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(getattr(value, field.name))
     else:
         yield value
+
+
+def measure_error(expected: Any, found: Any) -> float:
+    """Return max|difference| / max|output| of two results of a network, the largest over their tensors.
+
+    Args:
+        expected: a tensor, or a nest of tuples, lists, dicts and dataclasses.
+        found: the same nest with other values.
+    """
+    errors = [0.0]
+    for before, after in zip(_leaves(expected), _leaves(found), strict=True):
+        if isinstance(before, Tensor) and isinstance(after, Tensor) and before.is_floating_point() and before.numel():
+            largest = float(before.double().abs().max())
+            difference = float((before.double() - after.double()).abs().max())
+            errors.append(difference / largest if largest else difference)
+    return max(errors)

@@ -2,37 +2,58 @@
 
 import copy
 import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from placenorm.errors import NoEffectWarning
-from placenorm.facts.placement import Placement
-from placenorm.graph.tracing import ExampleInputs
-from placenorm.rewrite.placing import NormChoice, Placed, place_model
+from placenorm.facts.placement import Placement, read_placement
+from placenorm.graph.placements import BlockFilter
+from placenorm.graph.tracing import ExampleInputs, check_model
+from placenorm.rewrite.placing import Placed, place_model
+from placenorm.rewrite.rewriter import NormChoice
 
 
 def place(
-    model: nn.Module, example_inputs: ExampleInputs, placement: Placement, *, norm: NormChoice = "torch"
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    placement: Placement | Path,
+    *,
+    norm: NormChoice = "torch",
+    filter: BlockFilter = None,  # noqa: A002 - the word of the field for it
+    preserve: object = None,
 ) -> Placed:
     """Return a copy of a model with its norms where a placement wants them; the model stays as it is.
 
-    A new norm starts fresh, so does one that is moved. A weight op that a norm follows directly loses its bias, and
-    gets one (zero) when that norm goes. A norm at a module's end becomes its child ``norm``; one inside a forward
-    becomes a child of the module whose forward it is.
+    The result is of the model's own class, with its methods, hooks and keys. A norm at a module's end becomes the
+    child ``norm`` of that module, run by a hook; one inside a forward becomes a child of the module whose forward it
+    is, and only that forward is made anew. Without `preserve`, a new norm starts fresh, and so does one that moves. A
+    weight op that a norm follows directly loses its bias, and gets one when that norm goes.
 
     Args:
-        model: any model that torch.fx can trace, of blocks that are chains (weight op, activation, pool, dropout).
+        model: any model that runs on the example.
         example_inputs: a tensor, a tuple of arguments or a dict of keyword arguments.
-        placement: ``none``, ``before-activation``, ``after-activation``, ``after-pool``, ``as-is``, or a mapping from
-            block keys to positions; blocks that a mapping does not list stay as they are.
+        placement: ``none``, ``before-activation``, ``after-activation``, ``after-pool``, ``as-is``; a mapping from
+            block keys to positions, where blocks that it does not list stay as they are; or the path of a
+            ``placement.json``.
         norm: ``torch`` for torch's layers, ``placenorm`` for ours, or a function of (channels, rank of the tensor).
+        filter: restricts the placement to some blocks: a path (``layer1`` for all in it, ``layer*.conv1``), or a
+            function of a block that says whether it is meant.
+        preserve: a tensor or an iterable of batches (the first element of a tuple is the input). With it, a trained
+            network keeps what it computes in evaluation mode: norms that go are taken into the weights, new ones start
+            as the identity on these data. Blocks for which that cannot be exact stay as they are.
 
     Returns:
-        The new model with its graph, the changes and what was skipped, each with site and reason.
+        The new model with its graph, the changes and what was skipped, each with site and reason; with `preserve`, how
+        far it is from the model as given (``max_error`` in float64, ``max_error_dtype`` as returned).
 
     Raises:
-        ModelError: if the model cannot be traced or does not run on the inputs.
+        ModelError: if the model cannot be looked into or does not run on the inputs.
         UsageError: if the placement has an unknown word.
+        DataError: if the data to preserve on has no batch that the model takes.
+        StoreError: if a placement file cannot be read.
 
     Example:
         >>> import torch, placenorm as pn
@@ -41,19 +62,42 @@ def place(
         >>> [change.reason for change in done.changes]
         ['BatchNorm1d 1.norm added behind ReLU 1']
     """
-    return place_(copy.deepcopy(model), example_inputs, placement, norm=norm)
+    check_model(model)
+    copies: dict[int, Any] = {}
+    copied = copy.deepcopy(model, copies)
+    placed = place_(copied, example_inputs, placement, norm=norm, filter=filter, preserve=preserve)
+    return replace(placed, parameters=placed.parameters.translate(copies, model))
 
 
 def place_(
-    model: nn.Module, example_inputs: ExampleInputs, placement: Placement, *, norm: NormChoice = "torch"
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    placement: Placement | Path,
+    *,
+    norm: NormChoice = "torch",
+    filter: BlockFilter = None,  # noqa: A002
+    preserve: object = None,
 ) -> Placed:
     """Do as `place` on the model itself."""
-    placed = place_model(model, example_inputs, placement, norm)
-    if not isinstance(placement, str) and not placed.matched:
+    wanted = _read(placement)
+    placed = place_model(model, example_inputs, wanted, norm, only=filter, preserve=preserve)
+    if not placed.matched and (filter is not None or not isinstance(wanted, str)):
+        sought = f"the filter {filter!r} and " * (filter is not None) + (
+            f"the placement {wanted}" if isinstance(wanted, str) else f"the keys {', '.join(wanted) or '(none)'}"
+        )
         warnings.warn(
-            f"The placement matched no block: it lists {', '.join(placement) or 'nothing'}, "
+            f"The placement matched no block: it asked for {sought}; "
             f"the network has {', '.join(placed.graph.placement()) or 'no blocks'}.",
             NoEffectWarning,
             stacklevel=2,
         )
     return placed
+
+
+def _read(placement: Placement | Path) -> Placement:
+    """Return a placement, from its file if it is named by one."""
+    if isinstance(placement, Path):
+        return read_placement(placement)
+    if isinstance(placement, str) and placement.endswith(".json"):
+        return read_placement(str(placement))
+    return placement

@@ -1,0 +1,182 @@
+"""Rewriting that keeps a network's function: a twin in float64 is rewritten first, and proved on data."""
+
+import copy
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from placenorm.errors import DataError, ModelError, first_line
+from placenorm.facts.edits import Edit, Skip
+from placenorm.facts.graph import Graph
+from placenorm.graph.recording import Recording
+from placenorm.graph.snapshot import bit_equal
+from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs, undisturbed
+from placenorm.rewrite.measuring import fit_inputs, measure_inputs, read_batches
+from placenorm.rewrite.preserving import CannotPreserveError, ValueChange, ValueKeeper, make_identity, set_measured
+from placenorm.rewrite.proving import measure_error
+from placenorm.rewrite.rewriter import NormChoice, Rewriter, Way
+
+EXACT = 1e-9
+"""Largest difference, as a share of the largest output, that float64 rounding may make of an exact rewrite."""
+
+
+class FunctionKeeper:
+    """Keeps the function that a model evaluates to while its norms move.
+
+    Args:
+        model: the model, not rewritten yet.
+        example_inputs: what it is called with.
+        graph: its graph.
+        recording: what the graph was made of.
+        norm: whose norms are put in.
+
+    Attributes:
+        carried: the blocks whose norms keep their values.
+        error: what `rewrite_twin` found: max|difference| / max|output| in float64.
+
+    Raises:
+        ModelError: if the model has no values, or does not run in float64.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example_inputs: ExampleInputs,
+        graph: Graph,
+        recording: Recording,
+        norm: NormChoice,
+    ) -> None:
+        if any(parameter.is_meta for parameter in model.parameters()):
+            raise ModelError(
+                f"Cannot preserve what {type(model).__name__} computes: it is on the meta device and has no values; "
+                "load its weights first, or place it without preserve."
+            )
+        self.carried: set[str] = set()
+        self.error = 0.0
+        self._given = example_inputs
+        self._graph = graph
+        self._recording = recording
+        self._norm = norm
+        self._twin = copy.deepcopy(model).double()
+        self._example = fit_inputs(self._twin, example_inputs)
+        self._values = ValueKeeper(self._twin, graph)
+        self._changes: list[tuple[Edit, ValueChange]] = []
+        self._expected = _evaluate(model, example_inputs)
+        try:
+            self._truth = _evaluate(self._twin, self._example)
+        except Exception as error:  # the user's forward, anything can come out of it
+            raise ModelError(
+                f"Cannot preserve what {type(model).__name__} computes: the proof runs a copy in float64, and that "
+                f"fails ({first_line(error)}); place it without preserve, and call pn.recalibrate on the result."
+            ) from error
+
+    def choose(self, ready: Iterable[tuple[Edit, Way]]) -> tuple[list[tuple[Edit, Way]], list[Skip]]:
+        """Return the edits after which the function can stay, and why it cannot after the others."""
+        kept: list[tuple[Edit, Way]] = []
+        skipped: list[Skip] = []
+        for edit, way in ready:
+            try:
+                if callable(self._norm) and edit.anchor is not None:
+                    raise CannotPreserveError("a norm that your own function builds need not start as the identity")
+                self._changes.append((edit, self._values.plan(edit)))
+            except CannotPreserveError as reason:
+                words = f"what was learned would be lost: {reason}"
+                skipped.extend(Skip(key, words) for key in (edit.block, *edit.also))
+            else:
+                kept.append((edit, way))
+        self.carried = {edit.block for edit, change in self._changes if change.carries}
+        return kept, skipped
+
+    def rewrite_twin(self, edits: list[Edit], data: object) -> None:
+        """Make the chosen edits on the twin, and prove that it computes what the model did.
+
+        Raises:
+            DataError: if the data has no batch that the model takes.
+            ModelError: if the twin computes something else.
+        """
+        batches = read_batches(data)
+        first = next(batches, None)
+        if first is None:
+            raise DataError("There is no batch in the data to measure statistics on: give at least one, or a tensor.")
+        try:
+            on_data = _evaluate(self._twin, fit_inputs(self._twin, first))
+        except Exception as error:
+            raise DataError(
+                f"{type(self._twin).__name__} does not run on the first batch of the data: {first_line(error)}; give "
+                "batches that the model takes, the input first in each."
+            ) from error
+        rewriter = Rewriter(self._twin, self._graph, self._recording, self._example, self._norm, prove=False)
+        rewriter.carried = self.carried
+        ready, _ = rewriter.prepare(edits)
+        self.prepare(self._twin)
+        for edit, change in self._changes:
+            self._values.apply(edit, change)
+        biases = {edit.block: self._lost_bias(edit) for edit in edits}
+        self._shift_carried(biases)
+        rewriter.perform(ready)
+        fresh = [(module, edit) for module, edit in rewriter.fresh if isinstance(module, _BatchNorm)]
+        for module, edit in fresh:
+            make_identity(module, biases[edit.block])
+        with undisturbed(self._twin):
+            moments = measure_inputs(self._twin, [module for module, _ in fresh], chain([first], batches))
+        for (module, _), measured in zip(fresh, moments, strict=True):
+            set_measured(module, measured)
+        self.error = max(
+            measure_error(self._truth, _evaluate(self._twin, self._example)),
+            measure_error(on_data, _evaluate(self._twin, fit_inputs(self._twin, first))),
+        )
+        if not self.error <= EXACT:
+            raise ModelError(
+                f"Cannot preserve what {type(self._twin).__name__} computes: the rewritten network differs by "
+                f"{self.error:.1e} of its largest output in float64, where {EXACT:.0e} is rounding, so nothing was "
+                "changed; place fewer blocks with filter, and please report this network."
+            )
+
+    def prepare(self, model: nn.Module) -> None:
+        """Give the weight ops that take norms in their biases, in the model or its twin."""
+        for _, change in self._changes:
+            self._values.give_biases(model, change)
+
+    def hand_over(self, model: nn.Module) -> frozenset[int]:
+        """Give a model that was rewritten like the twin the twin's values; return the ids of what was changed."""
+        changed: set[int] = set()
+        with torch.no_grad():
+            for kind in ("named_parameters", "named_buffers"):
+                own: dict[str, Tensor] = dict(getattr(model, kind)())
+                for name, value in getattr(self._twin, kind)():
+                    cast = value.to(own[name].dtype)
+                    if not bit_equal(own[name], cast):
+                        own[name].data.copy_(cast)
+                        changed.add(id(own[name]))
+        return frozenset(changed)
+
+    def error_as_returned(self, model: nn.Module) -> float:
+        """Return max|difference| / max|output| of a model against itself as it was given, in its own type."""
+        return measure_error(self._expected, _evaluate(model, self._given))
+
+    def _lost_bias(self, edit: Edit) -> Tensor | None:
+        """Return the bias that a weight op of the twin loses by an edit; None where it loses none."""
+        if edit.bias != "drop":
+            return None
+        op = self._graph.ops[next(block.weight for block in self._graph.blocks if block.key == edit.block)]
+        bias: Any = None if op.module is None else self._twin.get_submodule(op.module).bias
+        return None if bias is None else bias.detach().clone()
+
+    def _shift_carried(self, biases: dict[str, Tensor | None]) -> None:
+        """Let norms that keep their values expect the values of a weight op that has lost its bias."""
+        for edit, change in self._changes:
+            bias = biases[edit.block]
+            if change.carries and bias is not None and edit.norm is not None:
+                norm: Any = self._twin.get_submodule(str(self._graph.ops[edit.norm].module))
+                norm.running_mean.sub_(bias)
+
+
+def _evaluate(model: nn.Module, example_inputs: ExampleInputs) -> Any:
+    """Return what a model evaluates to, with nothing of it changed."""
+    with undisturbed(model):
+        args, kwargs = split_inputs(map_tensors(lambda x: x.detach().clone(), example_inputs))
+        return map_tensors(lambda x: x.detach().clone(), model(*args, **kwargs))

@@ -1,0 +1,67 @@
+"""An optimizer that was built for a model goes on with what the model was rewritten into."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterMap:
+    """Which parameters of a model became which.
+
+    Attributes:
+        kept: parameters as they were given, each with what it is now.
+        gone: parameters that are no more.
+        added: new parameters, each with the given one beside which it stands: an optimizer treats both alike.
+        touched: which of the kept ones (by their ids now) have other values than before.
+    """
+
+    kept: tuple[tuple[nn.Parameter, nn.Parameter], ...] = ()
+    gone: tuple[nn.Parameter, ...] = ()
+    added: tuple[tuple[nn.Parameter, nn.Parameter | None], ...] = ()
+    touched: frozenset[int] = frozenset()
+
+    def translate(self, copies: Mapping[int, object], given: nn.Module) -> "ParameterMap":
+        """Return it for the model of which a copy was rewritten.
+
+        Args:
+            copies: what each object became when the model was copied, by its id (the memo of `copy.deepcopy`).
+            given: the model that was copied.
+        """
+        original = {id(copies[id(parameter)]): parameter for parameter in given.parameters()}
+
+        def back(parameter: nn.Parameter) -> nn.Parameter:
+            return original.get(id(parameter), parameter)
+
+        return replace(
+            self,
+            kept=tuple((back(before), now) for before, now in self.kept),
+            gone=tuple(back(before) for before in self.gone),
+            added=tuple((new, None if beside is None else back(beside)) for new, beside in self.added),
+        )
+
+
+def remap_optimizer(optimizer: Optimizer, parameters: ParameterMap) -> None:
+    """Let an optimizer go on with the parameters of a rewritten model, in place.
+
+    Each parameter stays in its group with its state. Parameters that are no more leave with theirs. New ones join the
+    group of what they stand beside, and have no state yet; so do those whose values were changed (the norm that was
+    taken into them): momentum of the old values would lead astray. What belongs to other models stays.
+
+    Args:
+        optimizer: any torch optimizer built over the model as it was given.
+        parameters: which parameters became which.
+    """
+    now = {id(before): after for before, after in parameters.kept}
+    gone = {id(parameter) for parameter in parameters.gone}
+    for group in optimizer.param_groups:
+        held = {id(parameter) for parameter in group["params"]}
+        group["params"] = [now.get(id(p), p) for p in group["params"] if id(p) not in gone]
+        group["params"] += [new for new, beside in parameters.added if beside is not None and id(beside) in held]
+    states = {parameter: optimizer.state.pop(parameter) for parameter in list(optimizer.state)}
+    for parameter, state in states.items():
+        after: Tensor = now.get(id(parameter), parameter)
+        if id(parameter) not in gone and id(after) not in parameters.touched:
+            optimizer.state[after] = state

@@ -1,0 +1,440 @@
+"""Edits into changes of a model: norms put in, taken out and moved, at modules and inside forwards."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from placenorm.errors import ModelError, UsageError
+from placenorm.facts.edits import Change, Edit, Skip
+from placenorm.facts.graph import Graph, Op
+from placenorm.graph.placements import place_of
+from placenorm.graph.recording import Recording
+from placenorm.graph.tracing import ExampleInputs
+from placenorm.graph.vocabulary import is_norm_with_activation
+from placenorm.layers.attached import attach_norm, attached_norms, detach_norm
+from placenorm.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from placenorm.layers.features_last import FeaturesLast
+from placenorm.rewrite.absorbing import give_bias
+from placenorm.rewrite.alignment import Aligner
+from placenorm.rewrite.captures import Captures
+from placenorm.rewrite.proving import ForwardProof
+from placenorm.rewrite.reordering import ChildOrder, is_plain_sequential
+from placenorm.rewrite.retracing import OwnerGraphs, RetraceError, retrace
+
+NormFactory = Callable[[int, int], nn.Module]
+"""Builds a norm from the number of channels and the rank of the tensor it will see (2 for [N, D])."""
+
+NormChoice = Literal["torch", "placenorm"] | NormFactory
+
+_KINDS: dict[str, dict[int, type[nn.Module]]] = {
+    "torch": {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d},
+    "placenorm": {2: BatchNorm1d, 3: BatchNorm1d, 4: BatchNorm2d, 5: BatchNorm3d},
+}
+
+
+def check_norm(norm: NormChoice) -> None:
+    """Raise an error unless a choice of norms is a known name or a function.
+
+    Raises:
+        UsageError: naming the words there are.
+    """
+    if not callable(norm) and norm not in _KINDS:
+        raise UsageError(
+            f"Unknown norm {norm!r}: use one of {', '.join(_KINDS)}, or a function of (channels, rank of the tensor)."
+        )
+
+
+@dataclass(slots=True)
+class Way:
+    """How an edit is made: on which module the norm hangs, or inside which forwards it goes.
+
+    Attributes:
+        host: path of the module that the norm becomes a child of, run by a hook; None if it goes into a forward.
+        owners: paths of the modules whose forwards change.
+        keeps_path: whether the norm that is there stays where it is in the model, and is called elsewhere.
+        reason: why there is no way; "" where there is one.
+    """
+
+    host: str | None = None
+    owners: tuple[str, ...] = ()
+    keeps_path: bool = False
+    reason: str = ""
+
+
+class Rewriter:
+    """Carries a model, its graph and the owners whose forwards are being edited.
+
+    Args:
+        model: the model; `apply` changes it.
+        graph: its graph.
+        recording: what the graph was made of.
+        example_inputs: what it is called with.
+        norm: whose norms are put in.
+        prove: whether to hold traced forwards against the model's own.
+
+    Attributes:
+        carried: the blocks whose norms keep their values when they move.
+        fresh: the norms that start anew, each with its edit.
+        foreign: by block, the paths of norms that are none of the batch-norm family.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        graph: Graph,
+        recording: Recording,
+        example_inputs: ExampleInputs,
+        norm: NormChoice,
+        *,
+        prove: bool,
+    ) -> None:
+        self.model = model
+        self.graph = graph
+        self.recording = recording
+        self.example_inputs = example_inputs
+        self.norm = norm
+        self.prove = prove
+        self.blocks = {block.key: block for block in (*graph.blocks, *graph.joins)}
+        self.returns: defaultdict[str, set[tuple[str, int, str]]] = defaultdict(set)
+        self.returned: Counter[str] = Counter()
+        for op in graph.ops:
+            for path in op.returned_by:
+                self.returns[path].add(place_of(op))
+                self.returned[path] += 1
+        self.runs = Counter(op.module for op in graph.ops if op.module is not None)
+        self.owners: dict[str, OwnerGraphs | ChildOrder] = {}
+        self.refused: dict[str, str] = {}
+        self.foreign: dict[str, str] = {}
+        self.fresh: list[tuple[nn.Module, Edit]] = []
+        self.carried: set[str] = set()
+
+    def prepare(self, edits: Iterable[Edit]) -> tuple[list[tuple[Edit, Way]], list[Skip]]:
+        """Return the edits that can be made, each with its way, and why the others cannot; nothing is changed."""
+        edits = list(edits)
+        ways = [self._first_way(edit) for edit in edits]
+        self._open_owners({path for way in ways for path in way.owners})
+        others = [self._other_way(edit) if self._refusal(way) else way for edit, way in zip(edits, ways, strict=True)]
+        self._open_owners({path for way in others for path in way.owners})
+        ready: list[tuple[Edit, Way]] = []
+        skipped: list[Skip] = []
+        for edit, first, second in zip(edits, ways, others, strict=True):
+            refusal = self._refusal(first)
+            if not refusal:
+                ready.append((edit, first))
+            elif not self._refusal(second):
+                ready.append((edit, second))
+            else:
+                skipped.extend(Skip(key, refusal) for key in (edit.block, *edit.also))
+        return ready, skipped
+
+    def perform(self, ready: list[tuple[Edit, Way]]) -> list[Change]:
+        """Make the edits that were prepared, and return them in words."""
+        changes: list[Change] = []
+        for edit, way in ready:
+            changes.append(Change(edit.block, self._perform(edit, way)))
+            changes.extend(Change(key, f"with {edit.block}, the same line of the source") for key in edit.also)
+        for path in sorted({path for _, way in ready for path in way.owners}):
+            self.owners[path].install(self.model.get_submodule(path))
+        return changes
+
+    # -- which forwards have to change
+
+    def _first_way(self, edit: Edit) -> Way:
+        """Return the way that keeps most of the model as it is."""
+        norm = None if edit.norm is None else self.graph.ops[edit.norm]
+        if edit.anchor is None:
+            assert norm is not None
+            return Way(owners=() if norm.module is not None else (norm.owner,))
+        anchor = self.graph.ops[edit.anchor]
+        if norm is not None and norm.module is not None and self._keeps_path(norm, anchor, edit):
+            return Way(owners=tuple(dict.fromkeys((norm.owner, self._owner_of(edit)))), keeps_path=True)
+        return self._other_way(edit)
+
+    def _other_way(self, edit: Edit) -> Way:
+        """Return the way on which the norm becomes a new one: at a module if it can, or else inside a forward."""
+        norm = None if edit.norm is None else self.graph.ops[edit.norm]
+        source = (norm.owner,) if norm is not None and norm.module is None else ()
+        if edit.anchor is None:
+            return Way(owners=source)
+        host = None if edit.swaps is not None or edit.before_op is not None else self._host_of(edit)
+        if host is not None:
+            return Way(host=host, owners=source)
+        if edit.swaps is not None and self.graph.ops[edit.swaps].owner != self.graph.ops[edit.anchor].owner:
+            return Way(reason="its activation and its pool stand in different forwards, so they cannot change places")
+        owner = self._owner_of(edit)
+        place = self.graph.ops[edit.anchor if edit.before_op is None else edit.before_op]
+        if place.ordinal < 0 or self._inside_norm(place):
+            return Way(reason="the place is in no forward that can be changed: an input, or inside another norm")
+        return Way(owners=tuple(dict.fromkeys((*source, owner))))
+
+    def _owner_of(self, edit: Edit) -> str:
+        """Return the module in whose forward a norm would be called."""
+        assert edit.anchor is not None
+        return self.graph.ops[edit.anchor if edit.before_op is None else edit.before_op].owner
+
+    def _host_of(self, edit: Edit) -> str | None:
+        """Return the module that returns what an anchor makes, each time it runs, so that a norm can hang on it."""
+        assert edit.anchor is not None
+        anchor = self.graph.ops[edit.anchor]
+        here = place_of(anchor)
+        wanting = {self._anchor_of(key, edit) for key in (edit.block, *edit.also)}
+        if {index for index, op in enumerate(self.graph.ops) if place_of(op) == here} != wanting:
+            return None  # the same line serves others too
+        inside = self._inside_norm(anchor)
+        for path in anchor.returned_by:
+            runs = self.runs[path] or len(self.recording.visits.get(path, ()))
+            if self.returns[path] == {here} and self.returned[path] == runs and inside in (None, path):
+                return path
+        return None
+
+    def _inside_norm(self, op: Op) -> str | None:
+        """Return the norm with an activation in which an op stands; None where it stands in none."""
+        path = op.owner if op.module != op.owner else ""
+        while path and not is_norm_with_activation(self.model.get_submodule(path)):
+            path = path.rpartition(".")[0]
+        return path or None
+
+    def _anchor_of(self, key: str, edit: Edit) -> int | None:
+        """Return the anchor of an edit in a block that changes with it."""
+        return next((site.after for site in self.blocks[key].sites if site.position == edit.after), None)
+
+    def _refusal(self, way: Way) -> str:
+        """Return why a way cannot be taken; "" if it can."""
+        if way.reason:
+            return way.reason
+        refused = next((path for path in way.owners if path in self.refused), None)
+        if refused is None:
+            return ""
+        name = refused or type(self.model).__name__
+        return f"the norm has to go inside the forward of {name}, but {self.refused[refused]}"
+
+    def _open_owners(self, wanted: set[str]) -> None:
+        """Make forwards ready to be edited; note the reason for each that cannot be."""
+        fresh = wanted - self.owners.keys() - self.refused.keys()
+        sequentials = {path for path in fresh if is_plain_sequential(self.model.get_submodule(path))}
+        for path in sorted(sequentials):
+            self._open_sequential(path)
+        if fresh == sequentials:
+            return
+        captures = Captures(self.model, self.example_inputs, fresh - sequentials, training=self.recording.training)
+        opened: dict[str, OwnerGraphs] = {}
+        for path in sorted(fresh - sequentials):
+            try:
+                opened[path] = retrace(self.model.get_submodule(path), captures.bind(path).arguments)
+            except RetraceError as error:
+                self.refused[path] = str(error)
+        self.refused |= Aligner(self.model, self.recording, captures).align(opened)
+        proof = ForwardProof(self.model, captures)
+        for path, graphs in opened.items():
+            fault = proof.find_fault(path, graphs) if self.prove and path not in self.refused else ""
+            if fault:
+                self.refused[path] = fault
+        self.owners |= opened
+
+    def _open_sequential(self, path: str) -> None:
+        owner = self.model.get_submodule(path)
+        assert isinstance(owner, nn.Sequential)
+        if any(len(visit) != len(owner) for visit in self.recording.visits.get(path, ())):
+            self.refused[path] = "hooks of its children make calls between them"
+        else:
+            self.owners[path] = ChildOrder(owner)
+
+    def _is_attached(self, path: str) -> bool:
+        """Whether a norm hangs on the module it follows."""
+        host, _, child = path.rpartition(".")
+        return child in attached_norms(self.model.get_submodule(host))
+
+    def _keeps_path(self, norm: Op, anchor: Op, edit: Edit) -> bool:
+        """Whether a moved norm can keep its path: the forward it moves to must reach it.
+
+        A plain `nn.Sequential` runs all its children and nothing else, so a norm cannot leave one, nor come from
+        elsewhere.
+        """
+        if self._holder(norm) != norm.module or self._is_attached(str(norm.module)) or norm.owner == norm.module:
+            return False
+        owner = self._owner_of(edit)
+        if edit.swaps is not None and self.graph.ops[edit.swaps].owner != owner:
+            return False
+        if self._features_last(edit) or self._inside_norm(anchor) or anchor.ordinal < 0:
+            return False
+        if norm.owner == owner:
+            return True
+        inside = not owner or str(norm.module).startswith(f"{owner}.")
+        return inside and not any(is_plain_sequential(self.model.get_submodule(path)) for path in (norm.owner, owner))
+
+    def _holder(self, norm: Op) -> str:
+        """Return the path of a norm, or of what makes it fit for features that are last."""
+        parent = str(norm.module).rpartition(".")[0]
+        return parent if isinstance(self.model.get_submodule(parent), FeaturesLast) else str(norm.module)
+
+    def _features_last(self, edit: Edit) -> bool:
+        return self.graph.ops[self.blocks[edit.block].weight].channel_axis > 1
+
+    # -- the edits
+
+    def _perform(self, edit: Edit, way: Way) -> str:
+        """Make one change and return it in words."""
+        opening = self.graph.ops[self.blocks[edit.block].weight]
+        words = [self._change_norm(edit, way, opening), self._change_bias(opening, edit)]
+        return "; ".join(word for word in words if word)
+
+    def _change_norm(self, edit: Edit, way: Way, opening: Op) -> str:
+        norm = None if edit.norm is None else self.graph.ops[edit.norm]
+        old = None if norm is None or norm.module is None else self.model.get_submodule(norm.module)
+        if norm is not None and not way.keeps_path:
+            self._take_out(norm)
+        if edit.anchor is None:
+            assert norm is not None
+            return f"{norm.name} {norm.key} removed"
+        anchor = self.graph.ops[edit.anchor]
+        swapped = self._swap(edit, anchor)
+        if way.keeps_path:
+            assert norm is not None
+            self._move(norm, anchor, edit)
+            return f"{norm.name} {norm.key} moved behind {_in_words(anchor)}{swapped}"
+        module = self._build(anchor, opening, edit)
+        if edit.block in self.carried:
+            assert old is not None
+            _carry_values(old, module)
+            self.fresh.pop()
+        path = self._put_in(module, anchor, edit, way)
+        if not isinstance(module, (_BatchNorm, FeaturesLast)):
+            self.foreign[edit.block] = path
+        verb = "added" if norm is None else f"moved from {norm.key}"
+        return f"{type(module).__name__} {path} {verb} behind {_in_words(anchor)}{swapped}"
+
+    def _swap(self, edit: Edit, pool: Op) -> str:
+        """Let an activation and its pool change places, where an edit asks for it."""
+        if edit.swaps is None:
+            return ""
+        activation = self.graph.ops[edit.swaps]
+        self.owners[pool.owner].swap_calls(activation.ordinal, pool.ordinal)
+        return f", which now runs before {_in_words(activation)}"
+
+    def _build(self, anchor: Op, opening: Op, edit: Edit) -> nn.Module:
+        """Return a new norm for what an op returns, where the weight op's parameters are."""
+        last = self._features_last(edit)
+        channels, rank = (anchor.out_shape[-1], 2) if last else (anchor.out_shape[1], len(anchor.out_shape))
+        if callable(self.norm):
+            module = self.norm(channels, rank)
+            if not isinstance(module, nn.Module):
+                raise UsageError(
+                    f"The function given as norm returned a {type(module).__name__} for {channels} channels and rank "
+                    f"{rank}: return an nn.Module."
+                )
+        elif rank in _KINDS[self.norm]:
+            module = _KINDS[self.norm][rank](channels)
+        else:
+            raise ModelError(f"Cannot place a norm behind {anchor.key}: no batch norm takes a tensor of rank {rank}.")
+        near = self.model.get_submodule(opening.module if opening.module is not None else opening.owner)
+        like = next((p for p in (*near.parameters(), *self.model.parameters()) if p.is_floating_point()), None)
+        if like is not None:  # float32 at least, whatever the weights are
+            module.to(device=like.device, dtype=torch.float64 if like.dtype == torch.float64 else torch.float32)
+        module.train(near.training)
+        self.fresh.append((module, edit))
+        return FeaturesLast(module).train(near.training) if last else module
+
+    def _take_out(self, norm: Op) -> None:
+        if norm.module is None:
+            self.owners[norm.owner].take_call(norm.ordinal)
+            return
+        path = self._holder(norm)
+        host, _, child = path.rpartition(".")
+        old = self.model.get_submodule(path)
+        if self._is_attached(path):
+            detach_norm(self.model.get_submodule(host), child)
+        else:
+            self._replace(old, _without_norm(old).train(old.training))
+
+    def _replace(self, old: nn.Module, new: nn.Module) -> None:
+        """Put a module in another's place under every parent that holds it: a list and a Sequential can share one."""
+        for parent in list(self.model.modules()):
+            for name, child in list(parent._modules.items()):
+                if child is old:
+                    setattr(parent, name, new)
+
+    def _put_in(self, module: nn.Module, anchor: Op, edit: Edit, way: Way) -> str:
+        """Run a norm behind an op and return the norm's path."""
+        if way.host is not None:
+            return f"{way.host}.{attach_norm(self.model.get_submodule(way.host), module)}"
+        path = self._owner_of(edit)
+        owner = self.model.get_submodule(path)
+        key = edit.block.rpartition("->")[2]
+        stem = re.sub(r"\W+", "_", key.removeprefix(f"{path}.").removeprefix(f"{path}:").lstrip(".:"))
+        name, count = f"{stem}_norm", 1
+        while hasattr(owner, name):
+            count += 1
+            name = f"{stem}_norm_{count}"
+        owner.add_module(name, module)
+        self._call(edit, anchor, name)
+        return f"{path}.{name}" if path else name
+
+    def _call(self, edit: Edit, anchor: Op, name: str) -> None:
+        """Call a child of the owner where an edit wants the norm."""
+        owner = self.owners[self._owner_of(edit)]
+        if edit.before_op is None:
+            owner.call_behind(anchor.ordinal, name)
+        else:
+            owner.call_before(self.graph.ops[edit.before_op].ordinal, name)
+
+    def _move(self, norm: Op, anchor: Op, edit: Edit) -> None:
+        """Run a norm that keeps its path behind another op."""
+        path = self._owner_of(edit)
+        source, target = self.owners[norm.owner], self.owners[path]
+        if isinstance(source, ChildOrder):
+            source.move_call(norm.ordinal, anchor.ordinal)
+        else:
+            name = source.take_call(norm.ordinal)
+            if source is not target:  # as the forward it moves to calls it
+                name = str(norm.module).removeprefix(f"{path}.") if path else str(norm.module)
+            self._call(edit, anchor, name)
+        module: Any = self.model.get_submodule(str(norm.module))
+        if edit.block in self.carried:
+            return
+        if (norm.in_shape[1], len(norm.in_shape)) == (anchor.out_shape[1], len(anchor.out_shape)):
+            module.reset_parameters()
+            self.fresh.append((module, edit))
+        else:  # it stood before a reshape, and the tensor behind has other channels
+            opening = self.graph.ops[self.blocks[edit.block].weight]
+            self._replace(module, self._build(anchor, opening, edit))
+
+    def _change_bias(self, opening: Op, edit: Edit) -> str:
+        if edit.bias == "keep":
+            return ""
+        if opening.module is None:
+            return f"bias of {_in_words(opening)} left as it is, since that stands in a forward of your own"
+        module: Any = self.model.get_submodule(opening.module)
+        if edit.bias == "drop" and module.bias is not None:
+            module.bias = None
+            return f"bias of {opening.module} removed, the norm would cancel it"
+        if edit.bias == "add" and module.bias is None:
+            give_bias(module, opening.out_shape[opening.channel_axis])
+            return f"bias of {opening.module} added (zero)"
+        return ""
+
+
+def _carry_values(old: nn.Module, new: nn.Module) -> None:
+    """Give a new norm the parameters, the statistics and the settings of the one that it stands for."""
+    wanted = new.state_dict()
+    new.load_state_dict({name: value for name, value in old.state_dict().items() if name in wanted})
+    for name in ("eps", "momentum"):
+        setattr(new, name, getattr(old, name))
+
+
+def _without_norm(norm: nn.Module) -> nn.Module:
+    """Return what is left of a norm that is taken out: nothing, or the activation that it carries."""
+    if not is_norm_with_activation(norm):
+        return nn.Identity()
+    rest = [norm.get_submodule(name) for name in ("drop", "act")]
+    rest = [part for part in rest if not isinstance(part, nn.Identity)]
+    return rest[0] if len(rest) == 1 else nn.Sequential(*rest) if rest else nn.Identity()
+
+
+def _in_words(op: Op) -> str:
+    return f"{op.name} {op.key}" if op.module else op.key.lstrip(":")
