@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from placenorm.verbs.comparing import compare as compare
     from placenorm.verbs.placing import place as place
     from placenorm.verbs.placing import place_ as place_
+    from placenorm.verbs.recalibrating import recalibrate as recalibrate
+    from placenorm.verbs.recalibrating import recalibrate_ as recalibrate_
     from placenorm.verbs.tracing import trace as trace
 
 _HOME = {
@@ -23,11 +25,23 @@ _HOME = {
     "compare": "placenorm.verbs.comparing",
     "place": "placenorm.verbs.placing",
     "place_": "placenorm.verbs.placing",
+    "recalibrate": "placenorm.verbs.recalibrating",
+    "recalibrate_": "placenorm.verbs.recalibrating",
     "trace": "placenorm.verbs.tracing",
 }
 _MODULES = ("layers",)
 
-__all__ = ["NoEffectWarning", "PlacenormError", "compare", "layers", "place", "place_", "trace"]
+__all__ = [
+    "NoEffectWarning",
+    "PlacenormError",
+    "compare",
+    "layers",
+    "place",
+    "place_",
+    "recalibrate",
+    "recalibrate_",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -112,7 +112,7 @@ class Exemptions:
             done.add(here)
             if op.name in _ATTENTION:
                 return True
-            if op.kind in ("reshape", "identity", "dropout", "norm") or op.name in _VIEWS:
+            if op.kind in ("reshape", "identity", "dropout", "norm") or op.name in _VIEWS or op.name == "softmax":
                 pending.extend(ways[here])
         return False
 

@@ -42,6 +42,9 @@ OUTSIDE = -1
 _FROM_INPUT, _FROM_PARAMETERS, _STILL = 2, 1, 0
 """What a value hangs on: the network's input, its parameters, or neither."""
 
+_SHAPED_LIKE = frozenset({"reshape_as", "view_as", "expand_as", "type_as"})
+"""Calls that read the values of their first tensor only, and of others the shape or the type."""
+
 _PASSIVE = frozenset({"identity", "reshape", "other"})
 """Kinds that a call may have whose value does not hang on the input: it acts on weights, not on activations."""
 
@@ -294,6 +297,8 @@ class CallRecorder(TorchFunctionMode):
         if self._off or not self._frames:
             return func(*args, **kwargs)
         read = list(_tensors((args, kwargs)))
+        if name_of_call(func) in _SHAPED_LIKE:
+            read = read[:1]
         versions = [_version(tensor) for tensor in read]
         result = func(*args, **kwargs)
         frame = self._frames[-1]

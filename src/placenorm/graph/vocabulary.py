@@ -133,7 +133,7 @@ _POOL_NAMES = (
 )
 _DROPOUT_NAMES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 _WEIGHT_NAMES = (*(f"conv{t}{rank}d" for t in ("", "_transpose") for rank in (1, 2, 3)), "linear")
-_RESHAPE_NAMES = ("flatten", "reshape", "unflatten", "squeeze", "unsqueeze", "view", "view_as", "ravel")
+_RESHAPE_NAMES = ("flatten", "reshape", "unflatten", "squeeze", "unsqueeze", "view", "view_as", "reshape_as", "ravel")
 _JOIN_FUNCTIONS: tuple[Callable[..., Any], ...] = (
     operator.add,
     operator.iadd,

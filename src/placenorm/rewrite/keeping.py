@@ -91,7 +91,7 @@ class FunctionKeeper:
         self.carried = {edit.block for edit, change in self._changes if change.carries}
         return kept, skipped
 
-    def rewrite_twin(self, edits: list[Edit], data: object) -> None:
+    def rewrite_twin(self, ready: list[tuple[Edit, Way]], data: object) -> None:
         """Make the chosen edits on the twin, and prove that it computes what the model did.
 
         Raises:
@@ -111,11 +111,11 @@ class FunctionKeeper:
             ) from error
         rewriter = Rewriter(self._twin, self._graph, self._recording, self._example, self._norm, prove=False)
         rewriter.carried = self.carried
-        ready, _ = rewriter.prepare(edits)
+        rewriter.adopt(ready)
         self.prepare(self._twin)
         for edit, change in self._changes:
             self._values.apply(edit, change)
-        biases = {edit.block: self._lost_bias(edit) for edit in edits}
+        biases = {edit.block: self._lost_bias(edit) for edit, _ in ready}
         self._shift_carried(biases)
         rewriter.perform(ready)
         fresh = [(module, edit) for module, edit in rewriter.fresh if isinstance(module, _BatchNorm)]

@@ -100,7 +100,7 @@ def place_model(
         return replace(nothing_done, skipped=skips)
     done = [edit for edit, _ in ready]
     if keeper is not None:
-        keeper.rewrite_twin(done, preserve)
+        keeper.rewrite_twin(ready, preserve)
         keeper.prepare(model)
         rewriter.carried = keeper.carried
     beside = {edit.block: _weight_beside(model, graph, edit) for edit in done}

@@ -133,6 +133,20 @@ class Rewriter:
                 skipped.extend(Skip(key, refusal) for key in (edit.block, *edit.also))
         return ready, skipped
 
+    def adopt(self, ready: list[tuple[Edit, Way]]) -> None:
+        """Make forwards ready for edits whose ways were chosen on a twin of the model.
+
+        Raises:
+            ModelError: if a forward cannot be made ready here.
+        """
+        self._open_owners({path for _, way in ready for path in way.owners})
+        refusal = next((self._refusal(way) for _, way in ready if self._refusal(way)), "")
+        if refusal:
+            raise ModelError(
+                f"Cannot preserve what {type(self.model).__name__} computes: in float64, {refusal}; place it without "
+                "preserve, and call pn.recalibrate on the result."
+            )
+
     def perform(self, ready: list[tuple[Edit, Way]]) -> list[Change]:
         """Make the edits that were prepared, and return them in words."""
         changes: list[Change] = []

@@ -1,0 +1,326 @@
+"""How much of the world's networks placenorm sees and can change: every torchvision and timm model with batch norm.
+
+    python bench/coverage.py [--out docs/runs/coverage.jsonl] [--page docs/coverage.md] [--jobs 2] [--only NAME ...]
+
+For each model, at the smallest input that it takes: it is traced and placed to every policy on the meta device (shapes
+only), where it runs there. Then, with weights, norms of both signs and statistics as training leaves them, it is placed
+with `preserve`, and what it computes is compared in float64 and in float32. A model counts as placed if every block
+stands where the policy wants it or is named with a reason. Rows are appended as they are finished, and a second run
+goes on where the first stopped.
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+import placenorm as pn
+from placenorm.errors import PlacenormError, first_line
+from placenorm.facts.placement import Policy
+from placenorm.graph.placements import plan_edits, policy_position
+from placenorm.rewrite.placing import Placed
+
+POLICIES: tuple[Policy, ...] = tuple(policy for policy in get_args(Policy) if policy != "as-is")
+SIZES = (64, 96, 128, 192, 224, 256)
+"""Heights and widths that are tried, smallest first; then the model's own."""
+
+FRAMES = (8, 14, 16, 32)
+"""Numbers of frames that are tried for video models."""
+
+LEFT_OUT = ("detection", "quantization", "optical_flow")
+"""Families of torchvision that are not what placenorm is for: they take lists of images, or are integer arithmetic."""
+
+EXACT = 1e-9
+"""What a preserved network may differ by in float64, as a share of its largest output."""
+
+LARGEST = 2**31
+"""Bytes of weights in float32 above which the proof with values is left out: its twin in float64 takes twice that."""
+
+
+def list_models() -> list[str]:
+    """Return the names of all models of both zoos, with or without norms."""
+    import timm
+    from torchvision import models
+
+    ours = [
+        name
+        for name in models.list_models()
+        if not any(f".{family}" in models.get_model_builder(name).__module__ for family in LEFT_OUT)
+    ]
+    return [*(f"torchvision:{name}" for name in ours), *(f"timm:{name}" for name in timm.list_models())]
+
+
+def build(name: str) -> nn.Module:
+    """Return a model with random weights."""
+    zoo, _, own = name.partition(":")
+    if zoo == "timm":
+        import timm
+
+        made: nn.Module = timm.create_model(own, pretrained=False)
+        return made
+    from torchvision import models
+
+    arguments = {"weights_backbone": None} if "segmentation" in models.get_model_builder(own).__module__ else {}
+    model: nn.Module = models.get_model(own, weights=None, **arguments)
+    return model
+
+
+def shapes(name: str, model: nn.Module) -> Iterator[tuple[int, ...]]:
+    """Yield shapes of one sample to try, the smallest first."""
+    config: dict[str, Any] = getattr(model, "default_cfg", None) or {}
+    channels, *own = config.get("input_size", (3, 224, 224))
+    if config.get("fixed_input_size"):
+        yield (channels, *own)
+    if ".video" in type(model).__module__:
+        yield from ((3, frames, size, size) for size in (64, 112, 224) for frames in FRAMES)
+        return
+    yield from ((channels, size, size) for size in (*SIZES, 299, 320, 384))
+    yield (channels, *own)
+
+
+def look_trained(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Give every norm gamma of both signs, beta and running statistics as training leaves them."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(like: Tensor, spread: float, around: float) -> Tensor:
+        return torch.randn(like.shape, generator=generator) * spread + around
+
+    with torch.no_grad():
+        for norm in (module for module in model.modules() if isinstance(module, _BatchNorm)):
+            if norm.running_mean is not None and norm.running_var is not None:
+                norm.running_mean.copy_(draw(norm.running_mean, 0.3, 0.0))
+                norm.running_var.copy_(torch.rand(norm.running_var.shape, generator=generator) + 0.5)
+            if norm.affine:
+                norm.weight.copy_(draw(norm.weight, 1.0, 0.0))
+                norm.bias.copy_(draw(norm.bias, 0.3, 0.0))
+    return model.eval()
+
+
+def examine(name: str) -> dict[str, Any]:
+    """Return the row of one model."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    row: dict[str, Any] = {"model": name}
+    started = time.perf_counter()
+    try:
+        with torch.device("meta"):
+            model, device = build(name), "meta"
+    except Exception:  # some draw their weights in ways that the meta device does not know
+        model, device = build(name), "cpu"
+    row["norms"] = sum(isinstance(module, _BatchNorm) for module in model.modules())
+    if not row["norms"]:
+        return row
+    traced = _first_that_runs(name, model, device)
+    if traced is None and device == "meta":
+        model, device = build(name), "cpu"
+        traced = _first_that_runs(name, model, device)
+    if traced is None:
+        return {**row, "error": "it takes none of the inputs that were tried"}
+    graph, shape = traced
+    row |= {"input": shape, "blocks": len(graph.blocks), "seen": len(graph.norms), "unseen": len(graph.unseen)}
+    row["placed"] = {policy: _attempt(partial(_place, model, shape, policy, device)) for policy in POLICIES}
+    held = sum(parameter.numel() for parameter in model.parameters()) * 4
+    if held <= LARGEST:
+        row["preserved"] = _preserve(name, shape)
+    else:
+        row["left_out"] = f"{held / 2**30:.1f} GiB of weights"
+    return {**row, "seconds": round(time.perf_counter() - started, 1)}
+
+
+def _first_that_runs(name: str, model: nn.Module, device: str) -> tuple[Any, tuple[int, ...]] | None:
+    for shape in shapes(name, model):
+        try:
+            return pn.trace(model, torch.zeros(2, *shape, device=device)), shape
+        except PlacenormError:
+            continue
+    return None
+
+
+def _attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return work()
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return {"error": f"{type(error).__name__}: {first_line(error)} ({where.name}, line {where.lineno})"}
+
+
+def _place(model: nn.Module, shape: tuple[int, ...], policy: Policy, device: str) -> dict[str, Any]:
+    placed = pn.place(model, torch.zeros(2, *shape, device=device), policy)
+    return _judge(model, shape, policy, placed, device)
+
+
+def _judge(model: nn.Module, shape: tuple[int, ...], policy: Policy, placed: Placed, device: str) -> dict[str, Any]:
+    """Return whether every block stands where a policy wants it, or is named with a reason."""
+    graph = pn.trace(model, torch.zeros(2, *shape, device=device))
+    named = {skip.site for skip in placed.skipped}
+    away = [b.key for b in graph.blocks if placed.placement[b.key] != policy_position(b, policy)]
+    silent = [key for key in away if key not in named]
+    reasons = Counter(_kind(skip.reason) for skip in placed.skipped if skip.site in away)
+    result: dict[str, Any] = {"changes": len(placed.changes), "left": len(away), "reasons": dict(reasons)}
+    if silent:
+        result["error"] = f"{len(silent)} blocks were left without a word, such as {silent[0]}"
+    return result
+
+
+def _kind(reason: str) -> str:
+    """Return a reason without the names in it."""
+    text = reason.partition("(")[0] if "torch.fx cannot trace it" in reason else reason
+    words = [word for word in text.split() if not any(sign in word for sign in (".", "_", "["))]
+    return " ".join(words)[:160]
+
+
+def _preserve(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return, by policy, how far a model is from itself after it was placed with `preserve`."""
+    model = look_trained(build(name))
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    graph = pn.trace(model, x)
+    done: dict[Policy, dict[str, Any]] = {}
+    plans = {policy: plan_edits(graph, policy).edits for policy in POLICIES}
+    for policy in POLICIES:
+        same = next((other for other in done if plans[other] == plans[policy]), None)
+        done[policy] = done[same] if same is not None else _attempt(partial(_preserve_one, model, x, policy))
+    return {str(policy): one for policy, one in done.items()}
+
+
+def _preserve_one(model: nn.Module, x: Tensor, policy: Policy) -> dict[str, Any]:
+    placed = pn.place(model, x, policy, preserve=x)
+    lost = [skip for skip in placed.skipped if skip.reason.startswith("what was learned")]
+    return {
+        "changes": len(placed.changes),
+        "kept_back": len(lost),
+        "error_float64": placed.max_error,
+        "error_float32": placed.max_error_dtype,
+    }
+
+
+# -- the page
+
+
+def summarise(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a page in Markdown."""
+    with_norms = [row for row in rows if row["norms"]]
+    parts = [
+        "# Coverage: which networks placenorm sees and can change",
+        "",
+        f"`python bench/coverage.py` on torch {torch.__version__.split('+')[0]}, "
+        f"{_version('torchvision')}, {_version('timm')}; random weights, the smallest input that each model takes. "
+        "Traced and placed on shapes alone; *preserved* with values: norms with gamma of both signs and random "
+        "statistics, compared in float64. Every row is in [runs/coverage.jsonl](runs/coverage.jsonl).",
+        "",
+        "A model is *placed* to a policy if every block stands where the policy wants it or is named in `skipped` with "
+        "its reason; it is placed *wholly* if none was left. It is *preserved* if what it computes in evaluation "
+        f"differs by less than {EXACT:.0e} of its largest output in float64.",
+        "",
+    ]
+    for zoo in ("torchvision", "timm"):
+        mine = [row for row in with_norms if row["model"].startswith(f"{zoo}:")]
+        if not mine:
+            continue
+        traced = [row for row in mine if "placed" in row]
+        proved = [row for row in traced if "preserved" in row]
+        total = sum(row["model"].startswith(f"{zoo}:") for row in rows)
+        parts += [
+            f"## {zoo}: {len(mine)} of {total} models have batch norms; {_share(len(traced), len(mine))} traced",
+            "",
+            "| placement | placed | wholly | blocks changed | left, with reason "
+            f"| preserved (of {len(proved)}) | largest error, float64 | float32 | norms kept back |",
+            "|---|---|---|---|---|---|---|---|---|",
+            *(_line(policy, traced, proved, len(mine)) for policy in POLICIES),
+            "",
+        ]
+    return "\n".join([*parts, *_failures(with_norms), *_reasons(with_norms)]) + "\n"
+
+
+def _line(policy: Policy, traced: list[dict[str, Any]], proved: list[dict[str, Any]], models: int) -> str:
+    placed = [row["placed"][policy] for row in traced if "error" not in row["placed"][policy]]
+    kept = [row["preserved"][policy] for row in proved if "error" not in row["preserved"][policy]]
+    exact = [one for one in kept if one["error_float64"] is not None and one["error_float64"] < EXACT]
+    return (
+        f"| `{policy}` | {_share(len(placed), models)} | {_share(sum(not one['left'] for one in placed), models)} "
+        f"| {sum(one['changes'] for one in placed)} | {sum(one['left'] for one in placed)} "
+        f"| {_share(len(exact), len(proved))} | {max((one['error_float64'] for one in kept), default=0.0):.1e} "
+        f"| {max((one['error_float32'] for one in kept), default=0.0):.1e} | {sum(one['kept_back'] for one in kept)} |"
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({100 * part / whole:.1f} %)" if whole else "0 of 0"
+
+
+def _failures(rows: list[dict[str, Any]]) -> list[str]:
+    """Return every failure with its reason."""
+    found: list[str] = []
+    for row in rows:
+        if "error" in row:
+            found.append(f"- `{row['model']}`: {row['error']}")
+        if "left_out" in row:
+            found.append(f"- `{row['model']}`: the proof with values was left out, {row['left_out']}")
+        for step in ("placed", "preserved"):
+            errors = {one["error"]: policy for policy, one in row.get(step, {}).items() if "error" in one}
+            found += [f"- `{row['model']}`, {step} {policy}: {error}" for error, policy in errors.items()]
+    return ["## Failures", "", *(found or ["None."]), ""]
+
+
+def _reasons(rows: list[dict[str, Any]]) -> list[str]:
+    """Return why blocks were left, with how many."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        for one in row.get("placed", {}).values():
+            counts.update(one.get("reasons", {}))
+    lines = [f"| {count} | {reason} |" for reason, count in counts.most_common()]
+    return ["## Why blocks were left where they were", "", "| blocks | reason (without names) |", "|---|---|", *lines]
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return f"{package} {version(package)}"
+
+
+def main() -> None:
+    """Examine the models that are not in the file yet, and write the page."""
+    parser = argparse.ArgumentParser(description="Trace, place and preserve every model of torchvision and timm.")
+    parser.add_argument("--out", type=Path, default=Path("docs/runs/coverage.jsonl"), help="Rows, one model a line.")
+    parser.add_argument("--page", type=Path, default=Path("docs/coverage.md"))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="*", help="Names of models.")
+    options = parser.parse_args()
+    rows = _read(options.out)
+    done = {row["model"] for row in rows}
+    names = [name for name in (options.only or list_models()) if name not in done]
+    context = multiprocessing.get_context("spawn")
+    with (
+        options.out.open("a") as file,
+        ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=20) as pool,
+    ):
+        for job in as_completed({pool.submit(examine, name): name for name in names}):
+            row = job.result()
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            if row["norms"]:
+                print(row["model"], row.get("seconds"), row.get("error", ""), file=sys.stderr)
+    options.page.write_text(summarise(_read(options.out)))
+    print(f"Written: {options.page}")
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return sorted(rows, key=lambda row: row["model"])
+
+
+if __name__ == "__main__":
+    main()
