@@ -10,15 +10,16 @@ goes on where the first stopped.
 """
 
 import argparse
+import copy
 import json
+import math
 import multiprocessing
-import sys
 import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -31,7 +32,7 @@ import placenorm as pn
 from placenorm.errors import PlacenormError, first_line
 from placenorm.facts.placement import Policy
 from placenorm.graph.placements import plan_edits, policy_position
-from placenorm.rewrite.placing import Placed
+from placenorm.rewrite.placing import Placed, place_model
 
 POLICIES: tuple[Policy, ...] = tuple(policy for policy in get_args(Policy) if policy != "as-is")
 SIZES = (64, 96, 128, 192, 224, 256)
@@ -45,9 +46,6 @@ LEFT_OUT = ("detection", "quantization", "optical_flow")
 
 EXACT = 1e-9
 """What a preserved network may differ by in float64, as a share of its largest output."""
-
-LARGEST = 2**31
-"""Bytes of weights in float32 above which the proof with values is left out: its twin in float64 takes twice that."""
 
 
 def list_models() -> list[str]:
@@ -109,11 +107,9 @@ def look_trained(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def examine(name: str) -> dict[str, Any]:
-    """Return the row of one model."""
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+def examine_shapes(name: str) -> dict[str, Any]:
+    """Return the first row of a model: traced and placed to every policy, on the meta device where it runs there."""
+    _settle()
     row: dict[str, Any] = {"model": name}
     started = time.perf_counter()
     try:
@@ -124,6 +120,7 @@ def examine(name: str) -> dict[str, Any]:
     row["norms"] = sum(isinstance(module, _BatchNorm) for module in model.modules())
     if not row["norms"]:
         return row
+    row["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     traced = _first_that_runs(name, model, device)
     if traced is None and device == "meta":
         model, device = build(name), "cpu"
@@ -133,21 +130,35 @@ def examine(name: str) -> dict[str, Any]:
     graph, shape = traced
     row |= {"input": shape, "blocks": len(graph.blocks), "seen": len(graph.norms), "unseen": len(graph.unseen)}
     row["placed"] = {policy: _attempt(partial(_place, model, shape, policy, device)) for policy in POLICIES}
-    held = sum(parameter.numel() for parameter in model.parameters()) * 4
-    if held <= LARGEST:
-        row["preserved"] = _preserve(name, shape)
-    else:
-        row["left_out"] = f"{held / 2**30:.1f} GiB of weights"
     return {**row, "seconds": round(time.perf_counter() - started, 1)}
 
 
+def examine_values(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the second row of a model: placed with `preserve`, and compared with itself."""
+    _settle()
+    started = time.perf_counter()
+    row = {"model": name, "preserved": _attempt(partial(_preserve, name, shape))}
+    return {**row, "value_seconds": round(time.perf_counter() - started, 1)}
+
+
+def _settle() -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
 def _first_that_runs(name: str, model: nn.Module, device: str) -> tuple[Any, tuple[int, ...]] | None:
+    """Return the graph and the shape at which every norm runs; or else those of the smallest shape that runs at all."""
+    found: tuple[Any, tuple[int, ...]] | None = None
     for shape in shapes(name, model):
         try:
-            return pn.trace(model, torch.zeros(2, *shape, device=device)), shape
+            graph = pn.trace(model, torch.zeros(2, *shape, device=device))
         except PlacenormError:
             continue
-    return None
+        if not graph.unseen:
+            return graph, shape
+        found = found or (graph, shape)
+    return found
 
 
 def _attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -197,7 +208,11 @@ def _preserve(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _preserve_one(model: nn.Module, x: Tensor, policy: Policy) -> dict[str, Any]:
-    placed = pn.place(model, x, policy, preserve=x)
+    """Place a copy and compare it; that traced forwards train as before is proved once, at the policy that traces most.
+
+    For the others what they evaluate to is proved all the same: that is the comparison.
+    """
+    placed = place_model(copy.deepcopy(model), x, policy, preserve=x, prove=policy == "after-pool")
     lost = [skip for skip in placed.skipped if skip.reason.startswith("what was learned")]
     return {
         "changes": len(placed.changes),
@@ -231,7 +246,7 @@ def summarise(rows: list[dict[str, Any]]) -> str:
         if not mine:
             continue
         traced = [row for row in mine if "placed" in row]
-        proved = [row for row in traced if "preserved" in row]
+        proved = [row for row in traced if "error" not in row.get("preserved", {"error": ""})]
         total = sum(row["model"].startswith(f"{zoo}:") for row in rows)
         parts += [
             f"## {zoo}: {len(mine)} of {total} models have batch norms; {_share(len(traced), len(mine))} traced",
@@ -267,8 +282,9 @@ def _failures(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         if "error" in row:
             found.append(f"- `{row['model']}`: {row['error']}")
-        if "left_out" in row:
-            found.append(f"- `{row['model']}`: the proof with values was left out, {row['left_out']}")
+        if "error" in row.get("preserved", {}):
+            found.append(f"- `{row['model']}`, preserved: {row['preserved']['error']}")
+            continue
         for step in ("placed", "preserved"):
             errors = {one["error"]: policy for policy, one in row.get(step, {}).items() if "error" in one}
             found += [f"- `{row['model']}`, {step} {policy}: {error}" for error, policy in errors.items()]
@@ -294,32 +310,56 @@ def _version(package: str) -> str:
 def main() -> None:
     """Examine the models that are not in the file yet, and write the page."""
     parser = argparse.ArgumentParser(description="Trace, place and preserve every model of torchvision and timm.")
-    parser.add_argument("--out", type=Path, default=Path("docs/runs/coverage.jsonl"), help="Rows, one model a line.")
+    parser.add_argument("--out", type=Path, default=Path("docs/runs/coverage.jsonl"), help="Rows, one a line.")
     parser.add_argument("--page", type=Path, default=Path("docs/coverage.md"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="Names of models.")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="Begin no model after so long.")
     options = parser.parse_args()
+    until = time.monotonic() + 60 * options.minutes
+    names = options.only or list_models()
     rows = _read(options.out)
-    done = {row["model"] for row in rows}
-    names = [name for name in (options.only or list_models()) if name not in done]
+    _run(options, until, [(examine_shapes, (name,)) for name in names if name not in rows])
+    rows = _read(options.out)
+    waiting = [rows[name] for name in names if "placed" in rows.get(name, {}) and "preserved" not in rows[name]]
+    waiting.sort(key=lambda row: row["parameters"] * math.prod(row["input"]))
+    _run(options, until, [(examine_values, (row["model"], tuple(row["input"]))) for row in waiting])
+    options.page.write_text(summarise(list(_read(options.out).values())))
+    print(f"Written: {options.page}")
+
+
+def _run(
+    options: argparse.Namespace, until: float, work: list[tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]]
+) -> None:
+    """Do work in processes and append each row when it is there."""
     context = multiprocessing.get_context("spawn")
+    queue = iter(work)
     with (
         options.out.open("a") as file,
         ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=20) as pool,
     ):
-        for job in as_completed({pool.submit(examine, name): name for name in names}):
-            row = job.result()
-            file.write(json.dumps(row) + "\n")
+        running: set[Future[dict[str, Any]]] = set()
+        while True:
+            while len(running) < options.jobs and time.monotonic() < until:
+                job = next(queue, None)
+                if job is None:
+                    break
+                running.add(pool.submit(job[0], *job[1]))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                file.write(json.dumps(future.result()) + "\n")
             file.flush()
-            if row["norms"]:
-                print(row["model"], row.get("seconds"), row.get("error", ""), file=sys.stderr)
-    options.page.write_text(summarise(_read(options.out)))
-    print(f"Written: {options.page}")
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    return sorted(rows, key=lambda row: row["model"])
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the rows by model, the two of one model as one."""
+    rows: dict[str, dict[str, Any]] = {}
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        row = json.loads(line)
+        rows.setdefault(row["model"], {}).update(row)
+    return dict(sorted(rows.items()))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from placenorm.facts.comparison import Comparison
+
+_MODELS = "cnn, cnn:DEPTH, mlp:DEPTH, torchvision:NAME, timm:NAME, path/to/file.py:Name or package.module:factory."
 
 BAD_USAGE = 2
 LINES = 20
@@ -59,9 +62,7 @@ def _root() -> None:
 
 @app.command()
 def compare(
-    model: Annotated[
-        str, typer.Argument(help="cnn, cnn:DEPTH, mlp:DEPTH, path/to/file.py:Name or package.module:factory.")
-    ] = "cnn",
+    model: Annotated[str, typer.Argument(help=_MODELS)] = "cnn",
     data: Annotated[
         str, typer.Option(help="digits, fashion-mnist, folder:PATH, npz:PATH or path/to/file.py:function.")
     ] = "digits",
@@ -129,6 +130,60 @@ def compare(
 
 
 @app.command()
+def place(
+    model: Annotated[str, typer.Argument(help=_MODELS)],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="none, before-activation, after-activation, after-pool; a placement.json; or conv1=after-pool,fc=none."
+        ),
+    ],
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Shape of one sample, such as 3x224x224; the model's own by default.")
+    ] = None,
+    preserve: Annotated[
+        str | None, typer.Option(help="Data, as for compare: keep what the network computes, measured on them.")
+    ] = None,
+    only: Annotated[str | None, typer.Option("--filter", help="Only blocks at this path, such as layer1.")] = None,
+    norm: Annotated[_Norm, typer.Option(help="Whose norm layers are placed.")] = _Norm.TORCH,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for placement.json and weights.pt; nothing is written without it.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Put the norms of a network somewhere else, and say block by block what changes."""
+    from placenorm.cost import compare_costs
+    from placenorm.facts.codec import dumps
+    from placenorm.report.placing import print_placing
+    from placenorm.verbs.placing_named import place_named
+
+    with _errors_in_words("Stopped; nothing was written."), _warnings_in_words():
+        done = place_named(
+            model,
+            to,
+            sample_shape=None if input_shape is None else _shape(input_shape),
+            weights=weights,
+            norm=norm.value,
+            filter=only,
+            preserve=preserve,
+            out=None if dry_run else out,
+        )
+    if as_json:
+        sys.stdout.write(dumps(done) + "\n")
+        return
+    change = compare_costs(done.cost_before, done.cost_after)
+    print_placing(done, str(change), Console(), dry=dry_run or out is None)
+    if out is not None and not dry_run:
+        typer.echo(f"Written: {out / 'placement.json'}, {out / 'weights.pt'}. In your code:")
+        typer.echo(f"    model = pn.place(model, example_inputs, {str(out / 'placement.json')!r}).model")
+        typer.echo(f"    model.load_state_dict(torch.load({str(out / 'weights.pt')!r}, weights_only=True))")
+    elif not dry_run:
+        typer.echo("Nothing was written; --out DIR writes placement.json and the weights.")
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")],
     out: Annotated[
@@ -160,6 +215,18 @@ def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> No
             write_report(comparison, target)
     if not as_json:
         typer.echo(f"\nWritten: {', '.join(map(str, targets))}")
+
+
+@contextmanager
+def _warnings_in_words() -> Iterator[None]:
+    """Print the warnings of placenorm as sentences, without the line of code that they come from."""
+    from placenorm.errors import PlacenormWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PlacenormWarning)
+        yield
+    for warning in caught:
+        typer.echo(f"placenorm: {warning.message}", err=True)
 
 
 @contextmanager
@@ -247,10 +314,15 @@ def _zeros(shape: str) -> "Tensor":
 
     from placenorm.study.planning import EXAMPLE_SAMPLES
 
-    sizes = shape.lower().split("x")
+    return torch.zeros(EXAMPLE_SAMPLES, *_shape(shape))
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """Return the shape of one sample as it is written on a command line."""
+    sizes = text.lower().split("x")
     if not all(size.isdigit() and int(size) for size in sizes):
-        raise UsageError(f"Cannot read --input {shape!r}: give the shape of one sample, such as 3x32x32.")
-    return torch.zeros(EXAMPLE_SAMPLES, *map(int, sizes))
+        raise UsageError(f"Cannot read --input {text!r}: give the shape of one sample, such as 3x32x32.")
+    return tuple(map(int, sizes))
 
 
 def _command() -> str:

@@ -1,7 +1,8 @@
 """Words for where a norm stands: positions, named policies, placements, and the file that holds one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -23,21 +24,41 @@ PLACEMENT_FORMAT = 1
 """Raised by one whenever an older reader would misread a newer placement file."""
 
 
-def write_placement(placement: Mapping[str, Position], path: Path | str) -> None:
+@dataclass(frozen=True, slots=True)
+class PlacementFile:
+    """What a placement file holds.
+
+    Attributes:
+        placement: positions by block key.
+        biases: paths of weight ops that are given a bias where they have none: they took norms in, and the weights that
+            were saved with the file have it.
+    """
+
+    placement: dict[str, Position]
+    biases: tuple[str, ...] = ()
+
+
+def write_placement(placement: Mapping[str, Position], path: Path | str, biases: Sequence[str] = ()) -> None:
     """Write a placement as JSON that a person can read, commit and edit.
+
+    Args:
+        placement: positions by block key.
+        path: the file.
+        biases: paths of weight ops that are given a bias.
 
     Raises:
         StoreError: if the file cannot be written.
     """
-    text = json.dumps({"format": PLACEMENT_FORMAT, "placement": dict(placement)}, indent=2, ensure_ascii=False)
+    held = {"format": PLACEMENT_FORMAT, "placement": dict(placement), **({"biases": list(biases)} if biases else {})}
+    text = json.dumps(held, indent=2, ensure_ascii=False)
     try:
         Path(path).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error.strerror}; give a path that can be written to.") from error
 
 
-def read_placement(path: Path | str) -> dict[str, Position]:
-    """Return the placement that a file holds.
+def read_placement(path: Path | str) -> PlacementFile:
+    """Return what a placement file holds.
 
     Raises:
         StoreError: if there is no such file, or it holds no placement of this format.
@@ -63,4 +84,7 @@ def read_placement(path: Path | str) -> dict[str, Position]:
                 f"Cannot use the placement {path}: {key!r} is to stand at {position!r}; use one of "
                 f"{', '.join(POSITIONS)}."
             )
-    return placement
+    biases = held.get("biases", [])
+    if not isinstance(biases, list) or not all(isinstance(each, str) for each in biases):
+        raise StoreError(f"Cannot use the placement {path}: its biases are no list of paths; write it as {form}.")
+    return PlacementFile(placement, tuple(biases))

@@ -3,12 +3,15 @@
 Both are exact up to rounding; the derivation is in docs/maths/absorbing.md.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from placenorm.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,22 @@ def absorb_input(module: nn.Module, affine: Affine) -> None:
             moved = grouped * shift.view(groups, 1, -1, *places)
             bias.add_(moved.flatten(2).sum(2).flatten())
         grouped.mul_(scale.view(groups, 1, -1, *places))
+
+
+def give_biases(model: nn.Module, paths: Iterable[str]) -> None:
+    """Give weight ops of a model a bias of zero, by their paths, where they have none.
+
+    Raises:
+        ModelError: if there is no weight op at a path.
+    """
+    for path in paths:
+        module: Any = dict(model.named_modules()).get(path)
+        if not isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
+            raise ModelError(
+                f"Cannot give {path} a bias: the model has no conv and no linear layer of that path; use the placement "
+                "file with the model that it was written for."
+            )
+        give_bias(module, module.out_features if isinstance(module, nn.Linear) else module.out_channels)
 
 
 def give_bias(module: nn.Module, channels: int) -> None:

@@ -141,6 +141,11 @@ class FunctionKeeper:
         for _, change in self._changes:
             self._values.give_biases(model, change)
 
+    def find_new_biases(self, model: nn.Module) -> tuple[str, ...]:
+        """Return the paths of the weight ops that have no bias and will need one."""
+        paths = {path for _, change in self._changes for path in change.weights}
+        return tuple(sorted(path for path in paths if getattr(model.get_submodule(path), "bias", None) is None))
+
     def hand_over(self, model: nn.Module) -> frozenset[int]:
         """Give a model that was rewritten like the twin the twin's values; return the ids of what was changed."""
         changed: set[int] = set()

@@ -32,6 +32,7 @@ class Placed:
             meant to change.
         max_error_dtype: the same for the model as it is returned, in its own type.
         parameters: which parameters became which.
+        biases: paths of the weight ops that were given a bias to take a norm in.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class Placed:
     max_error: float | None
     max_error_dtype: float | None
     parameters: ParameterMap = field(default_factory=ParameterMap, repr=False)
+    biases: tuple[str, ...] = ()
 
     def remap(self, optimizer: Optimizer) -> None:
         """Let an optimizer that holds the parameters of the model as it was given go on with this one's, in place.
@@ -99,7 +101,9 @@ def place_model(
     if not ready:
         return replace(nothing_done, skipped=skips)
     done = [edit for edit, _ in ready]
+    biases: tuple[str, ...] = ()
     if keeper is not None:
+        biases = keeper.find_new_biases(model)
         keeper.rewrite_twin(ready, preserve)
         keeper.prepare(model)
         rewriter.carried = keeper.carried
@@ -120,6 +124,7 @@ def place_model(
         None if keeper is None else keeper.error,
         None if keeper is None else keeper.error_as_returned(model),
         _map_parameters(model, given, {id(module): beside[edit.block] for module, edit in rewriter.fresh}, touched),
+        biases,
     )
 
 

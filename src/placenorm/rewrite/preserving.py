@@ -41,6 +41,11 @@ class ValueChange:
     before: str | None = None
     behind: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The paths of the weight ops that take the norm in."""
+        return (*(() if self.before is None else (self.before,)), *(path for path, _ in self.behind))
+
 
 @dataclass(slots=True)
 class ValueKeeper:
@@ -98,7 +103,7 @@ class ValueKeeper:
 
     def give_biases(self, model: nn.Module, change: ValueChange) -> None:
         """Give the weight ops that take a norm in a bias, in this model or in its twin."""
-        for path in (*(() if change.before is None else (change.before,)), *(path for path, _ in change.behind)):
+        for path in change.weights:
             op = next(op for op in self.graph.ops if op.module == path)
             give_bias(model.get_submodule(path), op.out_shape[op.channel_axis])
 

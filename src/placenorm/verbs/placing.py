@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from placenorm.errors import NoEffectWarning
-from placenorm.facts.placement import Placement, read_placement
+from placenorm.facts.placement import Placement, PlacementFile, read_placement
 from placenorm.graph.placements import BlockFilter
 from placenorm.graph.tracing import ExampleInputs, check_model
+from placenorm.rewrite.absorbing import give_biases
 from placenorm.rewrite.placing import Placed, place_model
 from placenorm.rewrite.rewriter import NormChoice
 
@@ -79,8 +80,11 @@ def place_(
     preserve: object = None,
 ) -> Placed:
     """Do as `place` on the model itself."""
-    wanted = _read(placement)
+    file = _read(placement)
+    wanted = file.placement if isinstance(file, PlacementFile) else file
     placed = place_model(model, example_inputs, wanted, norm, only=filter, preserve=preserve)
+    if isinstance(file, PlacementFile):
+        give_biases(model, file.biases)
     if not placed.matched and (filter is not None or not isinstance(wanted, str)):
         sought = f"the filter {filter!r} and " * (filter is not None) + (
             f"the placement {wanted}" if isinstance(wanted, str) else f"the keys {', '.join(wanted) or '(none)'}"
@@ -94,8 +98,8 @@ def place_(
     return placed
 
 
-def _read(placement: Placement | Path) -> Placement:
-    """Return a placement, from its file if it is named by one."""
+def _read(placement: Placement | Path) -> Placement | PlacementFile:
+    """Return a placement, or the file that it is named by."""
     if isinstance(placement, Path):
         return read_placement(placement)
     if isinstance(placement, str) and placement.endswith(".json"):

@@ -10,15 +10,18 @@ from torch import nn
 
 from placenorm.errors import ModelError
 from placenorm.lookup import describe_failure, load_object
+from placenorm.zoo.libraries import LIBRARIES, build_library_model, library_shape
 from placenorm.zoo.plain import CNN_DEPTH, MLP_DEPTH, PlainCnn, PlainMlp
 
-MODEL_FORMS = "cnn, cnn:DEPTH, mlp, mlp:DEPTH, path/to/file.py:Name or package.module:factory"
+MODEL_FORMS = (
+    "cnn, cnn:DEPTH, mlp, mlp:DEPTH, torchvision:NAME, timm:NAME, path/to/file.py:Name or package.module:factory"
+)
 
 _BUILT_IN = {"cnn": CNN_DEPTH, "mlp": MLP_DEPTH}
-_NOT_YET = {
-    "torchvision": "torchvision.models:{name}",
-    "timm": "path/to/file.py:function, with a function that returns timm.create_model({name!r})",
-}
+_DIGIT = (1, 8, 8)
+"""Shape of one sample of the embedded images, for which the built-in networks are made unless data say otherwise."""
+
+_DIGITS = 10
 _IMAGE_AXES = 3  # [C, H, W]
 
 
@@ -29,6 +32,7 @@ def find_model(name: str, *, sample_shape: tuple[int, ...], outputs: int) -> Cal
 
     Args:
         name: ``cnn`` (8 conv layers), ``cnn:DEPTH``, ``mlp`` (6 hidden layers), ``mlp:DEPTH``;
+            ``torchvision:NAME`` or ``timm:NAME`` with as many classes as there are outputs;
             ``path/to/file.py:Name`` or ``package.module:factory`` for the user's own:
             an ``nn.Module`` class or a function, called without arguments, or a module,
             which is copied with its weights at each call, so that every seed starts from the same weights.
@@ -43,15 +47,42 @@ def find_model(name: str, *, sample_shape: tuple[int, ...], outputs: int) -> Cal
     head, colon, tail = name.partition(":")
     if head in _BUILT_IN:
         return _find_built_in(head, tail if colon else str(_BUILT_IN[head]), sample_shape, outputs)
-    if head in _NOT_YET:
-        instead = _NOT_YET[head].format(name=tail or "resnet18")
-        raise ModelError(f"Cannot build {name!r}: {head} models by name are not there yet; write {instead}.")
+    if head in LIBRARIES:
+        library_shape(head, tail)  # so that a wrong name is refused now, not in the first trial
+        return partial(build_library_model, head, tail, sample_shape=sample_shape, outputs=outputs)
     if not _is_own(name):
         close = get_close_matches(head.lower(), _BUILT_IN)
         offer = f"did you mean {close[0]}? A model is" if close else "a model is"
         raise ModelError(f"No model is called {name!r}; {offer} {MODEL_FORMS}.")
     load_object(name, "model")  # so that a wrong name is refused now, not in the first trial
     return partial(_build_own, name)
+
+
+def find_example(name: str, sample_shape: tuple[int, ...] | None) -> tuple[nn.Module, tuple[int, ...]]:
+    """Return the model of a name as its library or its author makes it, and the shape of one sample for it.
+
+    Args:
+        name: as for `find_model`.
+        sample_shape: shape of one sample; None for the one that the model is made for.
+
+    Raises:
+        ModelError: as `find_model`; or if the model is the user's own and no shape is given.
+        UsageError: as `find_model`.
+    """
+    head, _, tail = name.partition(":")
+    if head in LIBRARIES:
+        shape = sample_shape or library_shape(head, tail)
+        return build_library_model(head, tail), shape
+    if head in _BUILT_IN:
+        shape = sample_shape or _DIGIT
+        return find_model(name, sample_shape=shape, outputs=_DIGITS)(), shape
+    model = find_model(name, sample_shape=sample_shape or (), outputs=0)()
+    if sample_shape is None:
+        raise ModelError(
+            f"Cannot run {name}: the shape of its input is not known; give that of one sample with --input, such as "
+            "--input 3x224x224."
+        )
+    return model, sample_shape
 
 
 def _is_own(name: str) -> bool:
