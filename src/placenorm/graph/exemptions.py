@@ -117,7 +117,11 @@ class Exemptions:
         return False
 
     def _norm_behind_join(self, last: int) -> int | None:
-        """Return the norm that a block's output meets behind a join or a fork, before any activation or weight op."""
+        """Return the norm that a block's output meets behind a fork or one join, before any weight op.
+
+        It may stand behind the activation there: a placement that moves it must not make room for another one.
+        """
+        forked = len(self._flow.readers[last]) > 1
         pending = [(reader, False) for reader in self._flow.readers[last]]
         while pending:
             here, joined = pending.pop()
@@ -126,7 +130,9 @@ class Exemptions:
                 return here
             if op.kind == "join" and not joined:
                 pending.extend((reader, True) for reader in self._flow.readers[here])
-            elif op.kind in ("reshape", "identity", "dropout", "pool"):
+            elif op.kind in ("reshape", "identity", "dropout", "pool") or (
+                op.kind == "activation" and (joined or forked)
+            ):
                 pending.extend((reader, joined) for reader in self._flow.readers[here])
         return None
 
