@@ -29,7 +29,8 @@ share=
 if has_torch "$python"; then
     echo "using the torch that $python has"
     share=--system-site-packages
-    grep -v '^torch==' constraints.txt > "$constraints"
+    grep -v -e '^torch==' -e '^torchvision==' constraints.txt > "$constraints"
+    "$python" -c 'from importlib.metadata import version; print("torch==" + version("torch"))' >> "$constraints"
 fi
 if [ ! -x "$venv/bin/python" ]; then
     "$python" -m venv $share "$venv" || {

@@ -18,6 +18,7 @@ PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 DOCUMENTED = (
     "placenorm.verbs.placing",
+    "placenorm.verbs.recalibrating",
     "placenorm.verbs.tracing",
     "placenorm.probe.dead_units",
     "placenorm.layers.batch_norm",
@@ -60,9 +61,20 @@ def test_links_in_documents_lead_somewhere(page: Path) -> None:
 
 
 def test_readme_place_example_runs_and_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = [block for block in code_blocks(ROOT / "README.md", "python") if "pn.place" in block]
+    block, _ = [block for block in code_blocks(ROOT / "README.md", "python") if "pn.place" in block]
     exec(compile(block, "README.md", "exec"), {})
     assert capsys.readouterr().out == "0 BatchNorm2d 2.norm added behind MaxPool2d 2\n"
+
+
+def test_readme_preserve_example_runs_and_keeps_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    _, block = [block for block in code_blocks(ROOT / "README.md", "python") if "pn.place" in block]
+    scope: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), scope)
+    error, *skips = capsys.readouterr().out.splitlines()
+    assert float(error) < 1e-14
+    assert skips == ["5 no norm is added: it gives the network's output"]
+    held = {id(p) for group in scope["optimizer"].param_groups for p in group["params"]}
+    assert held == {id(p) for p in scope["done"].model.parameters()}
 
 
 @pytest.mark.slow

@@ -174,8 +174,17 @@ def test_found_own_model_pickles(own):
         pytest.param("cnn:", IMAGE, ["''", "whole number"], id="depth-missing"),
         pytest.param("cnn", (64,), ["[64]", "images [C, H, W]", "use mlp"], id="features-into-cnn"),
         pytest.param("cnn", (8, 8), ["[8, 8]", "channel axis"], id="no-channel-axis"),
-        pytest.param("torchvision:resnet18", IMAGE, ["not there yet", "torchvision.models:resnet18"], id="torchvision"),
-        pytest.param("timm:resnet18", IMAGE, ["not there yet", "timm.create_model('resnet18')"], id="timm"),
+        pytest.param(
+            "torchvision:resnet19",
+            IMAGE,
+            ["torchvision has no model called 'resnet19'", "did you mean resnet18"],
+            id="tv",
+        ),
+        pytest.param("timm:resnt18", IMAGE, ["timm has no model called 'resnt18'", "resnet18"], id="timm"),
+        pytest.param("timm:", IMAGE, ["timm has no model called ''", "timm.list_models() lists them"], id="nameless"),
+        pytest.param(
+            "torchvision:ssd300_vgg16", IMAGE, ["its family (detection)", "name a classifier"], id="detection"
+        ),
     ],
 )
 def test_find_model_refuses_with_one_sentence(name, shape, words):
