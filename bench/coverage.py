@@ -30,9 +30,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import placenorm as pn
 from placenorm.errors import PlacenormError, first_line
+from placenorm.facts.graph import Graph
 from placenorm.facts.placement import Policy
 from placenorm.graph.placements import plan_edits, policy_position
-from placenorm.rewrite.placing import Placed, place_model
+from placenorm.rewrite.placing import place_model
 
 POLICIES: tuple[Policy, ...] = tuple(policy for policy in get_args(Policy) if policy != "as-is")
 SIZES = (64, 96, 128, 192, 224, 256)
@@ -129,7 +130,7 @@ def examine_shapes(name: str) -> dict[str, Any]:
         return {**row, "error": "it takes none of the inputs that were tried"}
     graph, shape = traced
     row |= {"input": shape, "blocks": len(graph.blocks), "seen": len(graph.norms), "unseen": len(graph.unseen)}
-    row["placed"] = {policy: _attempt(partial(_place, model, shape, policy, device)) for policy in POLICIES}
+    row["placed"] = {policy: _attempt(partial(_place, model, graph, shape, policy, device)) for policy in POLICIES}
     return {**row, "seconds": round(time.perf_counter() - started, 1)}
 
 
@@ -147,9 +148,9 @@ def _settle() -> None:
     torch.manual_seed(0)
 
 
-def _first_that_runs(name: str, model: nn.Module, device: str) -> tuple[Any, tuple[int, ...]] | None:
+def _first_that_runs(name: str, model: nn.Module, device: str) -> tuple[Graph, tuple[int, ...]] | None:
     """Return the graph and the shape at which every norm runs; or else those of the smallest shape that runs at all."""
-    found: tuple[Any, tuple[int, ...]] | None = None
+    found: tuple[Graph, tuple[int, ...]] | None = None
     for shape in shapes(name, model):
         try:
             graph = pn.trace(model, torch.zeros(2, *shape, device=device))
@@ -169,16 +170,11 @@ def _attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {first_line(error)} ({where.name}, line {where.lineno})"}
 
 
-def _place(model: nn.Module, shape: tuple[int, ...], policy: Policy, device: str) -> dict[str, Any]:
-    placed = pn.place(model, torch.zeros(2, *shape, device=device), policy)
-    return _judge(model, shape, policy, placed, device)
-
-
-def _judge(model: nn.Module, shape: tuple[int, ...], policy: Policy, placed: Placed, device: str) -> dict[str, Any]:
+def _place(model: nn.Module, graph: Graph, shape: tuple[int, ...], policy: Policy, device: str) -> dict[str, Any]:
     """Return whether every block stands where a policy wants it, or is named with a reason."""
-    graph = pn.trace(model, torch.zeros(2, *shape, device=device))
+    placed = pn.place(model, torch.zeros(2, *shape, device=device), policy)
     named = {skip.site for skip in placed.skipped}
-    away = [b.key for b in graph.blocks if placed.placement[b.key] != policy_position(b, policy)]
+    away = [block.key for block in graph.blocks if placed.placement[block.key] != policy_position(block, policy)]
     silent = [key for key in away if key not in named]
     reasons = Counter(_kind(skip.reason) for skip in placed.skipped if skip.site in away)
     result: dict[str, Any] = {"changes": len(placed.changes), "left": len(away), "reasons": dict(reasons)}

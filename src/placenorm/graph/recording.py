@@ -7,8 +7,8 @@ nobody made, and is named in `Graph.unseen`.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from placenorm.facts.graph import Op, OpKind
+from placenorm.graph.values import count_writes, list_contents, tensors_in
 from placenorm.graph.vocabulary import (
     RELU_LIKE,
     WEIGHT_MODULES,
@@ -34,6 +34,7 @@ from placenorm.graph.vocabulary import (
     module_means_only,
     name_of_call,
 )
+from placenorm.graph.weights import Weights, count_macs, count_own_parameters, find_weights
 from placenorm.layers.attached import attached_norms
 
 OUTSIDE = -1
@@ -65,15 +66,6 @@ class Recording:
     training: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """What a weight op computes with: the shape of its weights, and whether they are just its module's own."""
-
-    shape: tuple[int, ...]
-    transposed: bool
-    own: bool
-
-
 @dataclass(slots=True)
 class _Frame:
     """A module that is running, what it was given (tensors and their versions), and what it has done so far."""
@@ -87,7 +79,7 @@ class _Frame:
     calls: Counter[str] = field(default_factory=Counter)
     given: list[tuple[Tensor, int]] = field(default_factory=list)
     reads: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    weights: list[_Weights] = field(default_factory=list)
+    weights: list[Weights] = field(default_factory=list)
     others: int = 0
 
 
@@ -113,8 +105,8 @@ class CallRecorder(TorchFunctionMode):
         self._owned = {
             id(tensor): (f"{path}.{name}" if path else name, isinstance(tensor, nn.Parameter))
             for path, module in reversed(list(model.named_modules()))
-            for name, value in _contents(module)
-            for tensor in _tensors(value)
+            for name, value in list_contents(module)
+            for tensor in tensors_in(value)
         }
         self._ops: list[Op] = []
         self._liveness: list[int] = []
@@ -147,7 +139,7 @@ class CallRecorder(TorchFunctionMode):
 
     def note_input(self, name: str, value: object) -> None:
         """Make the tensors of an argument inputs of the network."""
-        for tensor in _tensors(value):
+        for tensor in tensors_in(value):
             key = self._count(f"input:{name}")
             self._makers[tensor] = self._add(
                 Op(key, "input", "input", None, "", OUTSIDE, (), (), tuple(tensor.shape)), tensor, _FROM_INPUT
@@ -155,7 +147,7 @@ class CallRecorder(TorchFunctionMode):
 
     def finish(self, output: object) -> Recording:
         """Return what was recorded, closed by what the network returned."""
-        reads = self._read(list(_tensors(output)))
+        reads = self._read(list(tensors_in(output)))
         first = next(iter(reads.values()), ())
         self._add(Op("output", "output", "output", None, "", OUTSIDE, tuple(reads), first, ()), None, _FROM_INPUT)
         ops = tuple(
@@ -193,8 +185,8 @@ class CallRecorder(TorchFunctionMode):
         frame = _Frame(module, path, self._hosts.get(id(module)), len(self._ops), leaf)
         if leaf:
             self._leaf_depth = 1
-            given = list(_tensors(args))
-            frame.given = [(tensor, _version(tensor)) for tensor in given]
+            given = list(tensors_in(args))
+            frame.given = [(tensor, count_writes(tensor)) for tensor in given]
             frame.reads.update(self._read(given))
         elif self._frames and frame.host is None:
             self._frames[-1].events.append(path)
@@ -225,7 +217,7 @@ class CallRecorder(TorchFunctionMode):
         own_norm = kind == "other-norm" and isinstance(module, _BatchNorm)
         weight = frame.weights[0] if len(frame.weights) == 1 else None
         self._counted.update(map(id, module.parameters()))
-        in_place = any(tensor is output and _version(tensor) != before for tensor, before in frame.given)
+        in_place = any(tensor is output and count_writes(tensor) != before for tensor, before in frame.given)
         parent = self._frames[-1] if self._frames else None
         owner = frame.host if frame.host is not None else (parent.path if parent else "")
         ordinal = OUTSIDE
@@ -243,7 +235,7 @@ class CallRecorder(TorchFunctionMode):
                 inputs=(),
                 in_shape=(),
                 out_shape=(),
-                parameters=_own_parameters(module),
+                parameters=count_own_parameters(module),
                 unseen="whose forward is your own, so that its norm cannot be told from the rest" if own_norm else "",
                 plain_weights=weight is not None and weight.own and not frame.others,
                 means_only=module_means_only(module),
@@ -266,6 +258,8 @@ class CallRecorder(TorchFunctionMode):
         sources = [source for op in made if op.kind != "constant" for source in op.inputs if source < frame.first]
         for tensor in [tensor for tensor, maker in self._makers.items() if maker >= frame.first]:
             del self._makers[tensor]
+        for index in range(frame.first, len(self._ops)):
+            self._constants.pop(index, None)
         del self._ops[frame.first :], self._liveness[frame.first :]
         self._counted.update(map(id, frame.module.parameters()))
         op = replace(
@@ -277,7 +271,7 @@ class CallRecorder(TorchFunctionMode):
             ordinal=len(outer.events) - 1 if outer else OUTSIDE,
             inputs=tuple(dict.fromkeys(sources)),
             in_shape=made[0].in_shape if made[0].kind != "constant" else weights[0].in_shape,
-            parameters=_own_parameters(frame.module),
+            parameters=count_own_parameters(frame.module),
         )
         self._makers[output] = self._add(op, output, _FROM_INPUT)
 
@@ -296,28 +290,28 @@ class CallRecorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._off or not self._frames:
             return func(*args, **kwargs)
-        read = list(_tensors((args, kwargs)))
+        read = list(tensors_in((args, kwargs)))
         if name_of_call(func) in _SHAPED_LIKE:
             read = read[:1]
-        versions = [_version(tensor) for tensor in read]
+        versions = [count_writes(tensor) for tensor in read]
         result = func(*args, **kwargs)
         frame = self._frames[-1]
         name = name_of_call(func)
         kind = kind_of_call(func)
-        weight = _weight_of(func, frame.module, args, kwargs) if kind == "weight" else None
+        weight = find_weights(func, frame.module, args, kwargs) if kind == "weight" else None
         if frame.leaf:
             frame.reads.update(self._read(read, known_only=True))
             if weight is not None:
                 frame.weights.append(weight)
-            elif next(_tensors(result), None) is not None and not (name == "pad" and not frame.weights):
+            elif next(tensors_in(result), None) is not None and not (name == "pad" and not frame.weights):
                 frame.others += 1
             return result
         changed = result
-        if result is None and read and _version(read[0]) != versions[0]:  # x[:, 0] = y
+        if result is None and read and count_writes(read[0]) != versions[0]:  # x[:, 0] = y
             changed = read[0]
-        if next(_tensors(changed), None) is None:
+        if next(tensors_in(changed), None) is None:
             return result
-        in_place = any(t is changed and _version(t) != before for t, before in zip(read, versions, strict=True))
+        in_place = any(t is changed and count_writes(t) != before for t, before in zip(read, versions, strict=True))
         noted = self._note_function(func, args, kwargs, frame, read, changed, weight, in_place=in_place)
         return result if changed is not result else noted
 
@@ -329,7 +323,7 @@ class CallRecorder(TorchFunctionMode):
         frame: _Frame,
         read: list[Tensor],
         output: Any,
-        weight: _Weights | None,
+        weight: Weights | None,
         *,
         in_place: bool,
     ) -> Any:
@@ -396,12 +390,12 @@ class CallRecorder(TorchFunctionMode):
         op: Op,
         reads: dict[int, tuple[int, ...]],
         output: Any,
-        weight: _Weights | None,
+        weight: Weights | None,
         *,
         live: int = _FROM_INPUT,
         in_place: bool = False,
     ) -> Any:
-        first = next(_tensors(output), None)
+        first = next(tensors_in(output), None)
         if first is None:
             return output
         in_shape = next(iter(reads.values()), ())
@@ -413,14 +407,14 @@ class CallRecorder(TorchFunctionMode):
             in_shape=in_shape,
             out_shape=out_shape,
             reduction=_reduction(in_shape, out_shape) if op.kind == "pool" else 1,
-            macs=_macs(weight, in_shape, out_shape),
+            macs=count_macs(weight, in_shape, out_shape),
             relu_like=op.kind == "activation" and activation_name(op.name) in RELU_LIKE,
             channel_axis=1 if weight is None else len(out_shape) - 1 - max(len(weight.shape) - 2, 0),
         )
         index = self._add(op, first, live)
         if isinstance(output, Tensor) and not in_place and output in self._makers and type(output) is Tensor:
             output = self._rename(output)
-        for tensor in _tensors(output):
+        for tensor in tensors_in(output):
             self._makers[tensor] = index
         return output
 
@@ -470,7 +464,7 @@ class CallRecorder(TorchFunctionMode):
 
     def _note_constant(self, read: list[Tensor], output: Any, owner: str, name: str) -> None:
         """Write down what hangs on neither the input nor the parameters: it is there when something reads it."""
-        for tensor in _tensors(output):
+        for tensor in tensors_in(output):
             if tensor not in self._makers:
                 self._owned[id(tensor)] = (f"{owner}:{name}", False)
                 self._fleeting.append(tensor)
@@ -480,73 +474,12 @@ class CallRecorder(TorchFunctionMode):
         return base if self._keys[base] == 1 else f"{base}#{self._keys[base]}"
 
 
-def _contents(module: nn.Module) -> Iterator[tuple[str, object]]:
-    """Yield the attributes of a module, its parameters and buffers by their own names."""
-    for name, value in module.__dict__.items():
-        if name in ("_parameters", "_buffers"):
-            yield from value.items()
-        elif not name.startswith("_"):
-            yield name, value
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors of a nest of tuples, lists, dicts and dataclasses."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for held in value.values():
-            yield from _tensors(held)
-    elif isinstance(value, (tuple, list)):
-        for held in value:
-            yield from _tensors(held)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for each in fields(value):
-            yield from _tensors(getattr(value, each.name))
-
-
-def _version(tensor: Tensor) -> int:
-    """Return how often a tensor was written to in place; 0 where nobody counts."""
-    try:
-        return tensor._version
-    except RuntimeError:  # made in inference mode
-        return 0
-
-
 def _judge(kind: OpKind, output: object) -> OpKind:
     """Return the role of a call: one that returns several tensors plays none that is known."""
     return kind if isinstance(output, Tensor) else "other"
-
-
-def _weight_of(
-    func: Callable[..., Any], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> _Weights | None:
-    """Return the weights that a weight op was called with."""
-    given = args[1] if len(args) > 1 else kwargs.get("weight")
-    bias = args[2] if len(args) > 2 else kwargs.get("bias")
-    if not isinstance(given, Tensor):
-        return None
-    own = given is module._parameters.get("weight") and bias is module._parameters.get("bias")
-    return _Weights(tuple(given.shape), "transpose" in name_of_call(func), own)
-
-
-def _own_parameters(module: nn.Module) -> int:
-    """Return the number of parameters of a module without its attached norms."""
-    attached = tuple(f"{child}." for child in attached_norms(module))
-    return sum(
-        parameter.numel()
-        for name, parameter in module.named_parameters()
-        if not (name.startswith(attached) or is_lazy(parameter))
-    )
 
 
 def _reduction(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
     """Return the input elements per output element of a pool."""
     out = math.prod(out_shape)
     return max(1, round(math.prod(in_shape) / out)) if out else 1
-
-
-def _macs(weight: _Weights | None, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
-    """Return the multiply-adds of a weight op: one per output element and weight that it reads."""
-    if weight is None:
-        return 0
-    return math.prod(in_shape if weight.transposed else out_shape) * math.prod(weight.shape[1:])
