@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from placenorm import layers as layers
     from placenorm.errors import NoEffectWarning as NoEffectWarning
     from placenorm.errors import PlacenormError as PlacenormError
+    from placenorm.verbs.advising import advise as advise
     from placenorm.verbs.comparing import compare as compare
     from placenorm.verbs.placing import place as place
     from placenorm.verbs.placing import place_ as place_
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HOME = {
     "NoEffectWarning": "placenorm.errors",
     "PlacenormError": "placenorm.errors",
+    "advise": "placenorm.verbs.advising",
     "compare": "placenorm.verbs.comparing",
     "place": "placenorm.verbs.placing",
     "place_": "placenorm.verbs.placing",
@@ -34,6 +36,7 @@ _MODULES = ("layers",)
 __all__ = [
     "NoEffectWarning",
     "PlacenormError",
+    "advise",
     "compare",
     "layers",
     "place",

@@ -229,7 +229,7 @@ def _note_bias(graph: Graph, block: Block, edit: Edit, biases: dict[str, int]) -
 
 
 def _has_bias(op: Op) -> bool:
-    """Whether the module of a weight op has a bias: more parameters than its weights, as its multiply-adds tell them."""
+    """Whether the module of a weight op has a bias: it has more parameters than its multiply-adds tell of weights."""
     if "transpose" in op.name.lower():
         values, channels = math.prod(op.in_shape), op.in_shape[1]
     else:

@@ -16,6 +16,8 @@ ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.GELU)
 NORM_PLACES = ("none", "before", "after")
 POLICIES: tuple[Policy, ...] = ("none", "before-activation", "after-activation", "after-pool")
 FEW = settings(max_examples=60, deadline=None)
+FEWER = settings(max_examples=20, deadline=None)
+"""For laws that rewrite several times an example."""
 
 
 class Chain(nn.Module):
@@ -123,3 +125,39 @@ def test_placed_network_trains_and_every_parameter_gets_a_gradient(model: Chain,
     F.mse_loss(placed(IMAGES), target).backward()
     used = {name for name, _ in placed.named_parameters()}
     assert {name for name, parameter in placed.named_parameters() if parameter.grad is not None} == used
+
+
+@FEWER
+@given(chains, st.sampled_from(POLICIES), st.booleans())
+def test_preserved_network_computes_the_same(model: Chain, policy: Policy, falling: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.running_mean.copy_(torch.randn(norm.num_features, generator=generator))
+            norm.running_var.copy_(torch.rand(norm.num_features, generator=generator) + 0.1)
+            norm.weight.copy_(torch.randn(norm.num_features, generator=generator))
+            norm.bias.copy_(torch.randn(norm.num_features, generator=generator))
+            if not falling:
+                norm.weight.abs_()
+    double = model.double().eval()
+    images = IMAGES.double()
+    placed = pn.place(double, images, policy, preserve=images)
+    other = torch.flip(images, (0, 3)) * 1.5 + 0.1
+    expected = double(other)
+    bound = 1e-9 * float(expected.detach().abs().max())
+    torch.testing.assert_close(placed.model.eval()(other), expected, rtol=0.0, atol=bound)
+    kept = {skip.site for skip in placed.skipped if skip.reason.startswith("what was learned would be lost")}
+    wanted = {block.key: policy_position(block, policy) for block in pn.trace(double, images).blocks}
+    assert {key for key, position in placed.placement.items() if position != wanted[key]} == kept
+
+
+@FEWER
+@given(chains)
+def test_none_and_back_gives_the_same_parameter_shapes(model: Chain) -> None:
+    """A network at a policy, brought to none and back to it, has the parameters that it had at first."""
+    bare = pn.place(model, IMAGES, "none").model  # without biases that a norm makes needless
+    for policy in POLICIES[1:]:
+        first = pn.place(bare, IMAGES, policy).model
+        back = pn.place(pn.place(first, IMAGES, "none").model, IMAGES, policy).model
+        shapes = [sorted(tuple(p.shape) for p in each.parameters()) for each in (first, back)]
+        assert shapes[0] == shapes[1]

@@ -184,6 +184,35 @@ def place(
 
 
 @app.command()
+def advise(
+    model: Annotated[str, typer.Argument(help=_MODELS)],
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Shape of one sample, such as 3x224x224; the model's own by default.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint to load first.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write: .html, .json or .txt.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the advice as JSON.")] = False,
+) -> None:
+    """Say at once, without data and training, where the article would have each norm and what speaks against it."""
+    from placenorm.facts.codec import dumps
+    from placenorm.report.advice import print_advice
+    from placenorm.verbs.advising import advise as run
+    from placenorm.verbs.named import build_example
+
+    with _errors_in_words("Stopped; nothing was written."):
+        shape = None if input_shape is None else _shape(input_shape)
+        done = run(*build_example(model, shape, weights), name=model)
+        if as_json:
+            sys.stdout.write(dumps(done.advice) + "\n")
+        else:
+            print_advice(done.advice, Console())
+        if out is not None:
+            done.report(out)
+    if out is not None and not as_json:
+        typer.echo(f"Written: {out}")
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")],
     out: Annotated[

@@ -1,10 +1,7 @@
 """A comparison as one HTML file that loads nothing from anywhere."""
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +20,8 @@ from placenorm.report.charts import (
     draw_step_times,
 )
 from placenorm.report.files import replace_file
-from placenorm.report.palette import DARK, LIGHT, MARKS, PAGE, Theme, slots_of
+from placenorm.report.palette import MARKS, PAGE, slots_of
+from placenorm.report.sheet import make_content_policy, make_style, read_part
 from placenorm.report.titles import tags_of
 from placenorm.report.vega import Drawing
 from placenorm.report.winner import python_lines
@@ -78,12 +76,12 @@ def render_page(comparison: Comparison) -> str:
     Args:
         comparison: the comparison, finished or not.
     """
-    bundle, script = _bundle(), _read("page.js")
+    bundle, script = _bundle(), read_part("page.js")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    return environment.from_string(_read("page.html.jinja")).render(
+    return environment.from_string(read_part("page.html.jinja")).render(
         **_describe(comparison),
-        policy=_content_policy(bundle, script),
-        style=Markup(_style()),
+        policy=make_content_policy(bundle, script),
+        style=Markup(make_style()),
         bundle=Markup(bundle),
         script=Markup(script),
     )
@@ -339,48 +337,7 @@ def _list_environment(comparison: Comparison) -> _Group:
     return _Group("Environment", tuple(entries.items()))
 
 
-def _style() -> str:
-    """Return the style sheet, with the palette in front."""
-    classes = "".join(
-        f".slot-{slot}{{color:var(--slot-{slot});--norm:var(--slot-{slot})}}" for slot in range(len(MARKS))
-    )
-    light, dark = (
-        _properties(LIGHT, page="#f7f8fa", accent="#00866a"),
-        _properties(DARK, page="#0e1115", accent="#2fc79a"),
-    )
-    return (
-        f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{_read('page.css')}{classes}"
-    )
-
-
-def _properties(theme: Theme, page: str, accent: str) -> str:
-    named = {
-        "ink": theme.ink,
-        "muted": theme.muted,
-        "grid": theme.grid,
-        "band": theme.band,
-        "surface": theme.surface,
-        "page": page,
-        "accent": accent,
-        **{f"slot-{slot}": colour for slot, colour in enumerate(theme.swatches)},
-    }
-    return "".join(f"--{name}:{value};" for name, value in named.items())
-
-
-def _content_policy(*scripts: str) -> str:
-    """Return a policy under which nothing is fetched and no script runs but these, even if a name slipped through."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; base-uri 'none'; form-action 'none'"
-
-
 @cache
 def _bundle() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script; no text in it may end the element that it stands in."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-
-
-@cache
-def _read(name: str) -> str:
-    return resources.files("placenorm.report").joinpath(name).read_text(encoding="utf-8")

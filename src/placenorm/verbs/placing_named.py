@@ -14,11 +14,8 @@ from placenorm.facts.placing import Placing
 from placenorm.graph.tracing import trace_model
 from placenorm.rewrite.placing import Placed
 from placenorm.rewrite.rewriter import NormChoice
+from placenorm.verbs.named import build_example
 from placenorm.verbs.placing import place_
-from placenorm.zoo import find_example, load_weights
-
-EXAMPLE_SAMPLES = 2
-"""Samples of the example that a named model runs on: enough for a norm to have something to average."""
 
 PRESERVE_SAMPLES = 2048
 PRESERVE_BATCH = 64
@@ -51,10 +48,7 @@ def place_named(
     Raises:
         PlacenormError: one of its kinds, where a name, a file or the model cannot be used.
     """
-    model, shape = find_example(name, sample_shape)
-    if weights is not None:
-        load_weights(model, weights)
-    example = torch.randn(EXAMPLE_SAMPLES, *shape, generator=torch.Generator().manual_seed(0))
+    model, example = build_example(name, sample_shape, weights)
     graph = trace_model(model, example)
     data = None if preserve is None else _load_batches(preserve)
     placed = place_(model, example, _read_words(to), norm=norm, filter=filter, preserve=data)

@@ -1,0 +1,87 @@
+"""Advice as one HTML file that loads nothing from anywhere."""
+
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from placenorm import __version__
+from placenorm.facts.advice import Advice
+from placenorm.report.advice_wording import (
+    COST_BASIS,
+    COST_HEADS,
+    HONEST,
+    NONE,
+    NOTHING_TO_SETTLE,
+    STANCES,
+    WHOLE,
+    group_blocks,
+    list_costs,
+    list_findings,
+    say_headline,
+    say_network,
+    say_rules,
+    say_which,
+    say_work,
+)
+from placenorm.report.files import replace_file
+from placenorm.report.sheet import make_content_policy, make_style, read_part
+
+
+def write_advice_page(advice: Advice, path: Path) -> None:
+    """Write advice as one file that opens without any network access.
+
+    Args:
+        advice: the advice.
+        path: where to; an older page is replaced only by a whole new one.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    replace_file(path, render_advice_page(advice).encode())
+
+
+def render_advice_page(advice: Advice) -> str:
+    """Return the text of that page: the same as in the terminal, and every block."""
+    groups = [
+        (
+            f"{len(group.keys):,}",
+            group.position,
+            group.advised,
+            " ".join(group.rules) or NONE,
+            say_work(group),
+            say_which(group),
+        )
+        for group in group_blocks(advice.blocks)
+    ]
+    blocks = [
+        (
+            block.key or WHOLE,
+            f"{block.channels:,}",
+            block.position,
+            block.advised,
+            " ".join(block.rules) or NONE,
+            f"{block.elements[0]:,}",
+            f"{block.elements[1]:,}",
+            block.reason,
+        )
+        for block in advice.blocks
+    ]
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
+    return environment.from_string(read_part("advice.html.jinja")).render(
+        advice=advice,
+        headline=say_headline(advice),
+        network=say_network(advice),
+        rules=say_rules(advice),
+        groups=groups,
+        blocks=blocks,
+        costs=list_costs(advice),
+        cost_heads=[head.replace("\n", " ") for head in COST_HEADS],
+        findings=[(head, list_findings(advice, stance)) for stance, head in STANCES.items()],
+        basis=COST_BASIS,
+        honest=HONEST,
+        nothing=NOTHING_TO_SETTLE,
+        version=__version__,
+        policy=make_content_policy(),
+        style=Markup(make_style()),
+    )

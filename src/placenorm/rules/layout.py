@@ -1,0 +1,53 @@
+"""What rules look at: a network, and where its norms are or would be."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from placenorm.facts.graph import Block, Graph, Op
+from placenorm.facts.placement import Position
+
+BEHIND_ACTIVATION: frozenset[Position] = frozenset({"after-activation", "after-pool"})
+"""Positions at which something that is not linear stands between a weight op and its norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A network with its norms at a placement; the network itself stands as it is.
+
+    Attributes:
+        graph: the network as it is.
+        placement: the position looked at, by block key.
+    """
+
+    graph: Graph
+    placement: Mapping[str, Position]
+
+    def blocks_at(self, positions: frozenset[Position]) -> Iterator[Block]:
+        """Yield the blocks whose norm stands at one of some positions."""
+        return (block for block in self.graph.blocks if self.placement[block.key] in positions)
+
+    def ops_of(self, block: Block) -> Iterator[Op]:
+        """Yield the ops of a block's chain, in order."""
+        return (self.graph.ops[index] for index in block.chain)
+
+    def activation_of(self, block: Block) -> Op | None:
+        """Return the first activation of a block; None without one."""
+        return next((op for op in self.ops_of(block) if op.kind == "activation"), None)
+
+    def anchor_of(self, block: Block) -> int | None:
+        """Return the index of the op behind which a block's norm stands in this layout; None without a norm."""
+        position = self.placement[block.key]
+        if position == "none":
+            return None
+        if position == block.position and block.norms:
+            return self.graph.ops[block.norms[0]].inputs[0]
+        return next((site.after for site in block.sites if site.position == position), None)
+
+    def values_per_channel(self, block: Block) -> int:
+        """Return M, the values per channel that a block's norm sees on the example input; 0 without a norm."""
+        anchor = self.anchor_of(block)
+        if anchor is None:
+            return 0
+        shape = self.graph.ops[anchor].out_shape
+        return math.prod(shape) // shape[1] if len(shape) > 1 and shape[1] else 0

@@ -1,0 +1,97 @@
+"""Rules about norms behind pools (A10)."""
+
+import math
+from collections.abc import Iterator
+
+from placenorm.facts.placement import Position
+from placenorm.rules.evidence import PAGE_POOL, TWO_VALUES
+from placenorm.rules.layout import Layout
+from placenorm.rules.rule import Rule, say_blocks, say_count
+
+FEW_VALUES = 32
+"""Values per channel below which a norm's statistics are noise: the standard deviation of so many normal values is off
+by 1/sqrt(2*31), about 13 %, from one batch to the next."""
+
+_BEHIND_POOL: frozenset[Position] = frozenset({"after-pool", "after-pool-before-activation"})
+
+
+def find_norm_behind_pool(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield a finding where norms stand behind a pool.
+
+    What it does:
+        Looks for norms behind spatial pools.
+
+    Why it matters:
+        The norm has less to do, by the stride product of the pool. But in training it sees other statistics: it is
+        another network, not a faster form of the same.
+
+    When to ignore it:
+        Where speed counts for more than a tenth of a point.
+
+    Example:
+        conv, ReLU, max pool, norm.
+
+    Use instead:
+        The norm in front of the pool.
+
+    Fix safety:
+        In evaluation norm and max pool commute where gamma >= 0; in training they never do.
+
+    Evidence:
+        D. Page, bag_of_tricks.ipynb, 50 runs.
+    """
+    keys = tuple(block.key for block in layout.blocks_at(_BEHIND_POOL))
+    if keys:
+        yield (
+            keys,
+            f"Behind a pool ({say_blocks(keys)}) the norm has less work, but in training it sees other statistics: it "
+            "is another network, with a small loss of accuracy in the one careful measurement there is.",
+        )
+
+
+def find_few_values(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield a finding where a pool leaves a norm few values per channel.
+
+    What it does:
+        Counts M = N*S, the values per channel, at norms behind a spatial pool, with the example's batch; speaks up
+        below 32.
+
+    Why it matters:
+        The mean and the variance of few values are noise, in training and in the running statistics. With two values
+        the output is +1 and -1.
+
+    When to ignore it:
+        Where you train with a batch that is larger than the example's.
+
+    Example:
+        A pool from 4x4 to 2x2 with a batch of 2: M is 8.
+
+    Use instead:
+        The norm in front of the pool, or a larger batch.
+
+    Fix safety:
+        Moving a norm gives another network; it has to be trained again.
+
+    Evidence:
+        Arithmetic; docs/evidence.md, section 10.
+    """
+    few: list[tuple[int, str, int, int]] = []
+    for block in layout.blocks_at(_BEHIND_POOL):
+        anchor = layout.anchor_of(block)
+        values = layout.values_per_channel(block)
+        if anchor is not None and 0 < values < FEW_VALUES:
+            shape = layout.graph.ops[anchor].out_shape
+            few.append((values, block.key, shape[0], math.prod(shape[2:])))
+    if few:
+        values, key, batch, places = min(few)
+        keys = tuple(each[1] for each in few)
+        yield (
+            keys,
+            f"Behind the pool {say_count(len(keys), 'block')} would normalise over fewer than {FEW_VALUES} values per "
+            f"channel: at the least M = N*S = {batch} * {places} = {values} in {key}, with the example's batch of "
+            f"{batch}. M grows with the batch that you train with.",
+        )
+
+
+NORM_BEHIND_POOL = Rule("norm-behind-pool", "against", (PAGE_POOL,), find_norm_behind_pool)
+FEW_VALUES_LEFT = Rule("few-values", "against", (TWO_VALUES,), find_few_values)

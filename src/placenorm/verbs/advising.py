@@ -1,0 +1,109 @@
+"""The verb `advise`: what the article's rules say about a network, at once and without data."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from torch import nn
+
+from placenorm.errors import UsageError
+from placenorm.facts.advice import Advice
+from placenorm.facts.codec import dumps
+from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_model
+from placenorm.report.advice import print_advice
+from placenorm.report.advice_page import write_advice_page
+from placenorm.report.files import replace_file
+from placenorm.rules.advising import drop_idle_dropouts, make_advice
+
+TABLE_WIDTH = 120
+
+PAGES = (".html", ".htm")
+TEXTS = (".json", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """Advice for a network, ready to be read.
+
+    Attributes:
+        advice: all of it, as facts.
+    """
+
+    advice: Advice
+
+    def __str__(self) -> str:
+        """Return what `table` returns."""
+        return self.table()
+
+    def table(self) -> str:
+        """Return the advice as text, for 120 columns."""
+        text = io.StringIO()
+        print_advice(self.advice, Console(file=text, width=TABLE_WIDTH))
+        return text.getvalue()
+
+    def report(self, path: Path | str) -> Path:
+        """Write the advice and return the path of the file.
+
+        Args:
+            path: a file that ends in .html (a page), .json (all facts) or .txt (the table).
+
+        Raises:
+            UsageError: if the file has another ending.
+            StoreError: if it cannot be written.
+        """
+        target = Path(path)
+        ending = target.suffix.lower()
+        if ending not in (*PAGES, *TEXTS):
+            raise UsageError(f"Cannot write the advice {target}: name a file that ends in .html, .json or .txt.")
+        if ending in PAGES:
+            write_advice_page(self.advice, target)
+        else:
+            text = dumps(self.advice) + "\n" if ending == ".json" else self.table()
+            replace_file(target, text.encode())
+        return target
+
+
+def advise(
+    model: nn.Module, example_inputs: ExampleInputs, *, name: str | None = None, command: str | None = None
+) -> Advised:
+    """Return where the article's rules would have the norms of a model, at what price, and what speaks against it.
+
+    The rules are A8 (a norm from 6 weight ops on the longest path), A9 (after the activation) and A10 (after the pool).
+    They are rules and no measurements: the advice ends with the command that would settle it. The model runs once in
+    evaluation mode and stays as it is.
+
+    Args:
+        model: any model that runs on the example.
+        example_inputs: a tensor, a tuple of arguments or a dict of keyword arguments.
+        name: the model's name on the command line (``torchvision:vgg11``); its class where there is none.
+        command: the command that would settle it; made from the name where it is None.
+
+    Returns:
+        The advice as facts, with ``.table()`` and ``.report(path)``.
+
+    Raises:
+        ModelError: if the model cannot be looked into or does not run on the inputs.
+
+    Example:
+        >>> import torch, placenorm as pn
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> advice = pn.advise(net, torch.zeros(2, 4)).advice
+        >>> advice.depth, advice.shallow, [finding.rule for finding in advice.findings]
+        (2, True, ['shallow-network'])
+    """
+    graph = trace_model(model, example_inputs)
+    idle = frozenset(
+        path
+        for path, module in model.named_modules()
+        if 0 in (getattr(module, "p", None), getattr(module, "drop_prob", None))
+    )
+    return Advised(
+        make_advice(
+            drop_idle_dropouts(graph, idle),
+            name or type(model).__name__,
+            describe_inputs(example_inputs),
+            command,
+            named=name,
+        )
+    )

@@ -1,0 +1,28 @@
+"""Models of a name, ready to be run: what the verbs of the command line begin with."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from placenorm.zoo import find_example, load_weights
+
+EXAMPLE_SAMPLES = 2
+"""Samples of the example that a named model runs on: enough for a norm to have something to average."""
+
+
+def build_example(name: str, sample_shape: tuple[int, ...] | None, weights: Path | None) -> tuple[nn.Module, Tensor]:
+    """Return a model and an example input for it, always the same one.
+
+    Args:
+        name: as for `placenorm.zoo.find_model`.
+        sample_shape: shape of one sample; None for the one that the model is made for.
+        weights: a checkpoint to load; None for random weights.
+
+    Raises:
+        PlacenormError: one of its kinds, where the name, the shape or the file cannot be used.
+    """
+    model, shape = find_example(name, sample_shape)
+    if weights is not None:
+        load_weights(model, weights)
+    return model, torch.randn(EXAMPLE_SAMPLES, *shape, generator=torch.Generator().manual_seed(0))
