@@ -108,34 +108,47 @@ def look_trained(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def examine_shapes(name: str) -> dict[str, Any]:
-    """Return the first row of a model: traced and placed to every policy, on the meta device where it runs there."""
+def examine_graph(name: str) -> dict[str, Any]:
+    """Return the first row of a model: its norms, and whether it is traced, at the smallest input that it takes."""
     _settle()
     row: dict[str, Any] = {"model": name}
-    started = time.perf_counter()
-    try:
-        with torch.device("meta"):
-            model, device = build(name), "meta"
-    except Exception:  # some draw their weights in ways that the meta device does not know
-        model, device = build(name), "cpu"
+    model, device = _build_light(name)
     row["norms"] = sum(isinstance(module, _BatchNorm) for module in model.modules())
     if not row["norms"]:
         return row
     row["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     traced = _first_that_runs(name, model, device)
     if traced is None and device == "meta":
-        model, device = build(name), "cpu"
-        traced = _first_that_runs(name, model, device)
+        device = "cpu"
+        traced = _first_that_runs(name, build(name), device)
     if traced is None:
         return {**row, "error": "it takes none of the inputs that were tried"}
     graph, shape = traced
-    row |= {"input": shape, "blocks": len(graph.blocks), "seen": len(graph.norms), "unseen": len(graph.unseen)}
-    row["placed"] = {policy: _attempt(partial(_place, model, graph, shape, policy, device)) for policy in POLICIES}
+    seen = {"blocks": len(graph.blocks), "seen": len(graph.norms), "unseen": len(graph.unseen)}
+    return {**row, "input": shape, "device": device, **seen}
+
+
+def examine_shapes(name: str, shape: tuple[int, ...], device: str) -> dict[str, Any]:
+    """Return the second row of a model: placed to every policy, on the meta device where it runs there."""
+    _settle()
+    started = time.perf_counter()
+    model = build(name) if device == "cpu" else _build_light(name)[0]
+    graph = pn.trace(model, torch.zeros(2, *shape, device=device))
+    row = {"model": name, "placed": _for_each_policy(graph, partial(_place, model, graph, shape, device))}
     return {**row, "seconds": round(time.perf_counter() - started, 1)}
 
 
+def _build_light(name: str) -> tuple[nn.Module, str]:
+    """Return a model without values, and its device; with values if it cannot be built without."""
+    try:
+        with torch.device("meta"):
+            return build(name), "meta"
+    except Exception:  # some draw their weights in ways that the meta device does not know
+        return build(name), "cpu"
+
+
 def examine_values(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return the second row of a model: placed with `preserve`, and compared with itself."""
+    """Return the third row of a model: placed with `preserve`, and compared with itself."""
     _settle()
     started = time.perf_counter()
     row = {"model": name, "preserved": _attempt(partial(_preserve, name, shape))}
@@ -170,7 +183,17 @@ def _attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {first_line(error)} ({where.name}, line {where.lineno})"}
 
 
-def _place(model: nn.Module, graph: Graph, shape: tuple[int, ...], policy: Policy, device: str) -> dict[str, Any]:
+def _for_each_policy(graph: Graph, work: Callable[[Policy], dict[str, Any]]) -> dict[str, Any]:
+    """Return what work gives for each policy; two that mean the same edits, as where no pool follows, are one run."""
+    done: dict[Policy, dict[str, Any]] = {}
+    plans = {policy: plan_edits(graph, policy).edits for policy in POLICIES}
+    for policy in reversed(POLICIES):
+        same = next((other for other in done if plans[other] == plans[policy]), None)
+        done[policy] = done[same] if same is not None else _attempt(partial(work, policy))
+    return {str(policy): done[policy] for policy in POLICIES}
+
+
+def _place(model: nn.Module, graph: Graph, shape: tuple[int, ...], device: str, policy: Policy) -> dict[str, Any]:
     """Return whether every block stands where a policy wants it, or is named with a reason."""
     placed = pn.place(model, torch.zeros(2, *shape, device=device), policy)
     named = {skip.site for skip in placed.skipped}
@@ -194,13 +217,7 @@ def _preserve(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return, by policy, how far a model is from itself after it was placed with `preserve`."""
     model = look_trained(build(name))
     x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
-    graph = pn.trace(model, x)
-    done: dict[Policy, dict[str, Any]] = {}
-    plans = {policy: plan_edits(graph, policy).edits for policy in POLICIES}
-    for policy in POLICIES:
-        same = next((other for other in done if plans[other] == plans[policy]), None)
-        done[policy] = done[same] if same is not None else _attempt(partial(_preserve_one, model, x, policy))
-    return {str(policy): one for policy, one in done.items()}
+    return _for_each_policy(pn.trace(model, x), partial(_preserve_one, model, x))
 
 
 def _preserve_one(model: nn.Module, x: Tensor, policy: Policy) -> dict[str, Any]:
@@ -241,23 +258,25 @@ def summarise(rows: list[dict[str, Any]]) -> str:
         mine = [row for row in with_norms if row["model"].startswith(f"{zoo}:")]
         if not mine:
             continue
-        traced = [row for row in mine if "placed" in row]
+        traced = [row for row in mine if "input" in row]
+        examined = [row for row in traced if "placed" in row]
         proved = [row for row in traced if "error" not in row.get("preserved", {"error": ""})]
         total = sum(row["model"].startswith(f"{zoo}:") for row in rows)
         parts += [
             f"## {zoo}: {len(mine)} of {total} models have batch norms; {_share(len(traced), len(mine))} traced",
             "",
-            "| placement | placed | wholly | blocks changed | left, with reason "
+            f"| placement | placed (of {len(examined)}) | wholly | blocks changed | left, with reason "
             f"| preserved (of {len(proved)}) | largest error, float64 | float32 | norms kept back |",
             "|---|---|---|---|---|---|---|---|---|",
-            *(_line(policy, traced, proved, len(mine)) for policy in POLICIES),
+            *(_line(policy, examined, proved) for policy in POLICIES),
             "",
         ]
     return "\n".join([*parts, *_failures(with_norms), *_reasons(with_norms)]) + "\n"
 
 
-def _line(policy: Policy, traced: list[dict[str, Any]], proved: list[dict[str, Any]], models: int) -> str:
-    placed = [row["placed"][policy] for row in traced if "error" not in row["placed"][policy]]
+def _line(policy: Policy, examined: list[dict[str, Any]], proved: list[dict[str, Any]]) -> str:
+    models = len(examined)
+    placed = [row["placed"][policy] for row in examined if "error" not in row["placed"][policy]]
     kept = [row["preserved"][policy] for row in proved if "error" not in row["preserved"][policy]]
     exact = [one for one in kept if one["error_float64"] is not None and one["error_float64"] < EXACT]
     return (
@@ -315,11 +334,13 @@ def main() -> None:
     until = time.monotonic() + 60 * options.minutes
     names = options.only or list_models()
     rows = _read(options.out)
-    _run(options, until, [(examine_shapes, (name,)) for name in names if name not in rows])
-    rows = _read(options.out)
-    waiting = [rows[name] for name in names if "placed" in rows.get(name, {}) and "preserved" not in rows[name]]
-    waiting.sort(key=lambda row: row["parameters"] * math.prod(row["input"]))
-    _run(options, until, [(examine_values, (row["model"], tuple(row["input"]))) for row in waiting])
+    _run(options, until, [(examine_graph, (name,)) for name in names if name not in rows])
+    for key, work in (("placed", examine_shapes), ("preserved", examine_values)):
+        rows = _read(options.out)
+        waiting = [rows[name] for name in names if "input" in rows.get(name, {}) and key not in rows[name]]
+        waiting.sort(key=lambda row: row["parameters"] * math.prod(row["input"]))
+        extra = ("device",) if key == "placed" else ()
+        _run(options, until, [(work, (row["model"], tuple(row["input"]), *(row[e] for e in extra))) for row in waiting])
     options.page.write_text(summarise(list(_read(options.out).values())))
     print(f"Written: {options.page}")
 

@@ -32,11 +32,13 @@ def load_bench() -> ModuleType:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SAMPLE)
 def test_every_block_is_placed_or_named_with_its_reason(name: str) -> None:
-    row: dict[str, Any] = load_bench().examine_shapes(name)
+    bench = load_bench()
+    row: dict[str, Any] = bench.examine_graph(name)
     if not row["norms"]:
         assert name == "torchvision:squeezenet1_0"
         return
     assert "error" not in row
+    row |= bench.examine_shapes(name, tuple(row["input"]), row["device"])
     assert {policy: one["error"] for policy, one in row["placed"].items() if "error" in one} == {}
     assert row["placed"]["none"]["left"] == 0
     assert row["placed"]["none"]["changes"] == row["seen"]
@@ -47,7 +49,7 @@ def test_every_block_is_placed_or_named_with_its_reason(name: str) -> None:
 @pytest.mark.parametrize("name", WITH_VALUES)
 def test_preserved_networks_compute_the_same(name: str) -> None:
     bench = load_bench()
-    row = bench.examine_values(name, tuple(bench.examine_shapes(name)["input"]))
+    row = bench.examine_values(name, tuple(bench.examine_graph(name)["input"]))
     assert "error" not in row["preserved"]
     assert {policy: one["error"] for policy, one in row["preserved"].items() if "error" in one} == {}
     assert sum(one["changes"] for one in row["preserved"].values()) > 0
@@ -65,13 +67,13 @@ def test_summary_counts_what_the_rows_say() -> None:
     kept = {"changes": 2, "kept_back": 0, "error_float64": 1e-15, "error_float32": 1e-7}
     off = {**kept, "error_float64": 1e-8}
     rows = [
-        {"model": "timm:a", "norms": 2, "placed": every(ok), "preserved": every(kept)},
-        {"model": "timm:b", "norms": 2, "placed": every(left), "preserved": every(off)},
+        {"model": "timm:a", "norms": 2, "input": [3], "placed": every(ok), "preserved": every(kept)},
+        {"model": "timm:b", "norms": 2, "input": [3], "placed": every(left), "preserved": every(off)},
         {"model": "timm:c", "norms": 2, "error": "it takes none of the inputs that were tried"},
         {"model": "timm:d", "norms": 0},
     ]
     page = bench.summarise(rows)
     assert "## timm: 3 of 4 models have batch norms; 2 of 3 (66.7 %) traced" in page
-    assert "| `none` | 2 of 3 (66.7 %) | 1 of 3 (33.3 %) | 3 | 1 | 1 of 2 (50.0 %) | 1.0e-08 | 1.0e-07 | 0 |" in page
+    assert "| `none` | 2 of 2 (100.0 %) | 1 of 2 (50.0 %) | 3 | 1 | 1 of 2 (50.0 %) | 1.0e-08 | 1.0e-07 | 0 |" in page
     assert "- `timm:c`: it takes none of the inputs that were tried" in page
     assert "| 4 | because |" in page
