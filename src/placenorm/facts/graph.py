@@ -57,6 +57,7 @@ class Op:
         plain_weights: whether a weight op computes with the weight and bias of its module just as they are.
         means_only: whether a pool, or a mean over all places, takes means of what is there and nothing else (no padding
             counted, no divisor of its own), so that a scale and a shift per channel can pass it.
+        in_place: whether the op writes into what it reads.
     """
 
     key: str
@@ -78,6 +79,7 @@ class Op:
     returned_by: tuple[str, ...] = ()
     plain_weights: bool = False
     means_only: bool = False
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

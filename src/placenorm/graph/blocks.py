@@ -54,8 +54,8 @@ def find_joins(ops: tuple[Op, ...], blocks: tuple[Block, ...]) -> tuple[Block, .
     )
 
 
-def find_unseen(ops: tuple[Op, ...], blocks: tuple[Block, ...]) -> tuple[Unseen, ...]:
-    """Return what tracing could not describe: ops that are not known, and values that no known call made."""
+def find_unseen(ops: tuple[Op, ...]) -> tuple[Unseen, ...]:
+    """Return what tracing could not describe: values that no known call made, and norms in a forward of their own."""
     return tuple(Unseen(op.key, f"it is {op.name}, {op.unseen}") for op in ops if op.unseen)
 
 

@@ -406,6 +406,7 @@ class CallRecorder(TorchFunctionMode):
             inputs=tuple(reads),
             in_shape=in_shape,
             out_shape=out_shape,
+            in_place=in_place,
             reduction=_reduction(in_shape, out_shape) if op.kind == "pool" else 1,
             macs=count_macs(weight, in_shape, out_shape),
             relu_like=op.kind == "activation" and activation_name(op.name) in RELU_LIKE,

@@ -99,7 +99,11 @@ def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
 def _put_back(kept: _Kept) -> None:
     value, content = kept.value, kept.content
     if isinstance(value, Tensor):
-        if content is not None and not bit_equal(value, content):  # `copy_` would spoil gradients yet to be taken
+        if content is None or bit_equal(value, content):
+            return
+        if value.shape == content.shape and value.dtype == content.dtype:
+            value.data.copy_(content)  # into its storage, which others may share, behind the back of autograd
+        else:
             value.data = content
     elif isinstance(value, dict):
         value.clear()

@@ -56,7 +56,7 @@ def make_graph(model: nn.Module, recording: Recording) -> Graph:
     return Graph(
         ops=recording.ops,
         blocks=blocks,
-        unseen=(*find_unseen(recording.ops, blocks), *asleep),
+        unseen=(*find_unseen(recording.ops), *asleep),
         joins=find_joins(recording.ops, blocks),
     )
 

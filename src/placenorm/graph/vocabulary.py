@@ -243,9 +243,10 @@ _AVERAGE_ARGUMENTS = ("kernel_size", "stride", "padding", "ceil_mode", "count_in
 
 def module_means_only(module: nn.Module) -> bool:
     """Whether a module takes means of what is there and nothing else."""
-    if isinstance(module, _ADAPTIVE_POOLS):
-        return True
-    return isinstance(module, _AVERAGE_POOLS) and _takes_means({**vars(module)})
+    kind = next((each for each in (*_ADAPTIVE_POOLS, *_AVERAGE_POOLS) if isinstance(module, each)), None)
+    if kind is None or type(module).forward is not kind.forward:
+        return False
+    return kind in _ADAPTIVE_POOLS or _takes_means({**vars(module)})
 
 
 def call_means_only(

@@ -10,7 +10,9 @@ from placenorm.facts.placement import POLICIES
 FIND = "from placenorm.zoo import find_model"
 LOAD = "from placenorm.zoo import load_weights"
 
-_BUILT_IN = re.compile(r"(cnn|mlp)(:\d+)?")
+_NAMED = re.compile(r"(cnn|mlp)(:\d+)?|(torchvision|timm):.+")
+"""Models that `find_model` builds: those of no file of the user's."""
+
 _BATCH = 2  # one value per channel is too few for the norms of a model in training mode
 
 
@@ -54,7 +56,7 @@ def python_lines(comparison: Comparison) -> str:
 def _build_model(comparison: Comparison, pick: Variant) -> tuple[list[str], list[str]]:
     """Return the imports and the lines that build the model."""
     name = comparison.settings.model
-    if _BUILT_IN.fullmatch(name):
+    if _NAMED.fullmatch(name):
         shape = _sample_shapes(comparison, pick)[0]
         outputs = comparison.data.classes if comparison.data is not None else None
         if outputs is None:

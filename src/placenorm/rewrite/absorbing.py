@@ -98,19 +98,37 @@ def absorb_input(module: nn.Module, affine: Affine) -> None:
         grouped.mul_(scale.view(groups, 1, -1, *places))
 
 
+def lacks_bias(model: nn.Module, path: str) -> bool:
+    """Whether the weight op at a path has no bias."""
+    return getattr(model.get_submodule(path), "bias", None) is None
+
+
+def check_weight_ops(model: nn.Module, paths: Iterable[str]) -> None:
+    """Raise an error unless there is a weight op at every path.
+
+    Raises:
+        ModelError: naming the first path at which there is none.
+    """
+    modules = dict(model.named_modules())
+    for path in paths:
+        module = modules.get(path)
+        if not isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
+            raise ModelError(
+                f"Cannot give {path} a bias: the model has no conv and no linear layer of that path; use the placement "
+                "file with the model that it was written for."
+            )
+
+
 def give_biases(model: nn.Module, paths: Iterable[str]) -> None:
     """Give weight ops of a model a bias of zero, by their paths, where they have none.
 
     Raises:
         ModelError: if there is no weight op at a path.
     """
+    paths = list(paths)
+    check_weight_ops(model, paths)
     for path in paths:
-        module: Any = dict(model.named_modules()).get(path)
-        if not isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
-            raise ModelError(
-                f"Cannot give {path} a bias: the model has no conv and no linear layer of that path; use the placement "
-                "file with the model that it was written for."
-            )
+        module: Any = model.get_submodule(path)
         give_bias(module, module.out_features if isinstance(module, nn.Linear) else module.out_channels)
 
 
@@ -119,4 +137,5 @@ def give_bias(module: nn.Module, channels: int) -> None:
     given: Any = module
     if given.bias is None:
         weight: Tensor = given.weight
-        given.bias = nn.Parameter(torch.zeros(channels, dtype=weight.dtype, device=weight.device))
+        zeros = torch.zeros(channels, dtype=weight.dtype, device=weight.device)
+        given.bias = nn.Parameter(zeros, requires_grad=weight.requires_grad)

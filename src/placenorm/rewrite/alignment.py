@@ -1,7 +1,7 @@
 """Which node of a traced forward makes which call of a recording: the forward runs node by node under the recorder."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from difflib import SequenceMatcher
 from typing import Any
 
 from torch import fx, nn
@@ -105,12 +105,23 @@ def _same_in(graph: fx.Graph, calls: NodeCalls, twin: fx.Graph) -> NodeCalls:
 
 
 def _renumber(calls: NodeCalls, recorded: tuple[str, ...]) -> NodeCalls:
-    """Return calls under the ordinals of the recording; what runs in one mode only has none in the other."""
+    """Return calls under the ordinals of the recording.
+
+    A name that occurs as often in both is matched by its order; which one is which of others cannot be told, and they
+    have no ordinal.
+    """
     if calls.names == recorded:
         return calls
+    here, there = Counter(calls.names), Counter(recorded)
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for ordinal, name in enumerate(recorded):
+        places[name].append(ordinal)
+    passed: Counter[str] = Counter()
     number: dict[int, int] = {}
-    for block in SequenceMatcher(None, calls.names, recorded, autojunk=False).get_matching_blocks():
-        number.update(zip(range(block.a, block.a + block.size), range(block.b, block.b + block.size), strict=True))
+    for ordinal, name in enumerate(calls.names):
+        if here[name] == there[name]:
+            number[ordinal] = places[name][passed[name]]
+            passed[name] += 1
     return NodeCalls(
         recorded,
         {number[ordinal]: node for ordinal, node in calls.first.items() if ordinal in number},

@@ -17,6 +17,9 @@ class Captures:
         example_inputs: what it is called with.
         paths: the modules whose arguments are kept.
         training: whether the model runs in training mode, its norms still evaluating.
+
+    Attributes:
+        varying: the modules that are called with other plain values from one call to the next.
     """
 
     def __init__(
@@ -24,9 +27,13 @@ class Captures:
     ) -> None:
         self._model = model
         self._given: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self.varying: set[str] = set()
 
         def keep(path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._given.setdefault(path, (args, kwargs))
+            if path not in self._given:
+                self._given[path] = map_tensors(_copy, (args, kwargs))  # what follows may write into them
+            elif _plain_values(self._given[path]) != _plain_values((args, kwargs)):
+                self.varying.add(path)
 
         handles = [
             model.get_submodule(path).register_forward_pre_hook(
@@ -50,6 +57,15 @@ class Captures:
         bound = inspect.signature(self._model.get_submodule(path).forward).bind(*args, **kwargs)
         bound.apply_defaults()
         return bound
+
+
+def _plain_values(given: tuple[tuple[Any, ...], dict[str, Any]]) -> tuple[object, ...]:
+    """Return what a module is called with, without what its tensors hold."""
+    plain = map_tensors(lambda x: x.new_empty(0), given)
+    return tuple(
+        type(value) if isinstance(value, Tensor) else (type(value), repr(value))
+        for value in (*plain[0], *(value for _, value in sorted(plain[1].items())))
+    )
 
 
 def _copy(tensor: Tensor) -> Tensor:

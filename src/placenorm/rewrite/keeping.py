@@ -123,7 +123,12 @@ class FunctionKeeper:
             make_identity(module, biases[edit.block])
         with undisturbed(self._twin):
             moments = measure_inputs(self._twin, [module for module, _ in fresh], chain([first], batches))
-        for (module, _), measured in zip(fresh, moments, strict=True):
+        for (module, edit), measured in zip(fresh, moments, strict=True):
+            if not measured.is_finite():
+                raise DataError(
+                    f"Cannot preserve at {edit.block}: what its new norm reads on these data is not finite, so nothing "
+                    "was changed; look for values in the data that are no numbers, or overflow."
+                )
             set_measured(module, measured)
         self.error = max(
             measure_error(self._truth, _evaluate(self._twin, self._example)),
@@ -173,11 +178,14 @@ class FunctionKeeper:
 
     def _shift_carried(self, biases: dict[str, Tensor | None]) -> None:
         """Let norms that keep their values expect the values of a weight op that has lost its bias."""
+        shifted: set[str] = set()
         for edit, change in self._changes:
             bias = biases[edit.block]
-            if change.carries and bias is not None and edit.norm is not None:
-                norm: Any = self._twin.get_submodule(str(self._graph.ops[edit.norm].module))
+            path = "" if edit.norm is None else str(self._graph.ops[edit.norm].module)
+            if change.carries and bias is not None and path not in shifted:
+                norm: Any = self._twin.get_submodule(path)
                 norm.running_mean.sub_(bias)
+                shifted.add(path)
 
 
 def _evaluate(model: nn.Module, example_inputs: ExampleInputs) -> Any:

@@ -1,6 +1,6 @@
 """Data through a model, the moments of what each of some modules reads out: streaming, in float64."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,10 @@ class ChannelMoments:
         self.mean = self.mean + step * (new / total)
         self.count = total
 
+    def is_finite(self) -> bool:
+        """Whether all values seen so far are numbers."""
+        return self.squares is None or bool(torch.isfinite(self.squares).all())
+
     @property
     def var_unbiased(self) -> Tensor:
         """The variance with one degree of freedom less, ``[C]``, as running statistics hold it; 0 for one value."""
@@ -71,7 +75,10 @@ def measure_inputs(
         DataError: if there is no batch, or the model does not run on one.
     """
     moments = [ChannelMoments() for _ in modules]
-    handles = [module.register_forward_pre_hook(_note_in(each)) for module, each in zip(modules, moments, strict=True)]
+    handles = [
+        module.register_forward_pre_hook(_note_in(each), with_kwargs=True)
+        for module, each in zip(modules, moments, strict=True)
+    ]
     ran = 0
     try:
         with torch.no_grad():
@@ -93,11 +100,23 @@ def measure_inputs(
     return moments
 
 
-def _note_in(moments: ChannelMoments) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def note(module: nn.Module, args: tuple[Any, ...]) -> None:
-        moments.add(args[0])
+def _note_in(moments: ChannelMoments) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        moments.add(args[0] if args else next(iter(kwargs.values())))
 
     return note
+
+
+def check_batches(data: object) -> None:
+    """Raise an error for what can hold no batch, before anything is done with it.
+
+    Raises:
+        DataError: if it is no tensor and no iterable, or is empty.
+    """
+    if not isinstance(data, (Tensor, Iterable)):
+        raise DataError(f"Cannot take batches from a {type(data).__name__}: give a tensor, or an iterable of batches.")
+    if isinstance(data, Sized) and len(data) == 0:
+        raise DataError("There is no batch in the data to measure statistics on: give at least one, or a tensor.")
 
 
 def read_batches(data: object) -> Iterator[ExampleInputs]:
@@ -110,11 +129,11 @@ def read_batches(data: object) -> Iterator[ExampleInputs]:
     Raises:
         DataError: if it is neither.
     """
+    check_batches(data)
     if isinstance(data, Tensor):
         yield data
         return
-    if not isinstance(data, Iterable):
-        raise DataError(f"Cannot take batches from a {type(data).__name__}: give a tensor, or an iterable of batches.")
+    assert isinstance(data, Iterable)
     for batch in data:
         inputs = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if isinstance(inputs, list):

@@ -1,6 +1,6 @@
 """A model and a placement in, a new model out: norms put in, taken out and moved, the user's source untouched."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -12,7 +12,9 @@ from placenorm.facts.graph import Graph
 from placenorm.facts.placement import Placement, Position
 from placenorm.graph.placements import BlockFilter, plan_edits
 from placenorm.graph.tracing import ExampleInputs, make_graph, record_model, trace_model
+from placenorm.rewrite.absorbing import check_weight_ops, give_biases, lacks_bias
 from placenorm.rewrite.keeping import FunctionKeeper
+from placenorm.rewrite.measuring import check_batches
 from placenorm.rewrite.optimizers import ParameterMap, remap_optimizer
 from placenorm.rewrite.rewriter import NormChoice, Rewriter, check_norm
 
@@ -62,6 +64,7 @@ def place_model(
     *,
     only: BlockFilter = None,
     preserve: object = None,
+    biases: Sequence[str] = (),
     prove: bool = True,
 ) -> Placed:
     """Bring a model to a placement, in place, and prove that its norms stand where they should.
@@ -72,6 +75,7 @@ def place_model(
         placement: a named policy, or positions by block key.
         norm: whose norms are put in.
         only: the blocks to restrict the placement to.
+        biases: paths of weight ops that are given a bias where they have none, as a placement file asks for.
         preserve: data; the function that the model evaluates to is kept, block by block, or else the block is.
         prove: whether to run copies of forwards to prove that they do traced what they did before. False is right
             only where that was proved already: the same network, and as placement the ``placement`` of what came out,
@@ -83,13 +87,16 @@ def place_model(
         DataError: if the data to preserve on has no batch that the model takes.
     """
     check_norm(norm)
+    if preserve is not None:
+        check_batches(preserve)
+    check_weight_ops(model, biases)
     recording = record_model(model, example_inputs)
     graph = make_graph(model, recording)
     plan = plan_edits(graph, placement, only)
     given = tuple(model.parameters())
     same = ParameterMap(kept=tuple((parameter, parameter) for parameter in given))
     nothing_done = Placed(model, graph, (), plan.skipped, plan.matched, graph.placement(), 0.0, 0.0, same)
-    if not plan.edits:
+    if not plan.edits and not any(lacks_bias(model, path) for path in biases):
         return replace(nothing_done, placement=plan.placement)
     rewriter = Rewriter(model, graph, recording, example_inputs, norm, prove=prove)
     ready, skipped = rewriter.prepare(plan.edits)
@@ -98,20 +105,24 @@ def place_model(
         ready, unkept = keeper.choose(ready)
         skipped += unkept
     skips = (*plan.skipped, *skipped)
-    if not ready:
+    if not ready and not any(lacks_bias(model, path) for path in biases):
         return replace(nothing_done, skipped=skips)
     done = [edit for edit, _ in ready]
-    biases: tuple[str, ...] = ()
+    without = [] if keeper is None else keeper.find_new_biases(model)
     if keeper is not None:
-        biases = keeper.find_new_biases(model)
         keeper.rewrite_twin(ready, preserve)
         keeper.prepare(model)
         rewriter.carried = keeper.carried
     beside = {edit.block: _weight_beside(model, graph, edit) for edit in done}
     changes = rewriter.perform(ready)
+    for path in (path for path in biases if lacks_bias(model, path)):
+        give_biases(model, [path])
+        changes.append(Change(path, "a bias added (zero), as the placement file asks for"))
     touched = frozenset() if keeper is None else keeper.hand_over(model)
+    touched |= {id(parameter) for norm in rewriter.reset for parameter in norm.parameters(recurse=False)}
     placed = trace_model(model, example_inputs)
     _prove_positions(placed, done, rewriter.foreign)
+    near = {id(p): beside[edit.block] for module, edit in rewriter.built for p in module.parameters()}
     made = {id(edit) for edit in done}
     undone = {key: edit.before for edit in plan.edits if id(edit) not in made for key in (edit.block, *edit.also)}
     return Placed(
@@ -123,8 +134,8 @@ def place_model(
         {**plan.placement, **undone},
         None if keeper is None else keeper.error,
         None if keeper is None else keeper.error_as_returned(model),
-        _map_parameters(model, given, {id(module): beside[edit.block] for module, edit in rewriter.fresh}, touched),
-        biases,
+        _map_parameters(model, given, near, touched),
+        tuple(path for path in (*without, *biases) if not lacks_bias(model, path)),
     )
 
 
@@ -149,7 +160,7 @@ def _map_parameters(
     for module in model.modules():
         own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in known]
         old = next((parameter for parameter in module.parameters(recurse=False) if id(parameter) in known), None)
-        added.extend((parameter, beside.get(id(module), old)) for parameter in own)
+        added.extend((parameter, beside.get(id(parameter), old)) for parameter in own)
     return ParameterMap(
         kept=tuple((parameter, parameter) for parameter in given if id(parameter) in now),
         gone=tuple(parameter for parameter in given if id(parameter) not in now),

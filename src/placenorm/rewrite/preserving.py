@@ -6,7 +6,7 @@ them. One that crosses a pool which lets a scale and a shift pass keeps its valu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -55,12 +55,14 @@ class ValueKeeper:
         model: the network, in float64 or not; only its norms' values are looked at.
         graph: its graph.
         gone: indices of the norms that earlier edits have taken in already.
+        planned: what edits do to the values, by the path of their norm.
     """
 
     model: nn.Module
     graph: Graph
     flow: Flow = field(init=False)
     gone: set[int] = field(default_factory=set)
+    planned: dict[str, ValueChange] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.flow = Flow(self.graph.ops)
@@ -75,8 +77,17 @@ class ValueKeeper:
             return ValueChange()
         norm = self.graph.ops[edit.norm]
         affine = self._affine(norm)
+        if norm.module in self.planned:  # a norm that stands on several lines is taken in once
+            return replace(self.planned[norm.module], before=None, behind=())
+        change = self._plan(edit, norm, affine)
+        self.planned[str(norm.module)] = change
+        return change
+
+    def _plan(self, edit: Edit, norm: Op, affine: Affine) -> ValueChange:
         if edit.anchor is not None and not self._between(edit, affine):
             return ValueChange(carries=True)
+        if edit.anchor is not None and getattr(self.model.get_submodule(str(norm.module)), "weight", None) is None:
+            raise CannotPreserveError(f"its norm {norm.key} has no gamma and beta with which to begin as the identity")
         calls = [index for index, op in enumerate(self.graph.ops) if op.module == norm.module and op.kind == "norm"]
         try:
             change = ValueChange(before=self._weights_before(calls, affine))
@@ -213,7 +224,9 @@ class ValueKeeper:
         plain = type(module)._conv_forward is getattr(nn, f"Conv{len(op.out_shape) - 2}d")._conv_forward
         own = type(module).forward is not getattr(nn, f"Conv{len(op.out_shape) - 2}d").forward
         padded = any(module.padding) if not isinstance(module.padding, str) else module.padding != "valid"
-        if not plain or own or times != 1:
+        if times != 1:
+            raise CannotPreserveError(f"{op.key} reads the channels in another order")
+        if not plain or own:
             raise CannotPreserveError(f"{op.key} has a forward of its own")
         if padded and module.padding_mode == "zeros" and bool((affine.shift != 0).any()):
             raise CannotPreserveError(f"{op.key} pads with zeros, where the norm's shift would be missing")

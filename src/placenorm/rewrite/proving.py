@@ -1,6 +1,7 @@
 """Proof that a traced forward does what a module's own forward does: both run, and everything is compared."""
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -202,7 +203,15 @@ def measure_error(expected: Any, found: Any) -> float:
     errors = [0.0]
     for before, after in zip(_leaves(expected), _leaves(found), strict=True):
         if isinstance(before, Tensor) and isinstance(after, Tensor) and before.is_floating_point() and before.numel():
-            largest = float(before.double().abs().max())
-            difference = float((before.double() - after.double()).abs().max())
-            errors.append(difference / largest if largest else difference)
+            errors.append(_relative_error(before.double(), after.double()))
     return max(errors)
+
+
+def _relative_error(expected: Tensor, found: Tensor) -> float:
+    """Return max|difference| / max|expected|; infinite where one is no number and the other is."""
+    same = (expected == found) | (expected.isnan() & found.isnan())
+    difference = float((expected - found).abs().masked_fill(same, 0.0).max())
+    if math.isnan(difference):
+        return math.inf
+    largest = float(expected.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    return difference / largest if largest else difference

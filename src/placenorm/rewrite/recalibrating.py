@@ -8,8 +8,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.errors import DataError
 from placenorm.facts.edits import Change, Skip
-from placenorm.graph.tracing import check_model
-from placenorm.rewrite.measuring import ChannelMoments, measure_inputs, read_batches
+from placenorm.graph.tracing import check_model, undisturbed
+from placenorm.rewrite.measuring import ChannelMoments, check_batches, measure_inputs, read_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +49,14 @@ def recalibrate_model(model: nn.Module, data: object) -> Recalibrated:
     check_model(model)
     found = {path: module for path, module in model.named_modules() if isinstance(module, _BatchNorm)}
     norms = {path: norm for path, norm in found.items() if norm.running_mean is not None}
-    modes = [(module, module.training) for module in model.modules()]
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        model.eval()
+    check_batches(data)
+    with undisturbed(model):
         for norm in norms.values():
-            norm.train()
+            norm.training = True
         moments = dict(zip(norms, measure_inputs(model, list(norms.values()), read_batches(data)), strict=True))
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        with torch.no_grad():
-            for buffer, value in before:
-                buffer.copy_(value)
     ran = {path: seen for path, seen in moments.items() if seen.mean is not None}
     for path, seen in ran.items():
-        if not bool(torch.isfinite(seen.var_unbiased).all()):
+        if not seen.is_finite():
             raise DataError(
                 f"Cannot recalibrate {path}: what it reads on these data is not finite; the statistics are as they "
                 "were; look for the layer before it that overflows, or give other data."

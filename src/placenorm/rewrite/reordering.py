@@ -43,6 +43,10 @@ class ChildOrder:
         """Run a child straight before the call that has a place in the forward."""
         self._order.insert(self._order.index(self._calls[ordinal]), target)
 
+    def has(self, ordinal: int) -> bool:
+        """Whether a child has a place in the forward."""
+        return ordinal < len(self._calls)
+
     def take_call(self, ordinal: int) -> str:
         """Raise an error: a Sequential runs children and no function that could be taken out."""
         raise AssertionError(f"call {ordinal} of a Sequential is a child")

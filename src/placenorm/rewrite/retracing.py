@@ -83,7 +83,7 @@ class OwnerGraphs:
     def call_behind(self, ordinal: int, target: str) -> None:
         """Hand what the call with a place in the forward returns through a child before anything else reads it."""
         for calls in self._aligned():
-            node = calls.ending(ordinal)
+            node = calls.last[ordinal]
             readers = list(node.users)
             with node.graph.inserting_after(node):
                 norm = node.graph.call_module(target, (node,))
@@ -93,7 +93,7 @@ class OwnerGraphs:
     def call_before(self, ordinal: int, target: str) -> None:
         """Hand what the call with a place in the forward reads through a child; others read it as it was."""
         for calls in self._aligned():
-            node = calls.beginning(ordinal)
+            node = calls.first[ordinal]
             read = _input_of(node)
             with node.graph.inserting_before(node):
                 norm = node.graph.call_module(target, (read,))
@@ -102,21 +102,25 @@ class OwnerGraphs:
     def take_call(self, ordinal: int) -> str:
         """Take out the call with a place in the forward, and return the path of the child it calls."""
         for calls in self._aligned():
-            node = calls.ending(ordinal)
+            node = calls.last[ordinal]
             node.replace_all_uses_with(_input_of(node))
             node.graph.erase_node(node)
-        return str(self._aligned()[0].ending(ordinal).target)
+        return str(self._aligned()[0].last[ordinal].target)
 
     def swap_calls(self, first: int, second: int) -> None:
         """Let two calls of one input each, the second of which reads the first, change places."""
         for calls in self._aligned():
-            one, other = calls.ending(first), calls.ending(second)
+            one, other = calls.last[first], calls.last[second]
             readers = list(other.users)
             other.replace_input_with(one, _input_of(one))
             for reader in readers:
                 reader.replace_input_with(other, one)
             one.replace_input_with(_input_of(one), other)
             other.append(one)
+
+    def has(self, ordinal: int) -> bool:
+        """Whether a call stands in the forward in both modes, and can be told from the others."""
+        return all(calls.has(ordinal) for calls in self._aligned())
 
     def install(self, owner: nn.Module) -> None:
         """Make the graphs, edited or not, the forward of a module."""
@@ -144,13 +148,9 @@ class NodeCalls:
     first: dict[int, fx.Node]
     last: dict[int, fx.Node]
 
-    def beginning(self, ordinal: int) -> fx.Node:
-        """Return the node that begins with a call."""
-        return self.first[ordinal]
-
-    def ending(self, ordinal: int) -> fx.Node:
-        """Return the node that ends with a call."""
-        return self.last[ordinal]
+    def has(self, ordinal: int) -> bool:
+        """Whether one node makes a call and nothing but it."""
+        return self.first.get(ordinal) is not None and self.first.get(ordinal) is self.last.get(ordinal)
 
 
 def _input_of(node: fx.Node) -> fx.Node:
@@ -217,6 +217,10 @@ def retrace(owner: nn.Module, given: Mapping[str, object] | None = None) -> Owne
         for training in (True, False):
             owner.train(training)
             graphs.append(_trace_steadily(owner, held))
+            for child in owner.children():
+                child.train(not training)
+            if _trace_steadily(owner, held).python_code("self").src != graphs[-1].python_code("self").src:
+                raise RetraceError("it asks a module in it for its mode, which a traced forward would hold fixed")
     except Exception as error:  # the user's forward runs with stand-ins for tensors, anything can come out of it
         problem = error
     finally:

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from placenorm.errors import ModelError, UsageError
 from placenorm.facts.edits import Change, Edit, Skip
 from placenorm.facts.graph import Graph, Op
+from placenorm.graph.flow import Flow
 from placenorm.graph.placements import place_of
 from placenorm.graph.recording import Recording
 from placenorm.graph.tracing import ExampleInputs
@@ -36,6 +37,10 @@ _KINDS: dict[str, dict[int, type[nn.Module]]] = {
     "torch": {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d},
     "placenorm": {2: BatchNorm1d, 3: BatchNorm1d, 4: BatchNorm2d, 5: BatchNorm3d},
 }
+
+
+_ALIASING = frozenset({"identity", "dropout", "reshape"})
+"""Kinds of ops that may hand on the memory of what they read."""
 
 
 def check_norm(norm: NormChoice) -> None:
@@ -71,7 +76,7 @@ class Rewriter:
     """Carries a model, its graph and the owners whose forwards are being edited.
 
     Args:
-        model: the model; `apply` changes it.
+        model: the model; `perform` changes it.
         graph: its graph.
         recording: what the graph was made of.
         example_inputs: what it is called with.
@@ -81,6 +86,8 @@ class Rewriter:
     Attributes:
         carried: the blocks whose norms keep their values when they move.
         fresh: the norms that start anew, each with its edit.
+        built: the norms that were not there before, each with its edit.
+        reset: the norms that were there and start anew.
         foreign: by block, the paths of norms that are none of the batch-norm family.
     """
 
@@ -100,6 +107,7 @@ class Rewriter:
         self.example_inputs = example_inputs
         self.norm = norm
         self.prove = prove
+        self.flow = Flow(graph.ops)
         self.blocks = {block.key: block for block in (*graph.blocks, *graph.joins)}
         self.returns: defaultdict[str, set[tuple[str, int, str]]] = defaultdict(set)
         self.returned: Counter[str] = Counter()
@@ -112,6 +120,8 @@ class Rewriter:
         self.refused: dict[str, str] = {}
         self.foreign: dict[str, str] = {}
         self.fresh: list[tuple[nn.Module, Edit]] = []
+        self.built: list[tuple[nn.Module, Edit]] = []
+        self.reset: list[nn.Module] = []
         self.carried: set[str] = set()
 
     def prepare(self, edits: Iterable[Edit]) -> tuple[list[tuple[Edit, Way]], list[Skip]]:
@@ -119,15 +129,17 @@ class Rewriter:
         edits = list(edits)
         ways = [self._first_way(edit) for edit in edits]
         self._open_owners({path for way in ways for path in way.owners})
-        others = [self._other_way(edit) if self._refusal(way) else way for edit, way in zip(edits, ways, strict=True)]
+        others = [
+            self._other_way(edit) if self._refusal(edit, way) else way for edit, way in zip(edits, ways, strict=True)
+        ]
         self._open_owners({path for way in others for path in way.owners})
         ready: list[tuple[Edit, Way]] = []
         skipped: list[Skip] = []
         for edit, first, second in zip(edits, ways, others, strict=True):
-            refusal = self._refusal(first)
+            refusal = self._refusal(edit, first)
             if not refusal:
                 ready.append((edit, first))
-            elif not self._refusal(second):
+            elif not self._refusal(edit, second):
                 ready.append((edit, second))
             else:
                 skipped.extend(Skip(key, refusal) for key in (edit.block, *edit.also))
@@ -140,7 +152,7 @@ class Rewriter:
             ModelError: if a forward cannot be made ready here.
         """
         self._open_owners({path for _, way in ready for path in way.owners})
-        refusal = next((self._refusal(way) for _, way in ready if self._refusal(way)), "")
+        refusal = next((found for edit, way in ready if (found := self._refusal(edit, way))), "")
         if refusal:
             raise ModelError(
                 f"Cannot preserve what {type(self.model).__name__} computes: in float64, {refusal}; place it without "
@@ -218,15 +230,54 @@ class Rewriter:
         """Return the anchor of an edit in a block that changes with it."""
         return next((site.after for site in self.blocks[key].sites if site.position == edit.after), None)
 
-    def _refusal(self, way: Way) -> str:
-        """Return why a way cannot be taken; "" if it can."""
+    def _refusal(self, edit: Edit, way: Way) -> str:
+        """Return why an edit cannot take a way; "" if it can."""
         if way.reason:
             return way.reason
+        writer = next((op for op in self._writers_behind(edit) if not self._is_set_in_place(op)), None)
+        if writer is not None:
+            return f"{writer.key} works in place, and without the norm before it would write into what others read"
         refused = next((path for path in way.owners if path in self.refused), None)
         if refused is None:
-            return ""
+            lost = next((op for op in self._calls_needed(edit, way) if not self.owners[op.owner].has(op.ordinal)), None)
+            if lost is None:
+                return ""
+            return f"{lost.key} cannot be told from other calls in both modes of the forward that it stands in"
         name = refused or type(self.model).__name__
         return f"the norm has to go inside the forward of {name}, but {self.refused[refused]}"
+
+    def _calls_needed(self, edit: Edit, way: Way) -> list[Op]:
+        """Return the calls of forwards that an edit takes out, or puts a norm beside."""
+        moved = [edit.norm] if edit.norm is not None and (way.keeps_path or self._is_function(edit.norm)) else []
+        beside = [] if way.host is not None else [edit.anchor if edit.before_op is None else edit.before_op, edit.swaps]
+        ops = [self.graph.ops[index] for index in (*moved, *beside) if index is not None]
+        return [op for op in ops if op.owner in way.owners and op.owner in self.owners]
+
+    def _is_function(self, norm: int) -> bool:
+        return self.graph.ops[norm].module is None
+
+    def _writers_behind(self, edit: Edit) -> list[Op]:
+        """Return the calls in place behind a norm that goes, if others read what they would then write into."""
+        if edit.norm is None:
+            return []
+        flow, ops = self.flow, self.graph.ops
+        here = flow.source(edit.norm)
+        while here is not None and len(flow.readers[here]) == 1 and ops[here].kind in _ALIASING:
+            here = flow.source(here)
+        if here is not None and len(flow.readers[here]) == 1 and ops[here].kind not in ("input", "constant"):
+            return []
+        found: list[Op] = []
+        pending = list(flow.readers[edit.norm])
+        while pending:
+            reader = pending.pop()
+            if ops[reader].in_place or self._is_set_in_place(ops[reader]):
+                found.append(ops[reader])
+            elif ops[reader].kind in _ALIASING:
+                pending.extend(flow.readers[reader])
+        return found
+
+    def _is_set_in_place(self, op: Op) -> bool:
+        return op.module is not None and bool(getattr(self.model.get_submodule(op.module), "inplace", False))
 
     def _open_owners(self, wanted: set[str]) -> None:
         """Make forwards ready to be edited; note the reason for each that cannot be."""
@@ -239,6 +290,9 @@ class Rewriter:
         captures = Captures(self.model, self.example_inputs, fresh - sequentials, training=self.recording.training)
         opened: dict[str, OwnerGraphs] = {}
         for path in sorted(fresh - sequentials):
+            if path in captures.varying:
+                self.refused[path] = "it is called with other plain values from one call to the next"
+                continue
             try:
                 opened[path] = retrace(self.model.get_submodule(path), captures.bind(path).arguments)
             except RetraceError as error:
@@ -295,8 +349,15 @@ class Rewriter:
     def _perform(self, edit: Edit, way: Way) -> str:
         """Make one change and return it in words."""
         opening = self.graph.ops[self.blocks[edit.block].weight]
-        words = [self._change_norm(edit, way, opening), self._change_bias(opening, edit)]
+        words = [self._leave_alone(edit), self._change_norm(edit, way, opening), self._change_bias(opening, edit)]
         return "; ".join(word for word in words if word)
+
+    def _leave_alone(self, edit: Edit) -> str:
+        """Let what works in place behind a norm that goes leave alone what others read."""
+        paths = [str(op.module) for op in self._writers_behind(edit)]
+        for path in paths:
+            self.model.get_submodule(path).inplace = False  # type: ignore[assignment]
+        return f"{', '.join(paths)} no longer in place, since others read what it would write into" if paths else ""
 
     def _change_norm(self, edit: Edit, way: Way, opening: Op) -> str:
         norm = None if edit.norm is None else self.graph.ops[edit.norm]
@@ -312,11 +373,9 @@ class Rewriter:
             assert norm is not None
             self._move(norm, anchor, edit)
             return f"{norm.name} {norm.key} moved behind {_in_words(anchor)}{swapped}"
-        module = self._build(anchor, opening, edit)
-        if edit.block in self.carried:
-            assert old is not None
-            _carry_values(old, module)
-            self.fresh.pop()
+        module = self._reuse(old, norm, anchor, edit) or self._build(anchor, opening, edit)
+        if old is not None and module is not old:
+            self._settle_like(old, module, edit)
         path = self._put_in(module, anchor, edit, way)
         if not isinstance(module, (_BatchNorm, FeaturesLast)):
             self.foreign[edit.block] = path
@@ -352,7 +411,38 @@ class Rewriter:
             module.to(device=like.device, dtype=torch.float64 if like.dtype == torch.float64 else torch.float32)
         module.train(near.training)
         self.fresh.append((module, edit))
+        self.built.append((module, edit))
         return FeaturesLast(module).train(near.training) if last else module
+
+    def _reuse(self, old: nn.Module | None, norm: Op | None, anchor: Op, edit: Edit) -> nn.Module | None:
+        """Return the norm that moves, with its hooks and settings, if it fits where it goes; None if it does not."""
+        if old is None or norm is None or not isinstance(old, _BatchNorm) or is_norm_with_activation(old):
+            return None
+        fits = (norm.in_shape[1], len(norm.in_shape)) == (anchor.out_shape[1], len(anchor.out_shape))
+        if not fits or self._holder(norm) != norm.module:
+            return None
+        if edit.block not in self.carried:
+            self._start_anew(old, edit)
+        return old
+
+    def _start_anew(self, norm: Any, edit: Edit) -> None:
+        norm.reset_parameters()
+        self.fresh.append((norm, edit))
+        self.reset.append(norm)
+
+    def _settle_like(self, old: nn.Module, new: nn.Module, edit: Edit) -> None:
+        """Give a norm that stands for another one its mode, what of it learns, and its values if they are kept."""
+        inner = new.norm if isinstance(new, FeaturesLast) else new
+        if not isinstance(old, _BatchNorm) or not isinstance(inner, _BatchNorm):
+            return
+        new.train(old.training)
+        if edit.block in self.carried:
+            _carry_values(old, inner)
+            self.fresh.pop()
+        for name, parameter in inner.named_parameters(recurse=False):
+            before = getattr(old, name)
+            if before is not None:
+                parameter.requires_grad_(before.requires_grad)
 
     def _take_out(self, norm: Op) -> None:
         if norm.module is None:
@@ -412,8 +502,7 @@ class Rewriter:
         if edit.block in self.carried:
             return
         if (norm.in_shape[1], len(norm.in_shape)) == (anchor.out_shape[1], len(anchor.out_shape)):
-            module.reset_parameters()
-            self.fresh.append((module, edit))
+            self._start_anew(module, edit)
         else:  # it stood before a reshape, and the tensor behind has other channels
             opening = self.graph.ops[self.blocks[edit.block].weight]
             self._replace(module, self._build(anchor, opening, edit))
@@ -436,7 +525,7 @@ class Rewriter:
 def _carry_values(old: nn.Module, new: nn.Module) -> None:
     """Give a new norm the parameters, the statistics and the settings of the one that it stands for."""
     wanted = new.state_dict()
-    new.load_state_dict({name: value for name, value in old.state_dict().items() if name in wanted})
+    new.load_state_dict(wanted | {name: value for name, value in old.state_dict().items() if name in wanted})
     for name in ("eps", "momentum"):
         setattr(new, name, getattr(old, name))
 

@@ -12,7 +12,6 @@ from placenorm.errors import NoEffectWarning
 from placenorm.facts.placement import Placement, PlacementFile, read_placement
 from placenorm.graph.placements import BlockFilter
 from placenorm.graph.tracing import ExampleInputs, check_model
-from placenorm.rewrite.absorbing import give_biases
 from placenorm.rewrite.placing import Placed, place_model
 from placenorm.rewrite.rewriter import NormChoice
 
@@ -82,9 +81,8 @@ def place_(
     """Do as `place` on the model itself."""
     file = _read(placement)
     wanted = file.placement if isinstance(file, PlacementFile) else file
-    placed = place_model(model, example_inputs, wanted, norm, only=filter, preserve=preserve)
-    if isinstance(file, PlacementFile):
-        give_biases(model, file.biases)
+    biases = file.biases if isinstance(file, PlacementFile) and filter is None else ()
+    placed = place_model(model, example_inputs, wanted, norm, only=filter, preserve=preserve, biases=biases)
     if not placed.matched and (filter is not None or not isinstance(wanted, str)):
         sought = f"the filter {filter!r} and " * (filter is not None) + (
             f"the placement {wanted}" if isinstance(wanted, str) else f"the keys {', '.join(wanted) or '(none)'}"

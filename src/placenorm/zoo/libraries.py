@@ -3,6 +3,7 @@
 import warnings
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from torch import nn
@@ -28,6 +29,9 @@ _OWN_SHAPES = {
 }
 """torchvision's models for other inputs: those of their recipes."""
 
+_AUXILIARY = frozenset({"googlenet", "inception_v3"})
+"""torchvision's models that return several outputs in training, unless they are built without their further heads."""
+
 _UNFIT = ("detection", "quantization", "optical_flow")
 """Families of torchvision that take lists of images or pairs, or compute with integers."""
 
@@ -41,7 +45,8 @@ def build_library_model(
         library: ``torchvision`` or ``timm``.
         name: the model's name there.
         sample_shape: shape of one sample; timm builds its first layer for the channels. None for its own default.
-        outputs: number of classes; None for its own default.
+        outputs: number of classes, for training on the one output: auxiliary heads are left out. None for the
+            model as the library makes it.
 
     Raises:
         ModelError: if the library is not installed, has no such model, or cannot build it so.
@@ -58,6 +63,8 @@ def build_library_model(
             else:
                 if _family(home, name) == "segmentation":
                     arguments["weights_backbone"] = None
+                if outputs is not None and name in _AUXILIARY:
+                    arguments["aux_logits"] = False
                 model = home.get_model(name, weights=None, **arguments)
     except Exception as error:  # the library's own code, anything can come out of it
         raise ModelError(
@@ -80,12 +87,16 @@ def library_shape(library: str, name: str) -> tuple[int, ...]:
     return tuple(config.input_size) if config is not None and config.input_size else _IMAGE
 
 
+def offer_library_names(name: str) -> list[str]:
+    """Return how the libraries that are installed know a model that was named without one: ``timm:resnet18``."""
+    installed = [library for library in LIBRARIES if find_spec(library) is not None]
+    return [f"{library}:{name}" for library in installed if name in _import(library).list_models()]
+
+
 def _load(library: str, name: str) -> Any:
     """Return the module of a library that builds models, if it has one of this name."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            home: Any = import_module("timm" if library == "timm" else "torchvision.models")
+        home = _import(library)
     except ImportError as error:
         raise ModelError(
             f"Cannot build a {library} model: {library} is not installed ({first_line(error)}); run pip install "
@@ -102,6 +113,12 @@ def _load(library: str, name: str) -> Any:
             "computes with integers; name a classifier, a segmentation or a video model."
         )
     return home
+
+
+def _import(library: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_module("timm" if library == "timm" else "torchvision.models")
 
 
 def _family(home: Any, name: str) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 
 from placenorm.errors import ModelError
 from placenorm.lookup import describe_failure, load_object
-from placenorm.zoo.libraries import LIBRARIES, build_library_model, library_shape
+from placenorm.zoo.libraries import LIBRARIES, build_library_model, library_shape, offer_library_names
 from placenorm.zoo.plain import CNN_DEPTH, MLP_DEPTH, PlainCnn, PlainMlp
 
 MODEL_FORMS = (
@@ -51,8 +51,8 @@ def find_model(name: str, *, sample_shape: tuple[int, ...], outputs: int) -> Cal
         library_shape(head, tail)  # so that a wrong name is refused now, not in the first trial
         return partial(build_library_model, head, tail, sample_shape=sample_shape, outputs=outputs)
     if not _is_own(name):
-        close = get_close_matches(head.lower(), _BUILT_IN)
-        offer = f"did you mean {close[0]}? A model is" if close else "a model is"
+        close = get_close_matches(head.lower(), _BUILT_IN)[:1] or offer_library_names(name)
+        offer = f"did you mean {' or '.join(close)}? A model is" if close else "a model is"
         raise ModelError(f"No model is called {name!r}; {offer} {MODEL_FORMS}.")
     load_object(name, "model")  # so that a wrong name is refused now, not in the first trial
     return partial(_build_own, name)
@@ -72,7 +72,7 @@ def find_example(name: str, sample_shape: tuple[int, ...] | None) -> tuple[nn.Mo
     head, _, tail = name.partition(":")
     if head in LIBRARIES:
         shape = sample_shape or library_shape(head, tail)
-        return build_library_model(head, tail), shape
+        return build_library_model(head, tail, sample_shape=sample_shape), shape
     if head in _BUILT_IN:
         shape = sample_shape or _DIGIT
         return find_model(name, sample_shape=shape, outputs=_DIGITS)(), shape
