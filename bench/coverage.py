@@ -271,6 +271,11 @@ def summarise(rows: list[dict[str, Any]]) -> str:
             *(_line(policy, examined, proved) for policy in POLICIES),
             "",
         ]
+    unfinished = [
+        step for step in ("placed", "preserved") if any("input" in row and step not in row for row in with_norms)
+    ]
+    if unfinished:
+        parts += [f"**Not finished**: {' and '.join(unfinished)} for some models; the same command goes on.", ""]
     return "\n".join([*parts, *_failures(with_norms), *_reasons(with_norms)]) + "\n"
 
 
@@ -282,9 +287,13 @@ def _line(policy: Policy, examined: list[dict[str, Any]], proved: list[dict[str,
     return (
         f"| `{policy}` | {_share(len(placed), models)} | {_share(sum(not one['left'] for one in placed), models)} "
         f"| {sum(one['changes'] for one in placed)} | {sum(one['left'] for one in placed)} "
-        f"| {_share(len(exact), len(proved))} | {max((one['error_float64'] for one in kept), default=0.0):.1e} "
-        f"| {max((one['error_float32'] for one in kept), default=0.0):.1e} | {sum(one['kept_back'] for one in kept)} |"
+        f"| {_share(len(exact), len(proved))} | {_largest(kept, 'error_float64')} "
+        f"| {_largest(kept, 'error_float32')} | {sum(one['kept_back'] for one in kept)} |"
     )
+
+
+def _largest(rows: list[dict[str, Any]], key: str) -> str:
+    return f"{max(row[key] for row in rows):.1e}" if rows else "not measured"
 
 
 def _share(part: int, whole: int) -> str:

@@ -17,6 +17,7 @@ PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 DOCUMENTED = (
+    "placenorm.verbs.advising",
     "placenorm.verbs.placing",
     "placenorm.verbs.recalibrating",
     "placenorm.verbs.tracing",

@@ -201,7 +201,7 @@ def advise(
 
     with _errors_in_words("Stopped; nothing was written."):
         shape = None if input_shape is None else _shape(input_shape)
-        done = run(*build_example(model, shape, weights), name=model)
+        done = run(*build_example(model, shape, weights), name=model, weights=weights)
         if as_json:
             sys.stdout.write(dumps(done.advice) + "\n")
         else:

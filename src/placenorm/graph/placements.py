@@ -41,6 +41,11 @@ def check_placement(placement: Placement) -> None:
         if placement not in POLICIES:
             raise UsageError(f"Unknown placement {placement!r}: use one of {', '.join(POLICIES)}, or a mapping.")
         return
+    if not isinstance(placement, Mapping):
+        raise UsageError(
+            f"Cannot place by a {type(placement).__name__}: give one of {', '.join(POLICIES)}, a mapping, or the path of "
+            "a placement.json."
+        )
     for key, position in placement.items():
         if position not in POSITIONS:
             raise UsageError(f"Unknown position {position!r} for block {key!r}: use one of {', '.join(POSITIONS)}.")
@@ -62,6 +67,11 @@ def plan_edits(graph: Graph, placement: Placement, only: BlockFilter = None) -> 
         UsageError: if the placement has an unknown word.
     """
     check_placement(placement)
+    if only is not None and not isinstance(only, str) and not callable(only):
+        raise UsageError(
+            f"Cannot filter by a {type(only).__name__}: give a path such as 'layer1', or a function of a block "
+            "(its .key)."
+        )
     wanted = _wanted(graph, placement, only)
     if placement == "as-is":
         return EditPlan((), (), len(wanted), graph.placement())

@@ -18,7 +18,7 @@ EXAMPLES = 3
 """Keys of blocks that stand for a group."""
 
 RULES: dict[ArticleRule, str] = {
-    "A8": "a norm in networks deeper than 5 or 6 layers, none in shallower ones",
+    "A8": "a norm in networks deeper than 5 or 6 layers; shallower ones hardly gain",
     "A9": "the norm after the activation",
     "A10": "the norm after the pool",
 }
@@ -96,9 +96,9 @@ def say_headline(advice: Advice) -> str:
     if not advice.blocks:
         return "No weight op was seen, so there is nothing to advise"
     if advice.shallow and not advice.norms:
-        return "The article advises no norm here, and there is none"
+        return "The article expects hardly any gain from norms here, and there is none"
     if advice.shallow:
-        return f"The article advises no norm here: {count(advice.norms, 'norm')} would go"
+        return f"The article expects hardly any gain from norms here: {count(advice.norms, 'norm')} could go"
     if not moved:
         return "The norms are where the article would have them"
     return f"The article would change {moved:,} of {count(len(advice.blocks), 'block')}"

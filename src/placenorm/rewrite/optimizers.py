@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from placenorm.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterMap:
@@ -53,7 +55,20 @@ def remap_optimizer(optimizer: Optimizer, parameters: ParameterMap) -> None:
     Args:
         optimizer: any torch optimizer built over the model as it was given.
         parameters: which parameters became which.
+
+    Raises:
+        UsageError: if it is no optimizer, or holds none of the model's parameters.
     """
+    if not isinstance(optimizer, Optimizer):
+        raise UsageError(f"Cannot remap a {type(optimizer).__name__}: give the torch optimizer of the model.")
+    own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    given = {id(before) for before, _ in parameters.kept} | {id(parameter) for parameter in parameters.gone}
+    after_all = {id(after) for _, after in parameters.kept}
+    if given and not own & (given | after_all):
+        raise UsageError(
+            "Cannot remap this optimizer: it holds no parameter of the model that was placed; give the one that was "
+            "built over that very model."
+        )
     now = {id(before): after for before, after in parameters.kept}
     gone = {id(parameter) for parameter in parameters.gone}
     for group in optimizer.param_groups:

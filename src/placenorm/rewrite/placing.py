@@ -37,8 +37,8 @@ class Placed:
         biases: paths of the weight ops that were given a bias to take a norm in.
     """
 
-    model: nn.Module
-    graph: Graph
+    model: nn.Module = field(repr=False)
+    graph: Graph = field(repr=False)
     changes: tuple[Change, ...]
     skipped: tuple[Skip, ...]
     matched: int

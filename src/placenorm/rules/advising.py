@@ -19,11 +19,25 @@ from placenorm.rules.layout import Layout
 BUILT_IN: Final = ("cnn", "mlp")
 """Networks that `compare` has data for; any other needs the user's."""
 
+DIGITS_SHAPE: Final = (1, 8, 8)
+"""One sample of those data."""
+
 OWN_DATA: Final = "path/to/my_data.py:datasets"
-"""How the command names data that only the user has."""
+OWN_LOOP: Final = "path/to/my_train.py:train"
+"""How the command names what only the user has."""
+
+LOGITS_AXES: Final = 2
+"""Axes of what our own training loop can learn from, ``[N, classes]`` or ``[N]``; other outputs need the user's."""
 
 
-def make_advice(graph: Graph, name: str, inputs: str, command: str | None = None, named: str | None = None) -> Advice:
+def make_advice(
+    graph: Graph,
+    name: str,
+    inputs: str,
+    command: str | None = None,
+    named: str | None = None,
+    weights: str | None = None,
+) -> Advice:
     """Return the advice for a network.
 
     Args:
@@ -32,6 +46,7 @@ def make_advice(graph: Graph, name: str, inputs: str, command: str | None = None
         inputs: shapes of the example input, as text.
         command: the command that would settle it; made here where it is None.
         named: the network's name on the command line, for that command; None where it has none.
+        weights: file of the weights that it was looked at with, for that command; None without.
     """
     depth = count_depth(graph)
     shallow = 0 < depth < LEAST_DEPTH
@@ -58,7 +73,7 @@ def make_advice(graph: Graph, name: str, inputs: str, command: str | None = None
         ),
         findings=find_all(Layout(graph, plan.placement)),
         unseen=graph.unseen,
-        command=_make_command(plans, _arms(policy, rules_place), named) if command is None else command,
+        command=_make_command(graph, plans, _arms(policy, rules_place), named, weights) if command is None else command,
     )
 
 
@@ -145,7 +160,13 @@ def _count_changes(graph: Graph, plan: EditPlan) -> int:
     return sum(was[key] != position for key, position in plan.placement.items() if key in was)
 
 
-def _make_command(plans: Mapping[Policy, EditPlan], names: tuple[Policy, ...], named: str | None) -> str:
+def _make_command(
+    graph: Graph,
+    plans: Mapping[Policy, EditPlan],
+    names: tuple[Policy, ...],
+    named: str | None,
+    weights: str | None,
+) -> str:
     """Return the command that compares policies, each network once; "" if all give the same."""
     different: dict[tuple[tuple[str, Position], ...], Policy] = {}
     for name in names:
@@ -156,8 +177,19 @@ def _make_command(plans: Mapping[Policy, EditPlan], names: tuple[Policy, ...], n
     if named is None:
         listed = ", ".join(f'"{name}"' for name in placements)
         return f"pn.compare(make_model, data, placements=[{listed}])"
-    data = "" if named.split(":")[0] in BUILT_IN else f" --data {OWN_DATA}"
-    return f"placenorm compare {shlex.quote(named)}{data} --placements {','.join(placements)}"
+    words = ["placenorm", "compare", named, *_name_data(graph, named), "--placements", ",".join(placements)]
+    return shlex.join([*words, *([] if weights is None else ["--weights", weights])])
+
+
+def _name_data(graph: Graph, named: str) -> tuple[str, ...]:
+    """Return the options of `compare` for what a network learns from: nothing where that is embedded."""
+    shape = next((op.out_shape[1:] for op in graph.ops if op.kind == "input"), ())
+    if named.split(":")[0] in BUILT_IN and shape == DIGITS_SHAPE:
+        return ()
+    returned = [graph.ops[source].out_shape for source in graph.ops[-1].inputs]
+    if len(returned) == 1 and len(returned[0]) <= LOGITS_AXES:
+        return ("--data", OWN_DATA)
+    return ("--train", OWN_LOOP, "--input", "x".join(map(str, shape)))
 
 
 def drop_idle_dropouts(graph: Graph, idle: frozenset[str]) -> Graph:

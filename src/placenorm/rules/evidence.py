@@ -34,6 +34,14 @@ NIN_AFTER: Final = Figure(
     url="https://github.com/rasbt/deeplearning-models/blob/18e04692/pytorch_ipynb/cnn/nin-cifar10_batchnorm.ipynb",
     mark="primary source",
 )
+INCEPTION_STEPS: Final = Figure(
+    text="31.0 million steps to an accuracy of 72.2 % without norms, 13.3 million with them, 2.1 million with them at "
+    "five times the learning rate",
+    setting="Inception, ImageNet, norm before the activation, one run each",
+    source="Ioffe & Szegedy 2015, Figure 3",
+    url="https://arxiv.org/abs/1502.03167",
+    mark="full text",
+)
 HE_AFTER_ADD: Final = Figure(
     text="error 8.17 % with the norm after the addition, 6.61 % with it before",
     setting="ResNet-110, CIFAR-10",

@@ -12,6 +12,10 @@ FEW_VALUES = 32
 """Values per channel below which a norm's statistics are noise: the standard deviation of so many normal values is off
 by 1/sqrt(2*31), about 13 %, from one batch to the next."""
 
+LARGE_BATCH = 8
+"""A pool that makes a norm need this many samples, or more, for `FEW_VALUES` is worth a word. The example's own batch
+says nothing: it is not what the network trains with."""
+
 _BEHIND_POOL: frozenset[Position] = frozenset({"after-pool", "after-pool-before-activation"})
 
 
@@ -53,18 +57,18 @@ def find_few_values(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield a finding where a pool leaves a norm few values per channel.
 
     What it does:
-        Counts M = N*S, the values per channel, at norms behind a spatial pool, with the example's batch; speaks up
-        below 32.
+        Counts S, the places that a spatial pool leaves to the norm behind it, and speaks up where it takes a batch
+        of 8 or more to have 32 values per channel (M = N*S).
 
     Why it matters:
         The mean and the variance of few values are noise, in training and in the running statistics. With two values
         the output is +1 and -1.
 
     When to ignore it:
-        Where you train with a batch that is larger than the example's.
+        Where you train with a larger batch than the finding names.
 
     Example:
-        A pool from 4x4 to 2x2 with a batch of 2: M is 8.
+        A pool from 4x4 to 2x2: S is 4, and it takes 8 samples to have 32 values.
 
     Use instead:
         The norm in front of the pool, or a larger batch.
@@ -75,21 +79,20 @@ def find_few_values(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
     Evidence:
         Arithmetic; docs/evidence.md, section 10.
     """
-    few: list[tuple[int, str, int, int]] = []
+    few: dict[str, int] = {}
     for block in layout.blocks_at(_BEHIND_POOL):
         anchor = layout.anchor_of(block)
-        values = layout.values_per_channel(block)
-        if anchor is not None and 0 < values < FEW_VALUES:
-            shape = layout.graph.ops[anchor].out_shape
-            few.append((values, block.key, shape[0], math.prod(shape[2:])))
+        places = 0 if anchor is None else math.prod(layout.graph.ops[anchor].out_shape[2:])
+        if 0 < places * LARGE_BATCH <= FEW_VALUES:
+            few[block.key] = places
     if few:
-        values, key, batch, places = min(few)
-        keys = tuple(each[1] for each in few)
+        keys = tuple(few)
+        key = min(few, key=lambda each: few[each])
         yield (
             keys,
-            f"Behind the pool {say_count(len(keys), 'block')} would normalise over fewer than {FEW_VALUES} values per "
-            f"channel: at the least M = N*S = {batch} * {places} = {values} in {key}, with the example's batch of "
-            f"{batch}. M grows with the batch that you train with.",
+            f"Behind the pool {say_count(len(keys), 'block')} would normalise over few values per channel: {key} has "
+            f"{say_count(few[key], 'place')} left, so it takes a batch of {math.ceil(FEW_VALUES / few[key])} to have "
+            f"{FEW_VALUES}. Statistics of fewer are noise, and training with small batches suffers from it.",
         )
 
 

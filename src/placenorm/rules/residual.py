@@ -48,6 +48,42 @@ def find_norm_on_branch(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]
         )
 
 
+def find_residual_order(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield a finding where norms stand behind activations in a network with additions.
+
+    What it does:
+        Looks for additions of branches, and in such a network for norms behind activations.
+
+    Why it matters:
+        What plain networks show about the order does not carry over to branches that are added up; there the order
+        norm, activation, weight op did best.
+
+    When to ignore it:
+        When you have measured it.
+
+    Example:
+        The first conv of a ResNet's basic block, with its norm behind the ReLU.
+
+    Use instead:
+        The norm in front of the activation.
+
+    Fix safety:
+        Moving a norm gives another network; it has to be trained again.
+
+    Evidence:
+        He et al. 2016, Table 2 and section 3.
+    """
+    added = any(op.kind == "join" and op.name in _ADDITIONS for op in layout.graph.ops)
+    keys = tuple(block.key for block in layout.blocks_at(BEHIND_ACTIVATION) if added and not block.joined)
+    if keys:
+        yield (
+            keys,
+            f"This network adds up branches, and {say_count(len(keys), 'norm')} would stand behind an activation. What "
+            'plain networks show does not carry over: "for branched layers merged by addition, the position of '
+            'activation matters" (He et al.), and the order that did best there has the norm in front of it.',
+        )
+
+
 def find_moved_pre_activation(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield a finding where a norm that stands in front of an activation at a join would go behind it.
 
@@ -92,4 +128,5 @@ def _feeds_addition(layout: Layout, block: Block) -> bool:
 
 
 NORM_ON_BRANCH = Rule("norm-on-branch", "note", (HE_AFTER_ADD, GCR_AFTER_ADD, IMAGENET_AFTER_ADD), find_norm_on_branch)
+RESIDUAL_ORDER = Rule("residual-order", "against", (HE_PRE_ACTIVATION,), find_residual_order)
 MOVED_PRE_ACTIVATION = Rule("moved-pre-activation", "against", (HE_PRE_ACTIVATION,), find_moved_pre_activation)

@@ -1,5 +1,6 @@
 """The verb `advise`: what the article's rules say about a network, at once and without data."""
 
+import copy
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from torch import nn
 from placenorm.errors import UsageError
 from placenorm.facts.advice import Advice
 from placenorm.facts.codec import dumps
-from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_model
+from placenorm.facts.graph import Graph
+from placenorm.graph.tracing import ExampleInputs, describe_inputs, map_tensors, trace_model
 from placenorm.report.advice import print_advice
 from placenorm.report.advice_page import write_advice_page
 from placenorm.report.files import replace_file
@@ -65,18 +67,25 @@ class Advised:
 
 
 def advise(
-    model: nn.Module, example_inputs: ExampleInputs, *, name: str | None = None, command: str | None = None
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    name: str | None = None,
+    weights: Path | str | None = None,
+    command: str | None = None,
 ) -> Advised:
     """Return where the article's rules would have the norms of a model, at what price, and what speaks against it.
 
     The rules are A8 (a norm from 6 weight ops on the longest path), A9 (after the activation) and A10 (after the pool).
-    They are rules and no measurements: the advice ends with the command that would settle it. The model runs once in
-    evaluation mode and stays as it is.
+    They are rules and no measurements: the advice ends with the command that would settle it. The model stays as it
+    is: what runs is a copy without values, which takes no time, or where its forward needs values the model itself, in
+    evaluation mode.
 
     Args:
         model: any model that runs on the example.
         example_inputs: a tensor, a tuple of arguments or a dict of keyword arguments.
         name: the model's name on the command line (``torchvision:vgg11``); its class where there is none.
+        weights: the file that its weights are from, for the command; None without.
         command: the command that would settle it; made from the name where it is None.
 
     Returns:
@@ -92,7 +101,7 @@ def advise(
         >>> advice.depth, advice.shallow, [finding.rule for finding in advice.findings]
         (2, True, ['shallow-network'])
     """
-    graph = trace_model(model, example_inputs)
+    graph = _trace(model, example_inputs)
     idle = frozenset(
         path
         for path, module in model.named_modules()
@@ -105,5 +114,22 @@ def advise(
             describe_inputs(example_inputs),
             command,
             named=name,
+            weights=None if weights is None else str(weights),
         )
     )
+
+
+def _trace(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
+    """Return the graph of a model as `trace_model` does, from shapes alone where that can be."""
+    try:
+        return trace_model(_outline(model), map_tensors(lambda x: x.to("meta"), example_inputs))
+    except Exception:  # it needs values, or cannot be copied; what is wrong for other reasons is so on the model too
+        return trace_model(model, example_inputs)
+
+
+def _outline(model: nn.Module) -> nn.Module:
+    """Return a copy of a model whose parameters and buffers have shapes and no values: it takes no memory."""
+    known: dict[int, object] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    for parameter in model.parameters():
+        known[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, known)

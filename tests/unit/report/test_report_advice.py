@@ -156,8 +156,8 @@ def test_say_which_names_a_network_that_is_one_weight_op() -> None:
             {"blocks": (make_block("a", advised="before-activation"),)},
             "The norms are where the article would have them",
         ),
-        ({"shallow": True, "norms": 1}, "The article advises no norm here: 1 norm would go"),
-        ({"shallow": True, "norms": 0}, "The article advises no norm here, and there is none"),
+        ({"shallow": True, "norms": 1}, "The article expects hardly any gain from norms here: 1 norm could go"),
+        ({"shallow": True, "norms": 0}, "The article expects hardly any gain from norms here, and there is none"),
     ],
     ids=["some", "no blocks", "in place", "shallow with norms", "shallow without"],
 )

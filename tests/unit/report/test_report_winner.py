@@ -60,6 +60,14 @@ def test_winner_of_a_built_in_network_reads_so() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:resnet18.a1_in1k"], ids=["torchvision", "timm"])
+def test_winner_of_a_library_is_built_by_its_name(name: str) -> None:
+    lines = python_lines(make_pick("after-pool", model=name, weights="net.pt")).splitlines()
+    assert "from placenorm.zoo import find_model, load_weights" in lines
+    assert f'make_model = find_model("{name}", sample_shape=(1, 8, 8), outputs=10)' in lines
+    assert not any(line.startswith(("from torchvision", "from timm", "import timm")) for line in lines)
+
+
 def test_winner_of_a_file_is_loaded_by_its_path() -> None:
     lines = python_lines(make_pick("after-pool", model="examples/my_net.py:Net", weights="net.pt")).splitlines()
     assert "from placenorm.lookup import load_object" in lines

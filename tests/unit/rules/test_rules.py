@@ -47,6 +47,19 @@ class Residual(nn.Module):
         return self.head(torch.relu(x))
 
 
+class Branch(nn.Module):
+    """A branch with an activation of its own, added to what it came from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, padding=1)
+        self.second = nn.Conv2d(3, 3, 3, padding=1)
+        self.head = nn.Conv2d(3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x + self.second(torch.relu(self.first(x))))
+
+
 def convs(activation: type[nn.Module] = nn.ReLU, pool: int = 1, more: int = 0) -> nn.Module:
     """Return convs with an activation, and a pool behind the first."""
     return nn.Sequential(
@@ -80,6 +93,8 @@ class Case:
 CASES = {
     "shallow-network": Case(convs, "as-is", (), lambda: convs(more=4), "as-is"),
     "disputed-order": Case(convs, "after-activation", ("0",), lambda: convs(nn.Tanh), "after-activation"),
+    "residual-order": Case(Branch, "after-activation", ("first",), Branch, "before-activation"),
+    "missing-norm": Case(lambda: convs(more=1), "before-activation", ("0", "2"), lambda: convs(more=1), "as-is"),
     "norm-behind-pool": Case(lambda: convs(pool=2), "after-pool", ("0",), lambda: convs(pool=2), "after-activation"),
     "few-values": Case(lambda: convs(pool=2), "after-pool", ("0",), lambda: convs(pool=2), "after-activation", size=4),
     "dropout-before-norm": Case(lambda: dropped(2), "after-pool", ("4",), lambda: dropped(4), "after-pool", size=2),
@@ -141,7 +156,16 @@ def test_find_all_keeps_the_order_of_the_rules() -> None:
 
 def test_few_values_says_how_many_there_are() -> None:
     (finding,) = (each for each in find_all(look(convs(pool=2), "after-pool", 4)) if each.rule == "few-values")
-    assert "M = N*S = 2 * 4 = 8 in 0" in finding.text
+    assert "0 has 4 places left, so it takes a batch of 8 to have 32" in finding.text
+
+
+def test_missing_norm_is_about_convolutions() -> None:
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert "missing-norm" not in {each.rule for each in find_all(look(linear, "before-activation", 2))}
+
+
+def test_residual_order_needs_an_addition() -> None:
+    assert "residual-order" not in {each.rule for each in find_all(look(convs(more=1), "after-activation"))}
 
 
 @pytest.mark.parametrize("place", [2, 3, 4, 5], ids=lambda place: f"dropout at {place}")
@@ -177,8 +201,12 @@ def test_figures_have_a_number_or_a_result_a_setting_and_a_source(figure: eviden
         (evidence.GOOGLENET_AFTER, ("0.596", "0.603", "0.619")),
         (evidence.NIN_AFTER, ("86.2", "85.8", "80.2")),
         (evidence.CAFFENET_TANH, ("0.448", "0.401")),
+        (evidence.INCEPTION_STEPS, ("31.0 million", "13.3 million", "2.1 million")),
+        (evidence.HE_PRE_ACTIVATION, ("6.37", "6.61", "6.71")),
+        (evidence.LI_DROPOUT, ("77.42", "68.55")),
+        (evidence.PAGE_POOL, ("94.0 %", "94.1 %")),
     ],
-    ids=["CaffeNet", "GoogLeNet", "NiN", "TanH"],
+    ids=["CaffeNet", "GoogLeNet", "NiN", "TanH", "Inception", "pre-activation", "dropout", "pool"],
 )
 def test_figures_are_those_of_the_evidence_page(figure: evidence.Figure, numbers: tuple[str, ...]) -> None:
     page = EVIDENCE.read_text(encoding="utf-8")

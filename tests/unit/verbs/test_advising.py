@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models
 
 import placenorm as pn
@@ -18,6 +18,8 @@ from placenorm.errors import ModelError, UsageError
 from placenorm.facts.advice import Advice, BlockAdvice
 from placenorm.facts.codec import dumps, loads
 from placenorm.graph.placements import plan_edits
+from placenorm.rules.depth import count_depth
+from placenorm.zoo import find_example
 from support.networks import ALL, IMAGES, ModuleNet, PlainMlp, ResidualNet
 from support.real_networks import UNet
 
@@ -92,6 +94,7 @@ def test_advise_shallow_networks_get_no_norm_and_an_honest_word(net: type[nn.Mod
     assert [block.advised for block in advice.blocks] == ["none"] * len(advice.blocks)
     assert sum(block.rules == ("A8",) for block in advice.blocks) == sites
     assert [finding.rule for finding in advice.findings] == ["shallow-network"]
+    assert advice.findings[0].stance == "note"
     assert "Nobody has published" in advice.findings[0].text
 
 
@@ -172,6 +175,28 @@ def test_advise_ends_with_the_command_that_would_settle_it(
         assert found == command
 
 
+@pytest.mark.parametrize(
+    ("sample", "data"),
+    [((1, 8, 8), ""), ((3, 16, 16), " --data path/to/my_data.py:datasets")],
+    ids=["of the embedded data", "of other data"],
+)
+def test_advise_command_is_for_the_input_that_was_looked_at(sample: tuple[int, ...], data: str) -> None:
+    model, shape = find_example("cnn", sample)
+    found = advise(model, (2, *shape), name="cnn").command
+    assert found == f"placenorm compare cnn{data} --placements as-is,before-activation,after-pool"
+
+
+def test_advise_command_asks_for_a_loop_where_ours_cannot_learn_from_the_output() -> None:
+    found = advise(UNet(), (2, 3, 16, 16), name="net.py:UNet").command
+    assert "--train path/to/my_train.py:train --input 3x16x16" in found
+    assert "--data" not in found
+
+
+def test_advise_command_names_the_weights() -> None:
+    found = pn.advise(ModuleNet(), IMAGES, name="net.py:Net", weights="my net.pt").advice.command
+    assert shlex.split(found)[-2:] == ["--weights", "my net.pt"]
+
+
 def test_advise_takes_a_command_as_it_is() -> None:
     assert pn.advise(ModuleNet(), IMAGES, command="do this").advice.command == "do this"
 
@@ -188,6 +213,33 @@ def test_advise_leaves_the_model_as_it_was() -> None:
     pn.advise(model, IMAGES)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [*ALL.values(), UNet, lambda: models.resnet18(num_classes=10), lambda: timm.create_model("resnet10t")],
+    ids=[*ALL, "UNet", "resnet18", "timm"],
+)
+def test_advise_without_values_sees_what_tracing_the_model_itself_sees(make: Callable[[], nn.Module]) -> None:
+    model = make()
+    inputs = IMAGES if type(model).__name__ in ALL else torch.zeros(SMALL)
+    ran: list[str] = []
+    model.register_forward_pre_hook(lambda module, args: ran.append(str(args[0].device)))
+    advice = pn.advise(model, inputs).advice
+    assert ran == ["meta"]
+    graph = pn.trace(model, inputs)
+    assert {block.key: block.position for block in advice.blocks} == graph.placement()
+    assert sum(block.elements[0] for block in advice.blocks) == count_cost(graph).norm_elements
+    assert advice.depth == count_depth(graph)
+
+
+def test_advise_runs_a_model_whose_forward_needs_values() -> None:
+    class Choosing(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x if x.sum() > 0 else x + 1)
+
+    advice = advise(Choosing(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), (2, 4))
+    assert [block.key for block in advice.blocks] == ["0", "2"]
 
 
 def test_advice_survives_json(resnet: Advice) -> None:

@@ -32,6 +32,11 @@ def test_find_model_of_a_library_draws_new_weights_each_time() -> None:
     assert torch.equal(make().conv1.weight, first)
 
 
+def test_find_model_without_auxiliary_heads_gives_one_output_in_training() -> None:
+    model = find_model("torchvision:googlenet", sample_shape=(3, 64, 64), outputs=7)().train()
+    assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+
+
 MADE_FOR = {
     "torchvision:resnet18": (3, 224, 224),
     "torchvision:inception_v3": (3, 299, 299),
