@@ -42,9 +42,9 @@ def check_placement(placement: Placement) -> None:
             raise UsageError(f"Unknown placement {placement!r}: use one of {', '.join(POLICIES)}, or a mapping.")
         return
     if not isinstance(placement, Mapping):
+        words = ", ".join(POLICIES)
         raise UsageError(
-            f"Cannot place by a {type(placement).__name__}: give one of {', '.join(POLICIES)}, a mapping, or the path of "
-            "a placement.json."
+            f"Cannot place by a {type(placement).__name__}: give one of {words}, a mapping, or the path of a placement.json."
         )
     for key, position in placement.items():
         if position not in POSITIONS:
