@@ -44,7 +44,8 @@ def check_placement(placement: Placement) -> None:
     if not isinstance(placement, Mapping):
         words = ", ".join(POLICIES)
         raise UsageError(
-            f"Cannot place by a {type(placement).__name__}: give one of {words}, a mapping, or the path of a placement.json."
+            f"Cannot place by a {type(placement).__name__}: give one of {words}, a mapping, or the path of a file that "
+            "holds one."
         )
     for key, position in placement.items():
         if position not in POSITIONS:
