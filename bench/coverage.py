@@ -1,6 +1,6 @@
 """How much of the world's networks placenorm sees and can change: every torchvision and timm model with batch norm.
 
-    python bench/coverage.py [--out docs/runs/coverage.jsonl] [--page docs/coverage.md] [--jobs 2] [--only NAME ...]
+    python bench/coverage.py [--out docs/coverage.jsonl] [--page docs/coverage.md] [--jobs 2] [--only NAME ...]
 
 For each model, at the smallest input that it takes: it is traced and placed to every policy on the meta device (shapes
 only), where it runs there. Then, with weights, norms of both signs and statistics as training leaves them, it is placed
@@ -247,7 +247,7 @@ def summarise(rows: list[dict[str, Any]]) -> str:
         f"`python bench/coverage.py` on torch {torch.__version__.split('+')[0]}, "
         f"{_version('torchvision')}, {_version('timm')}; random weights, the smallest input that each model takes. "
         "Traced and placed on shapes alone; *preserved* with values: norms with gamma of both signs and random "
-        "statistics, compared in float64. Every row is in [runs/coverage.jsonl](runs/coverage.jsonl).",
+        "statistics, compared in float64. Every row is in [coverage.jsonl](coverage.jsonl).",
         "",
         "A model is *placed* to a policy if every block stands where the policy wants it or is named in `skipped` with "
         "its reason; it is placed *wholly* if none was left. It is *preserved* if what it computes in evaluation "
@@ -334,7 +334,7 @@ def _version(package: str) -> str:
 def main() -> None:
     """Examine the models that are not in the file yet, and write the page."""
     parser = argparse.ArgumentParser(description="Trace, place and preserve every model of torchvision and timm.")
-    parser.add_argument("--out", type=Path, default=Path("docs/runs/coverage.jsonl"), help="Rows, one a line.")
+    parser.add_argument("--out", type=Path, default=Path("docs/coverage.jsonl"), help="Rows, one a line.")
     parser.add_argument("--page", type=Path, default=Path("docs/coverage.md"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="Names of models.")
