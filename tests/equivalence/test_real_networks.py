@@ -52,7 +52,7 @@ EXACT, ROUNDED = 1e-9, 1e-4
 """Largest error, as a share of the largest output, of what is exact: in float64, and in float32."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """Compute in one thread: the tensors are small, and two threads would only wait for each other."""
     before = torch.get_num_threads()
@@ -215,7 +215,7 @@ def test_placed_real_network_placed_again_is_the_same(case: Case) -> None:
 
 
 def test_placed_real_network_leaves_the_original_bit_equal(case: Case) -> None:
-    assert type(case.done.model) is type(case.given)
+    assert isinstance(case.done.model, type(case.given))
     assert [name for name, _ in case.given.named_modules()] == case.names
     assert case.given.state_dict().keys() == case.state.keys()
     for key, value in case.given.state_dict().items():

@@ -19,7 +19,12 @@ def bit_equal(one: Tensor, other: Tensor) -> bool:
     if one.is_meta:
         return True
     one, other = one.detach(), other.detach()
-    return torch.equal(one, other) or torch.equal(one.nan_to_num(), other.nan_to_num())
+    if torch.equal(one, other):
+        return True
+    nowhere, other_nowhere = one.isnan(), other.isnan()
+    return torch.equal(nowhere, other_nowhere) and torch.equal(
+        one.masked_fill(nowhere, 0), other.masked_fill(other_nowhere, 0)
+    )
 
 
 class ModuleSnapshot:
