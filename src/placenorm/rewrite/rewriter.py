@@ -267,13 +267,13 @@ class Rewriter:
         if here is not None and len(flow.readers[here]) == 1 and ops[here].kind not in ("input", "constant"):
             return []
         found: list[Op] = []
-        pending = list(flow.readers[edit.norm])
+        pending = [(reader, edit.norm) for reader in flow.readers[edit.norm]]
         while pending:
-            reader = pending.pop()
-            if ops[reader].in_place or self._is_set_in_place(ops[reader]):
-                found.append(ops[reader])
+            reader, read = pending.pop()
+            if ops[reader].inputs[:1] == (read,) and (ops[reader].in_place or self._is_set_in_place(ops[reader])):
+                found.append(ops[reader])  # it writes into its first input
             elif ops[reader].kind in _ALIASING:
-                pending.extend(flow.readers[reader])
+                pending.extend((further, reader) for further in flow.readers[reader])
         return found
 
     def _is_set_in_place(self, op: Op) -> bool:
