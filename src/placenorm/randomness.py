@@ -1,8 +1,10 @@
-"""The global random states of torch, Python and numpy: set for a while, compared, put back."""
+"""Random states of torch, Python and NumPy, the global ones and those of generators: set, compared, put back."""
 
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,3 +40,26 @@ def random_states() -> tuple[object, ...]:
     _, keys, place, *rest = np.random.get_state()  # noqa: NPY002
     numpy = (np.asarray(keys).tobytes(), place, *rest)
     return random.getstate(), numpy, *(state.numpy().tobytes() for state in (torch.get_rng_state(), *gpus))
+
+
+GENERATORS = (torch.Generator, random.Random, np.random.Generator)
+"""Generators that a model may hold as attributes, with a state of their own."""
+
+
+def read_generator(generator: Any) -> object:
+    """Return the state of a generator, one of `GENERATORS`, in a form that can be compared."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state().numpy().tobytes()
+    if isinstance(generator, np.random.Generator):
+        return pickle.dumps(generator.bit_generator.state)
+    return generator.getstate()
+
+
+def write_generator(generator: Any, state: Any) -> None:
+    """Bring a generator to the state that `read_generator` gave."""
+    if isinstance(generator, torch.Generator):
+        generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = pickle.loads(state)
+    else:
+        generator.setstate(state)

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import placenorm as pn
-from placenorm.errors import DataError
+from placenorm.errors import DataError, ModelError
 from placenorm.facts.placement import Policy, write_placement
 from placenorm.rewrite.placing import Placed
 
@@ -178,6 +179,64 @@ def test_bias_of_a_frozen_layer_is_frozen() -> None:
 
 
 # -- preserve
+
+
+class SharedActivation(nn.Module):
+    """One activation serves two Sequentials, so a norm behind it cannot hang on it: it is the Sequential's last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shared = nn.ReLU()
+        self.first = nn.Sequential(nn.Conv2d(1, 4, 3), shared)
+        self.second = nn.Sequential(nn.Conv2d(4, 4, 3), shared)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.second(self.first(x)).mean((2, 3)))
+
+
+def test_norm_at_the_end_of_a_sequential_runs_once() -> None:
+    placed = pn.place(SharedActivation(), IMAGES, "after-activation")
+    assert [norm.key for norm in placed.graph.norms] == ["first.norm", "second.norm"]
+    assert list(placed.model.first._modules) == ["0", "1", "norm"]
+    assert pn.place(placed.model, IMAGES, "none").graph.norms == ()
+
+
+class RunsWhateverItHolds(nn.Module):
+    """Its forward runs all its children, so a child that a hook runs too would run twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.ReLU()
+        self.body = RunsWhateverItHolds.Chain(nn.Conv2d(1, 4, 3), self.shared)
+
+    class Chain(nn.ModuleList):
+        def __init__(self, *parts: nn.Module) -> None:
+            super().__init__(parts)
+
+        def forward(self, x: Tensor) -> Tensor:
+            for part in self.children():
+                x = part(x)
+            return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shared(self.body(x)).mean((2, 3)) @ torch.ones(4, 2)
+
+
+def test_norm_that_would_run_twice_is_an_error() -> None:
+    with pytest.raises(ModelError, match=r"norm of body\.0 at after-activation: after the change 2 norms run there"):
+        pn.place(RunsWhateverItHolds(), IMAGES, {"body.0": "after-activation"})
+
+
+def test_norm_that_carries_an_activation_leaves_its_parameters_under_their_names() -> None:
+    norm = timm.layers.BatchNormAct2d(4, act_layer=nn.PReLU)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), norm, nn.Conv2d(4, 2, 3))
+    weight = norm.act.weight
+    placed = pn.place_(model, IMAGES, "none").model
+    assert placed.get_parameter("1.act.weight") is weight
+    again = pn.place_(model, IMAGES, "after-activation")
+    assert again.graph.placement() == {"0": "after-activation", "2": "none"}
+    assert len(again.graph.norms) == 1
 
 
 def test_preserve_shared_norm_on_two_lines_is_taken_in_once() -> None:

@@ -166,7 +166,7 @@ class Graph:
         return {block.key: block.position for block in self.blocks}
 
     def __str__(self) -> str:
-        """The blocks as a table: where the norm stands now, where else it could, and why none is added."""
+        """The blocks as a table: where the norm stands now, where else it could, why none is added; then the joins."""
         rows = [("block", "channels", "norm", "could stand")]
         for block in self.blocks:
             sites = ", ".join(site.position for site in block.sites)
@@ -174,5 +174,8 @@ class Graph:
             rows.append((block.key, str(block.channels), block.position, where))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = ["  ".join((*map(str.ljust, row[:3], widths), row[3])) for row in rows]
+        if self.joins:
+            keys = ", ".join(block.key for block in self.joins)
+            lines.append(f"joins, where only a mapping puts a norm: {keys}")
         lines += [f"not seen: {unseen.where}: {unseen.reason}" for unseen in self.unseen]
         return "\n".join(lines)

@@ -1,8 +1,9 @@
 """Placements in, edits out: what has to change in a network so that its norms stand where they should."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from placenorm.errors import UsageError
@@ -12,6 +13,9 @@ from placenorm.facts.placement import POLICIES, POSITIONS, Placement, Policy, Po
 
 BlockFilter = str | Callable[[Block], bool] | None
 """Which blocks a placement speaks of: a path (``layer1``, ``layer*.conv1``), a predicate, or None for all."""
+
+LARGEST_RANK = 5
+"""Batch norms take tensors from [N, C] to [N, C, D, H, W]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,13 @@ def plan_edits(graph: Graph, placement: Placement, only: BlockFilter = None) -> 
         skipped.extend(_norms_outside_blocks(graph))
     else:
         known = {block.key for block in (*graph.blocks, *graph.joins)}
-        skipped.extend(Skip(key, "no block of the network has this key") for key in placement if key not in known)
+        skipped.extend(Skip(key, _unknown(key, known)) for key in placement if key not in known)
     return EditPlan(edits, tuple(skipped), len(wanted), positions)
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    near = get_close_matches(key, known, n=3)
+    return "no block of the network has this key" + f"; did you mean {' or '.join(near)}?" * bool(near)
 
 
 def policy_position(block: Block, policy: Policy) -> Position:
@@ -163,6 +172,8 @@ def _why_not(graph: Graph, block: Block, target: Position) -> str:
         return f"its features are last, on {list(opening.out_shape)}, and not where the norm would be, on {list(shape)}"
     if len(shape) < 2:
         return f"the tensor there has the shape {list(shape)}, in which no axis holds channels"
+    if len(shape) > LARGEST_RANK and opening.channel_axis == 1:
+        return f"no batch norm takes a tensor of rank {len(shape)}, and there it has the shape {list(shape)}"
     return ""
 
 

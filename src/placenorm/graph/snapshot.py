@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from placenorm.randomness import GENERATORS, read_generator, write_generator
+
 _BY_VALUE = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -31,11 +33,13 @@ class ModuleSnapshot:
     """The attributes, parameters and buffers of a module and of all modules in it, as they are now.
 
     Args:
-        module: the module; its tensors are copied, and so are lists, dicts, sets and deques that its attributes hold.
+        module: the module; its tensors are copied, and so are lists, dicts, sets and deques that its attributes hold,
+            and the states of their random generators.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._kept = [(path, each, _keep(each.__dict__), type(each)) for path, each in module.named_modules()]
+        seen: set[int] = set()
+        self._kept = [(path, each, _keep(each.__dict__, seen), type(each)) for path, each in module.named_modules()]
 
     def changes(self) -> tuple[str, ...]:
         """Return the paths of what is no longer as it was; the mode (``training``) does not count."""
@@ -58,22 +62,28 @@ class ModuleSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A value and what it held: a tensor's values, the content of a container."""
+    """A value and what it held: a tensor's values, the content of a container, the state of a generator.
+
+    The content is None where there is none to keep: a plain value, a lazy tensor, a container met before.
+    """
 
     value: Any
     content: Any = None
 
 
-def _keep(value: Any) -> _Kept:
+def _keep(value: Any, seen: set[int]) -> _Kept:
     if isinstance(value, Tensor):
         return _Kept(value, None if is_lazy(value) else value.detach().clone())
+    if isinstance(value, GENERATORS):
+        return _Kept(value, read_generator(value))
+    if not isinstance(value, (dict, list, deque, set)) or id(value) in seen:
+        return _Kept(value)
+    seen.add(id(value))  # a container may hold itself
     if isinstance(value, dict):
-        return _Kept(value, {key: _keep(held) for key, held in value.items()})
-    if isinstance(value, (list, deque)):
-        return _Kept(value, [_keep(held) for held in value])
+        return _Kept(value, {key: _keep(held, seen) for key, held in value.items()})
     if isinstance(value, set):
         return _Kept(value, set(value))
-    return _Kept(value)
+    return _Kept(value, [_keep(held, seen) for held in value])
 
 
 def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
@@ -82,8 +92,13 @@ def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
     if value is not before:
         if not (type(value) is type(before) and isinstance(value, _BY_VALUE) and value == before):
             yield name
+    elif kept.content is None:
+        return
     elif isinstance(value, Tensor):
-        if kept.content is not None and not bit_equal(value, kept.content):
+        if not bit_equal(value, kept.content):
+            yield name
+    elif isinstance(value, GENERATORS):
+        if read_generator(value) != kept.content:
             yield name
     elif isinstance(value, dict):
         for key in {**kept.content, **value}:
@@ -103,8 +118,12 @@ def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
 
 def _put_back(kept: _Kept) -> None:
     value, content = kept.value, kept.content
-    if isinstance(value, Tensor):
-        if content is None or bit_equal(value, content):
+    if content is None:
+        return
+    if isinstance(value, GENERATORS):
+        write_generator(value, content)
+    elif isinstance(value, Tensor):
+        if bit_equal(value, content):
             return
         if value.shape == content.shape and value.dtype == content.dtype:
             value.data.copy_(content)  # into its storage, which others may share, behind the back of autograd

@@ -1,15 +1,16 @@
 """A model and an example input in; its graph out. Describes, changes nothing."""
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from placenorm.errors import ModelError, PlacenormError, first_line
+from placenorm.errors import ModelError, PlacenormError, UsageError, first_line
 from placenorm.facts.graph import Graph, Unseen
 from placenorm.graph.blocks import find_blocks, find_joins, find_unseen
 from placenorm.graph.recording import CallRecorder, Recording
@@ -43,6 +44,7 @@ def trace_model(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
 
     Raises:
         ModelError: if the model does not run on the input, or is of a kind that cannot be looked into.
+        UsageError: if the example inputs are neither a tensor nor a tuple nor a dict.
     """
     return make_graph(model, record_model(model, example_inputs))
 
@@ -66,8 +68,14 @@ def record_model(model: nn.Module, example_inputs: ExampleInputs) -> Recording:
 
     Raises:
         ModelError: as `trace_model`.
+        UsageError: as `trace_model`.
     """
     check_model(model)
+    if not isinstance(example_inputs, (Tensor, tuple, dict)):
+        raise UsageError(
+            f"Cannot call {type(model).__name__} with a {type(example_inputs).__name__} as example inputs: give a "
+            "tensor, a tuple of arguments, or a dict of keyword arguments."
+        )
     with undisturbed(model):
         recording = _record(model, example_inputs)
         missing = _missing(model, recording, {"weight", "norm"})
@@ -91,24 +99,40 @@ def set_training(model: nn.Module) -> None:
 
 
 def describe_inputs(example_inputs: ExampleInputs) -> str:
-    """Return the shapes of example inputs, for messages."""
+    """Return the shapes of example inputs, and their types where they are not the usual one, for messages."""
     args, kwargs = split_inputs(example_inputs)
     parts = [_describe(value) for value in args] + [f"{name}={_describe(value)}" for name, value in kwargs.items()]
     return ", ".join(parts)
 
 
 def _describe(value: object) -> str:
-    return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)
+    if not isinstance(value, Tensor):
+        return repr(value)
+    usual = value.dtype == torch.get_default_dtype()
+    return str(list(value.shape)) + f" ({str(value.dtype).removeprefix('torch.')})" * (not usual)
 
 
 def map_tensors(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Return a nest of tuples, lists and dicts with every tensor changed."""
+    """Return a nest of tuples, lists, dicts and dataclasses with every tensor changed."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        return {key: map_tensors(change, held) for key, held in value.items()}
-    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        changed = {key: map_tensors(change, held) for key, held in value.items()}
+        if type(value) is dict:
+            return changed
+        made = copy.copy(value)  # an ordered dict, an output of a library that is one and has attributes too
+        for key, held in changed.items():
+            made[key] = held
+        return made
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_tensors(change, held) for held in value))
+    if type(value) in (list, tuple):
         return type(value)(map_tensors(change, held) for held in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        twin = copy.copy(value)
+        for field in fields(value):
+            object.__setattr__(twin, field.name, map_tensors(change, getattr(value, field.name)))
+        return twin
     return value
 
 
@@ -120,7 +144,7 @@ def check_model(model: nn.Module) -> None:
     """
     if not isinstance(model, nn.Module):
         raise ModelError(f"Cannot trace a {type(model).__name__}: give a torch.nn.Module.")
-    name = type(model).__name__
+    name = getattr(model, "original_name", type(model).__name__)  # a script keeps the name of what it was
     if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         raise ModelError(
             f"Cannot trace a model wrapped in {name}: give its .module, and wrap the result again "
@@ -181,7 +205,7 @@ def _record(model: nn.Module, example_inputs: ExampleInputs) -> Recording:
     except Exception as error:  # the model itself says that it does not take this input
         raise ModelError(
             f"{type(model).__name__} does not run on an input of shape {describe_inputs(example_inputs)}: "
-            f"{first_line(error)}; give an input of the shape it expects, or a model for this shape."
+            f"{first_line(error)}; give an input of the shape and type that it expects."
         ) from error
 
 

@@ -1,6 +1,7 @@
 """A norm that hangs on another module: its child, run by a forward hook on what the module returns."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ class _RunNorm:
 def attach_norm(module: nn.Module, norm: nn.Module) -> str:
     """Make a norm the child of a module and run it on the module's output; return the child's name.
 
+    A plain Sequential runs all its children by itself: there the norm is simply the last.
+
     Args:
         module: the module that the norm follows.
         norm: the norm; ``norm`` becomes its name, ``norm_2`` where that name is taken.
@@ -31,8 +34,14 @@ def attach_norm(module: nn.Module, norm: nn.Module) -> str:
         count += 1
         name = f"{NAME}_{count}"
     module.add_module(name, norm)
-    module.register_forward_hook(_RunNorm(name))
+    if not is_plain_sequential(module):
+        module.register_forward_hook(_RunNorm(name))
     return name
+
+
+def is_plain_sequential(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Whether a module runs its children one after the other, by the forward of `nn.Sequential` itself."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 def detach_norm(module: nn.Module, child: str) -> nn.Module:

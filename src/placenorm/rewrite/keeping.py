@@ -16,12 +16,16 @@ from placenorm.graph.recording import Recording
 from placenorm.graph.snapshot import bit_equal
 from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs, undisturbed
 from placenorm.rewrite.measuring import fit_inputs, measure_inputs, read_batches
+from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.preserving import CannotPreserveError, ValueChange, ValueKeeper, make_identity, set_measured
 from placenorm.rewrite.proving import measure_error
-from placenorm.rewrite.rewriter import NormChoice, Rewriter, Way
+from placenorm.rewrite.rewriter import Rewriter, Way
 
 EXACT = 1e-9
 """Largest difference, as a share of the largest output, that float64 rounding may make of an exact rewrite."""
+
+LEAST_VALUES = 2
+"""Values per channel from which a variance can be measured."""
 
 
 class FunctionKeeper:
@@ -102,6 +106,7 @@ class FunctionKeeper:
         first = next(batches, None)
         if first is None:
             raise DataError("There is no batch in the data to measure statistics on: give at least one, or a tensor.")
+        _check_finite(first)
         try:
             on_data = _evaluate(self._twin, fit_inputs(self._twin, first))
         except Exception as error:
@@ -124,6 +129,11 @@ class FunctionKeeper:
         with undisturbed(self._twin):
             moments = measure_inputs(self._twin, [module for module, _ in fresh], chain([first], batches))
         for (module, edit), measured in zip(fresh, moments, strict=True):
+            if measured.count < LEAST_VALUES:
+                raise DataError(
+                    f"Cannot preserve at {edit.block}: its new norm reads {measured.count} values per channel in these "
+                    "data, which have no variance, so nothing was changed; give more samples."
+                )
             if not measured.is_finite():
                 raise DataError(
                     f"Cannot preserve at {edit.block}: what its new norm reads on these data is not finite, so nothing "
@@ -186,6 +196,26 @@ class FunctionKeeper:
                 norm: Any = self._twin.get_submodule(path)
                 norm.running_mean.sub_(bias)
                 shifted.add(path)
+
+
+def _check_finite(batch: ExampleInputs) -> None:
+    """Raise an error if a batch holds what is no number: a network that makes NaN of it proves nothing.
+
+    Raises:
+        DataError: naming the batch.
+    """
+    held: list[Tensor] = []
+
+    def note(x: Tensor) -> Tensor:
+        held.append(x)
+        return x
+
+    map_tensors(note, batch)
+    if not all(bool(x.isfinite().all()) for x in held):
+        raise DataError(
+            "The first batch of the data holds values that are not finite, so nothing can be proved on it; give data "
+            "without NaN and infinities."
+        )
 
 
 def _evaluate(model: nn.Module, example_inputs: ExampleInputs) -> Any:

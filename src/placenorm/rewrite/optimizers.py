@@ -49,8 +49,9 @@ def remap_optimizer(optimizer: Optimizer, parameters: ParameterMap) -> None:
     """Let an optimizer go on with the parameters of a rewritten model, in place.
 
     Each parameter stays in its group with its state. Parameters that are no more leave with theirs. New ones join the
-    group of what they stand beside, and have no state yet; so do those whose values were changed (the norm that was
-    taken into them): momentum of the old values would lead astray. What belongs to other models stays.
+    group of what they stand beside, and have no state yet; if no group holds that (a frozen weight, for one), they join
+    none. Those whose values were changed (a norm was taken into them) lose their state: momentum of the old values
+    would lead astray. What belongs to other models stays.
 
     Args:
         optimizer: any torch optimizer built over the model as it was given.

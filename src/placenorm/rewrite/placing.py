@@ -15,8 +15,9 @@ from placenorm.graph.tracing import ExampleInputs, make_graph, record_model, tra
 from placenorm.rewrite.absorbing import check_weight_ops, give_biases, lacks_bias
 from placenorm.rewrite.keeping import FunctionKeeper
 from placenorm.rewrite.measuring import check_batches
+from placenorm.rewrite.norms import NormChoice, check_norm
 from placenorm.rewrite.optimizers import ParameterMap, remap_optimizer
-from placenorm.rewrite.rewriter import NormChoice, Rewriter, check_norm
+from placenorm.rewrite.rewriter import Rewriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +175,19 @@ def _prove_positions(placed: Graph, edits: Iterable[Edit], foreign: dict[str, st
 
     A norm of another kind, which the user's own factory built, has no position: that it runs is what can be seen.
     """
-    found = placed.placement()
+    blocks = {block.key: block for block in (*placed.blocks, *placed.joins)}
     ran = {op.module for op in placed.ops} | {op.owner for op in placed.ops}
     for edit in edits:
-        for block in (edit.block, *edit.also):
-            if found.get(block, "none") != edit.after and foreign.get(edit.block) not in ran:
+        for key in (edit.block, *edit.also):
+            position, norms = (blocks[key].position, len(blocks[key].norms)) if key in blocks else ("none", 0)
+            if edit.block in foreign:
+                stands = "" if foreign[edit.block] in ran else "it does not run"
+            elif norms > 1:
+                stands = f"{norms} norms run there"
+            else:
+                stands = "" if position == edit.after else f"it stands at {position}"
+            if stands:
                 raise ModelError(
-                    f"Cannot place the norm of {block} at {edit.after}: after the change it stands at "
-                    f"{found.get(block, 'none')}, so the change is not what it should be; place the other blocks with "
-                    "a mapping, and please report this network."
+                    f"Cannot place the norm of {key} at {edit.after}: after the change {stands}, so the change is not "
+                    "what it should be; place the other blocks with a mapping, and please report this network."
                 )

@@ -4,14 +4,7 @@
 moving its entry: it keeps its name, and the container stays the plain `nn.Sequential` that can be sliced and extended.
 """
 
-from typing import TypeGuard
-
 from torch import nn
-
-
-def is_plain_sequential(module: nn.Module) -> TypeGuard[nn.Sequential]:
-    """Whether a module runs its children one after the other, by the forward of `nn.Sequential` itself."""
-    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 class ChildOrder:
@@ -52,7 +45,7 @@ class ChildOrder:
         raise AssertionError(f"call {ordinal} of a Sequential is a child")
 
     def install(self, owner: nn.Module) -> None:
-        """Make the edited order the one in which a container runs its children."""
+        """Make the edited order the one in which a container runs its children, those that came meanwhile last."""
         children = dict(owner._modules)
         owner._modules.clear()
-        owner._modules.update({name: children[name] for name in self._order})
+        owner._modules.update({name: children[name] for name in dict.fromkeys((*self._order, *children))})

@@ -1,16 +1,17 @@
 """Edits into changes of a model: norms put in, taken out and moved, at modules and inside forwards."""
 
+import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.errors import ModelError, UsageError
+from placenorm.errors import ModelError
 from placenorm.facts.edits import Change, Edit, Skip
 from placenorm.facts.graph import Graph, Op
 from placenorm.graph.flow import Flow
@@ -18,41 +19,18 @@ from placenorm.graph.placements import place_of
 from placenorm.graph.recording import Recording
 from placenorm.graph.tracing import ExampleInputs
 from placenorm.graph.vocabulary import is_norm_with_activation
-from placenorm.layers.attached import attach_norm, attached_norms, detach_norm
-from placenorm.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from placenorm.layers.attached import attach_norm, attached_norms, detach_norm, is_plain_sequential
 from placenorm.layers.features_last import FeaturesLast
 from placenorm.rewrite.absorbing import give_bias
 from placenorm.rewrite.alignment import Aligner
 from placenorm.rewrite.captures import Captures
+from placenorm.rewrite.norms import NormChoice, build_norm, try_norms
 from placenorm.rewrite.proving import ForwardProof
-from placenorm.rewrite.reordering import ChildOrder, is_plain_sequential
+from placenorm.rewrite.reordering import ChildOrder
 from placenorm.rewrite.retracing import OwnerGraphs, RetraceError, retrace
-
-NormFactory = Callable[[int, int], nn.Module]
-"""Builds a norm from the number of channels and the rank of the tensor it will see (2 for [N, D])."""
-
-NormChoice = Literal["torch", "placenorm"] | NormFactory
-
-_KINDS: dict[str, dict[int, type[nn.Module]]] = {
-    "torch": {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d},
-    "placenorm": {2: BatchNorm1d, 3: BatchNorm1d, 4: BatchNorm2d, 5: BatchNorm3d},
-}
-
 
 _ALIASING = frozenset({"identity", "dropout", "reshape"})
 """Kinds of ops that may hand on the memory of what they read."""
-
-
-def check_norm(norm: NormChoice) -> None:
-    """Raise an error unless a choice of norms is a known name or a function.
-
-    Raises:
-        UsageError: naming the words there are.
-    """
-    if not callable(norm) and norm not in _KINDS:
-        raise UsageError(
-            f"Unknown norm {norm!r}: use one of {', '.join(_KINDS)}, or a function of (channels, rank of the tensor)."
-        )
 
 
 @dataclass(slots=True)
@@ -125,7 +103,11 @@ class Rewriter:
         self.carried: set[str] = set()
 
     def prepare(self, edits: Iterable[Edit]) -> tuple[list[tuple[Edit, Way]], list[Skip]]:
-        """Return the edits that can be made, each with its way, and why the others cannot; nothing is changed."""
+        """Return the edits that can be made, each with its way, and why the others cannot; nothing is changed.
+
+        Raises:
+            UsageError: if the user's own function builds norms that do not fit.
+        """
         edits = list(edits)
         ways = [self._first_way(edit) for edit in edits]
         self._open_owners({path for way in ways for path in way.owners})
@@ -143,6 +125,8 @@ class Rewriter:
                 ready.append((edit, second))
             else:
                 skipped.extend(Skip(key, refusal) for key in (edit.block, *edit.also))
+        anchors = [(edit, self.graph.ops[edit.anchor]) for edit, _ in ready if edit.anchor is not None]
+        try_norms(self.norm, (self._norm_shape(edit, anchor) for edit, anchor in anchors))
         return ready, skipped
 
     def adopt(self, ready: list[tuple[Edit, Way]]) -> None:
@@ -390,21 +374,16 @@ class Rewriter:
         self.owners[pool.owner].swap_calls(activation.ordinal, pool.ordinal)
         return f", which now runs before {_in_words(activation)}"
 
+    def _norm_shape(self, edit: Edit, anchor: Op) -> tuple[int, ...]:
+        """Return the shape of the tensor that a norm behind an op sees."""
+        shape = anchor.out_shape
+        return (math.prod(shape[:-1]), shape[-1]) if self._features_last(edit) else shape
+
     def _build(self, anchor: Op, opening: Op, edit: Edit) -> nn.Module:
         """Return a new norm for what an op returns, where the weight op's parameters are."""
         last = self._features_last(edit)
-        channels, rank = (anchor.out_shape[-1], 2) if last else (anchor.out_shape[1], len(anchor.out_shape))
-        if callable(self.norm):
-            module = self.norm(channels, rank)
-            if not isinstance(module, nn.Module):
-                raise UsageError(
-                    f"The function given as norm returned a {type(module).__name__} for {channels} channels and rank "
-                    f"{rank}: return an nn.Module."
-                )
-        elif rank in _KINDS[self.norm]:
-            module = _KINDS[self.norm][rank](channels)
-        else:
-            raise ModelError(f"Cannot place a norm behind {anchor.key}: no batch norm takes a tensor of rank {rank}.")
+        shape = self._norm_shape(edit, anchor)
+        module = build_norm(self.norm, shape[1], len(shape))
         near = self.model.get_submodule(opening.module if opening.module is not None else opening.owner)
         like = next((p for p in (*near.parameters(), *self.model.parameters()) if p.is_floating_point()), None)
         if like is not None:  # float32 at least, whatever the weights are
@@ -513,6 +492,8 @@ class Rewriter:
         if opening.module is None:
             return f"bias of {_in_words(opening)} left as it is, since that stands in a forward of your own"
         module: Any = self.model.get_submodule(opening.module)
+        if edit.block in self.foreign and edit.bias == "drop":
+            return ""  # a norm of another kind need not cancel it
         if edit.bias == "drop" and module.bias is not None:
             module.bias = None
             return f"bias of {opening.module} removed, the norm would cancel it"
@@ -531,12 +512,10 @@ def _carry_values(old: nn.Module, new: nn.Module) -> None:
 
 
 def _without_norm(norm: nn.Module) -> nn.Module:
-    """Return what is left of a norm that is taken out: nothing, or the activation that it carries."""
+    """Return what is left of a norm that is taken out: nothing, or what it carries, under the same names."""
     if not is_norm_with_activation(norm):
         return nn.Identity()
-    rest = [norm.get_submodule(name) for name in ("drop", "act")]
-    rest = [part for part in rest if not isinstance(part, nn.Identity)]
-    return rest[0] if len(rest) == 1 else nn.Sequential(*rest) if rest else nn.Identity()
+    return nn.Sequential(OrderedDict((name, norm.get_submodule(name)) for name in ("drop", "act")))
 
 
 def _in_words(op: Op) -> str:

@@ -31,8 +31,8 @@ from placenorm.graph.tracing import ExampleInputs
 from placenorm.lookup import describe_failure
 from placenorm.probe.dead_units import DeadUnitProber
 from placenorm.randomness import fix_seed
+from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import place_model
-from placenorm.rewrite.rewriter import NormChoice
 from placenorm.study.metrics import Scorer, learned_nothing
 from placenorm.zoo import load_weights
 

@@ -12,8 +12,8 @@ from placenorm.errors import NoEffectWarning
 from placenorm.facts.placement import Placement, PlacementFile, read_placement
 from placenorm.graph.placements import BlockFilter
 from placenorm.graph.tracing import ExampleInputs, check_model
+from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import Placed, place_model
-from placenorm.rewrite.rewriter import NormChoice
 
 
 def place(
@@ -65,7 +65,7 @@ def place(
     check_model(model)
     copies: dict[int, Any] = {}
     copied = copy.deepcopy(model, copies)
-    placed = place_(copied, example_inputs, placement, norm=norm, filter=filter, preserve=preserve)
+    placed = _place(copied, example_inputs, placement, norm, filter, preserve)
     return replace(placed, parameters=placed.parameters.translate(copies, model))
 
 
@@ -79,19 +79,31 @@ def place_(
     preserve: object = None,
 ) -> Placed:
     """Do as `place` on the model itself."""
+    return _place(model, example_inputs, placement, norm, filter, preserve)
+
+
+def _place(
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    placement: Placement | Path,
+    norm: NormChoice,
+    only: BlockFilter,
+    preserve: object,
+) -> Placed:
+    """Bring a model to a placement in place; warn the caller of the verb if that speaks of no block."""
     file = _read(placement)
     wanted = file.placement if isinstance(file, PlacementFile) else file
-    biases = file.biases if isinstance(file, PlacementFile) and filter is None else ()
-    placed = place_model(model, example_inputs, wanted, norm, only=filter, preserve=preserve, biases=biases)
-    if not placed.matched and (filter is not None or not isinstance(wanted, str)):
-        sought = f"the filter {filter!r} and " * (filter is not None) + (
+    biases = file.biases if isinstance(file, PlacementFile) and only is None else ()
+    placed = place_model(model, example_inputs, wanted, norm, only=only, preserve=preserve, biases=biases)
+    if not placed.matched and (only is not None or not isinstance(wanted, str)):
+        sought = f"the filter {only!r} and " * (only is not None) + (
             f"the placement {wanted}" if isinstance(wanted, str) else f"the keys {', '.join(wanted) or '(none)'}"
         )
         warnings.warn(
             f"The placement matched no block: it asked for {sought}; "
             f"the network has {', '.join(placed.graph.placement()) or 'no blocks'}.",
             NoEffectWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return placed
 

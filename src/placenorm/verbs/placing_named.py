@@ -1,5 +1,6 @@
 """The verb `place` for a model of a name: what the command line asks for."""
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -8,12 +9,12 @@ from torch import Tensor
 from placenorm.cost import count_cost
 from placenorm.data import load_data, split
 from placenorm.data.batches import eval_batches
-from placenorm.errors import StoreError
+from placenorm.errors import NoEffectWarning, StoreError, UsageError
 from placenorm.facts.placement import Placement, write_placement
 from placenorm.facts.placing import Placing
 from placenorm.graph.tracing import trace_model
+from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import Placed
-from placenorm.rewrite.rewriter import NormChoice
 from placenorm.verbs.named import build_example
 from placenorm.verbs.placing import place_
 
@@ -51,7 +52,12 @@ def place_named(
     model, example = build_example(name, sample_shape, weights)
     graph = trace_model(model, example)
     data = None if preserve is None else _load_batches(preserve)
-    placed = place_(model, example, _read_words(to), norm=norm, filter=filter, preserve=data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NoEffectWarning)
+        try:
+            placed = place_(model, example, _read_words(to), norm=norm, filter=filter, preserve=data)
+        except NoEffectWarning as nothing:  # on a command line it is a slip of the pen
+            raise UsageError(str(nothing)) from nothing
     if out is not None:
         _write(placed, out)
     return Placing(

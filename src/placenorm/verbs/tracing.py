@@ -12,11 +12,12 @@ def trace(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
     The model runs once in evaluation mode; its mode, its buffers and the random state are afterwards what they were.
 
     Args:
-        model: any model that torch.fx can trace.
+        model: any model that runs on the example; one on the meta device too.
         example_inputs: a tensor, a tuple of arguments or a dict of keyword arguments.
 
     Raises:
-        ModelError: if torch.fx cannot trace the model, or the model does not run on the inputs.
+        ModelError: if the model does not run on the inputs, or is of a kind that cannot be looked into.
+        UsageError: if the example inputs are neither a tensor nor a tuple nor a dict.
 
     Example:
         >>> import torch, placenorm as pn

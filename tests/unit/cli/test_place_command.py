@@ -104,5 +104,5 @@ def test_place_wrong_arguments_are_one_sentence(arguments: tuple[str, ...], word
 
 def test_place_keys_that_match_nothing_are_named() -> None:
     result = invoke("cnn:1", "--to", "conv=none")
-    assert result.exit_code == 0
+    assert result.exit_code == 2
     assert "The placement matched no block: it asked for the keys conv; the network has features.0" in result.output
