@@ -15,7 +15,7 @@ from placenorm.facts.graph import Graph
 from placenorm.graph.recording import Recording
 from placenorm.graph.snapshot import bit_equal
 from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs, undisturbed
-from placenorm.rewrite.measuring import fit_inputs, measure_inputs, read_batches
+from placenorm.probe.measuring import fit_inputs, measure_inputs, read_batches
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.preserving import CannotPreserveError, ValueChange, ValueKeeper, make_identity, set_measured
 from placenorm.rewrite.proving import measure_error

@@ -12,9 +12,9 @@ from placenorm.facts.graph import Graph
 from placenorm.facts.placement import Placement, Position
 from placenorm.graph.placements import BlockFilter, plan_edits
 from placenorm.graph.tracing import ExampleInputs, make_graph, record_model, trace_model
+from placenorm.probe.measuring import check_batches
 from placenorm.rewrite.absorbing import check_weight_ops, give_biases, lacks_bias
 from placenorm.rewrite.keeping import FunctionKeeper
-from placenorm.rewrite.measuring import check_batches
 from placenorm.rewrite.norms import NormChoice, check_norm
 from placenorm.rewrite.optimizers import ParameterMap, remap_optimizer
 from placenorm.rewrite.rewriter import Rewriter

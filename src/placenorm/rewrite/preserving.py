@@ -16,8 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from placenorm.facts.edits import Edit
 from placenorm.facts.graph import Graph, Op
 from placenorm.graph.flow import Flow
+from placenorm.probe.measuring import ChannelMoments
 from placenorm.rewrite.absorbing import Affine, absorb_input, absorb_output, affine_of, give_bias
-from placenorm.rewrite.measuring import ChannelMoments
 
 _PASSING = frozenset({"identity", "dropout"})
 

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from placenorm.errors import DataError
 from placenorm.facts.edits import Change, Skip
 from placenorm.graph.tracing import check_model, undisturbed
-from placenorm.rewrite.measuring import ChannelMoments, check_batches, measure_inputs, read_batches
+from placenorm.probe.measuring import ChannelMoments, check_batches, measure_inputs, read_batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from placenorm.rules.evidence import (
     NIN_AFTER,
 )
 from placenorm.rules.layout import BEHIND_ACTIVATION, Layout
-from placenorm.rules.rule import Rule, say_blocks, say_count
+from placenorm.rules.rule import Hit, Rule, say_blocks, say_count
 
 BOUNDED = frozenset({"Tanh", "Sigmoid", "Hardtanh", "Hardsigmoid", "Softsign"})
 """Activations that stay between two values."""
 
 
-def find_disputed_order(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_disputed_order(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where norms stand behind an activation that is not bounded.
 
     What it does:
@@ -48,14 +48,14 @@ def find_disputed_order(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]
         if (op := layout.activation_of(block)) is not None and activation_name(op.name) not in BOUNDED
     )
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"Whether a norm does better behind the activation ({say_count(len(keys), 'block')} here) is disputed: "
             "published measurements go both ways, and the deeper of the two ImageNet networks did worse with it.",
         )
 
 
-def find_bounded_activation(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_bounded_activation(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where a norm stands behind a bounded activation.
 
     What it does:
@@ -86,13 +86,13 @@ def find_bounded_activation(layout: Layout) -> Iterator[tuple[tuple[str, ...], s
     }
     if found:
         names = " and ".join(sorted(set(found.values())))
-        yield (
+        yield Hit(
             tuple(found),
             f"Behind {names} ({say_blocks(tuple(found))}) published results speak for a norm after the activation.",
         )
 
 
-def find_dead_units(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_dead_units(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where a norm stands behind an activation that can switch a unit off for good.
 
     What it does:
@@ -123,7 +123,7 @@ def find_dead_units(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
         if (op := layout.activation_of(block)) is not None and op.relu_like
     )
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"Behind a ReLU or its like ({say_count(len(keys), 'block')}) a norm does not keep units alive: in front "
             "of it every unit is on for a part of each training batch while beta allows, behind it a dead channel "

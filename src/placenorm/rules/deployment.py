@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from placenorm.cost import NORM_EVAL_PASSES
 from placenorm.rules.evidence import AIMET_PADDING, FX_FUSE, INDUCTOR_FREEZING
 from placenorm.rules.layout import BEHIND_ACTIVATION, Layout
-from placenorm.rules.rule import Rule, say_count
+from placenorm.rules.rule import Hit, Rule, say_count
 
 MEGA = 1e6
 """Bytes of a megabyte."""
 
 
-def find_unfoldable_norm(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_unfoldable_norm(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where norms stand where no common tool folds them away for inference.
 
     What it does:
@@ -46,7 +46,7 @@ def find_unfoldable_norm(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]
             keys.append(block.key)
             moved += NORM_EVAL_PASSES * op.item_bytes * math.prod(op.out_shape)
     if keys:
-        yield (
+        yield Hit(
             tuple(keys),
             f"Deployed, {say_count(len(keys), 'norm')} behind an activation would stay with the common tools, and "
             f"move {moved / MEGA:,.3g} MB for each forward pass of the example. Straight behind its weight op a norm "

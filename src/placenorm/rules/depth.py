@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from placenorm.facts.graph import Graph
 from placenorm.rules.evidence import GCR_AFTER_ADD, GOOGLENET_AFTER, INCEPTION_STEPS, NIN_AFTER
 from placenorm.rules.layout import Layout
-from placenorm.rules.rule import Rule, say_blocks, say_count
+from placenorm.rules.rule import Hit, Rule, say_blocks, say_count
 
 LEAST_DEPTH = 6
 """Weight ops on the longest path from which on the article advises a norm. It says "deeper than 5-6 layers" (A8); 6 is
@@ -28,7 +28,7 @@ def count_depth(graph: Graph) -> int:
     return max(depths, default=0)
 
 
-def find_shallow_network(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_shallow_network(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where a network is too shallow for the article to advise a norm.
 
     What it does:
@@ -55,7 +55,7 @@ def find_shallow_network(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]
     """
     depth = count_depth(layout.graph)
     if 0 < depth < LEAST_DEPTH:
-        yield (
+        yield Hit(
             (),
             f"The longest path has {say_count(depth, 'weight op')}. Below about {LEAST_DEPTH} the article expects "
             "hardly any gain from norms (A8), so none is advised here; it does not say that they do harm. Nobody has "
@@ -64,7 +64,7 @@ def find_shallow_network(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]
         )
 
 
-def find_missing_norm(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_missing_norm(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where convolutions have no norm and would get one.
 
     What it does:
@@ -97,7 +97,7 @@ def find_missing_norm(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
         and len(layout.graph.ops[block.weight].out_shape) > FLAT
     )
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"{say_count(len(keys), 'convolution')} ({say_blocks(keys)}) would get a norm. It permits higher learning "
             "rates, from which most of its speed comes, and mostly raises the accuracy; one deep network did better "

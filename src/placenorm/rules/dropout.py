@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from placenorm.facts.graph import Block
 from placenorm.rules.evidence import CAFFENET_DROPOUT, LI_DROPOUT
 from placenorm.rules.layout import Layout
-from placenorm.rules.rule import Rule, say_blocks
+from placenorm.rules.rule import Hit, Rule, say_blocks
 
 
-def find_dropout_before_norm(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_dropout_before_norm(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where dropout stands in front of a norm.
 
     What it does:
@@ -39,7 +39,7 @@ def find_dropout_before_norm(layout: Layout) -> Iterator[tuple[tuple[str, ...], 
         if (end := layout.anchor_of(block)) is not None and _meets_dropout(layout, block, end)
     )
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"Dropout stands in front of the norm in {say_blocks(keys)}. It changes the variance in training only, so "
             "in evaluation such a norm uses statistics that no longer fit.",

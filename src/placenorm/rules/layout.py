@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from placenorm.facts.graph import Block, Graph, Op
 from placenorm.facts.placement import Position
+from placenorm.facts.state import NetworkState
 
 BEHIND_ACTIVATION: frozenset[Position] = frozenset({"after-activation", "after-pool"})
 """Positions at which something that is not linear stands between a weight op and its norm."""
@@ -18,10 +19,12 @@ class Layout:
     Attributes:
         graph: the network as it is.
         placement: the position looked at, by block key.
+        state: what its norms and layers hold; empty for rules that ask of places alone.
     """
 
     graph: Graph
     placement: Mapping[str, Position]
+    state: NetworkState = field(default_factory=NetworkState)
 
     def blocks_at(self, positions: frozenset[Position]) -> Iterator[Block]:
         """Yield the blocks whose norm stands at one of some positions."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from placenorm.facts.placement import Position
 from placenorm.rules.evidence import PAGE_POOL, TWO_VALUES
 from placenorm.rules.layout import Layout
-from placenorm.rules.rule import Rule, say_blocks, say_count
+from placenorm.rules.rule import Hit, Rule, say_blocks, say_count
 
 FEW_VALUES = 32
 """Values per channel below which a norm's statistics are noise: the standard deviation of so many normal values is off
@@ -19,7 +19,7 @@ says nothing: it is not what the network trains with."""
 _BEHIND_POOL: frozenset[Position] = frozenset({"after-pool", "after-pool-before-activation"})
 
 
-def find_norm_behind_pool(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_norm_behind_pool(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where norms stand behind a pool.
 
     What it does:
@@ -46,14 +46,14 @@ def find_norm_behind_pool(layout: Layout) -> Iterator[tuple[tuple[str, ...], str
     """
     keys = tuple(block.key for block in layout.blocks_at(_BEHIND_POOL))
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"Behind a pool ({say_blocks(keys)}) the norm has less work, but in training it sees other statistics: it "
             "is another network, with a small loss of accuracy in the one careful measurement there is.",
         )
 
 
-def find_few_values(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_few_values(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where a pool leaves a norm few values per channel.
 
     What it does:
@@ -88,7 +88,7 @@ def find_few_values(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
     if few:
         keys = tuple(few)
         key = min(few, key=lambda each: few[each])
-        yield (
+        yield Hit(
             keys,
             f"Behind the pool {say_count(len(keys), 'block')} would normalise over few values per channel: {key} has "
             f"{say_count(few[key], 'place')} left, so it takes a batch of {math.ceil(FEW_VALUES / few[key])} to have "

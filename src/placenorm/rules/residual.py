@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from placenorm.facts.graph import Block
 from placenorm.rules.evidence import GCR_AFTER_ADD, HE_AFTER_ADD, HE_PRE_ACTIVATION, IMAGENET_AFTER_ADD
 from placenorm.rules.layout import BEHIND_ACTIVATION, Layout
-from placenorm.rules.rule import Rule, say_blocks, say_count
+from placenorm.rules.rule import Hit, Rule, say_blocks, say_count
 
 _ADDITIONS = frozenset({"add", "iadd", "radd"})
 
 
-def find_norm_on_branch(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_norm_on_branch(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where a branch without an activation of its own ends at an addition.
 
     What it does:
@@ -40,7 +40,7 @@ def find_norm_on_branch(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]
         if not block.joined and layout.activation_of(block) is None and _feeds_addition(layout, block)
     )
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"{say_count(len(keys), 'block')} ({say_blocks(keys)}) end{'s' if len(keys) == 1 else ''} at an addition "
             "without an activation of its own, so the norm stays on the branch. Behind the addition it did harm in "
@@ -48,7 +48,7 @@ def find_norm_on_branch(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]
         )
 
 
-def find_residual_order(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_residual_order(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where norms stand behind activations in a network with additions.
 
     What it does:
@@ -76,7 +76,7 @@ def find_residual_order(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]
     added = any(op.kind == "join" and op.name in _ADDITIONS for op in layout.graph.ops)
     keys = tuple(block.key for block in layout.blocks_at(BEHIND_ACTIVATION) if added and not block.joined)
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"This network adds up branches, and {say_count(len(keys), 'norm')} would stand behind an activation. What "
             'plain networks show does not carry over: "for branched layers merged by addition, the position of '
@@ -84,7 +84,7 @@ def find_residual_order(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]
         )
 
 
-def find_moved_pre_activation(layout: Layout) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_moved_pre_activation(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where a norm that stands in front of an activation at a join would go behind it.
 
     What it does:
@@ -114,7 +114,7 @@ def find_moved_pre_activation(layout: Layout) -> Iterator[tuple[tuple[str, ...],
         if block.joined and block.position == "before-activation"
     )
     if keys:
-        yield (
+        yield Hit(
             keys,
             f"{say_count(len(keys), 'norm')} at a join ({say_blocks(keys)}) would go from before the activation to "
             "behind it. That order (pre-activation) is the design of such a network: moving it makes another one.",

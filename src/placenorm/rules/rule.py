@@ -1,35 +1,69 @@
 """What a rule is."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from placenorm.facts.finding import Figure, Finding, Stance
+from placenorm.facts.finding import Figure, Finding, Fix, Severity, Stance
 from placenorm.rules.layout import Layout
 
-Look = Callable[[Layout], Iterator[tuple[tuple[str, ...], str]]]
-"""A layout in; sites and a text out, once for each thing to say."""
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One thing that a rule has to say: where, what, the numbers it saw, how it is mended.
+
+    Attributes:
+        sites: keys of blocks or paths of modules; empty where it is about the whole network.
+        text: what, where and why, in whole sentences.
+        evidence: numbers, by name.
+        fix: how it is mended; None where nothing has to be.
+        severity: how bad it is here; None for what the rule says of itself.
+    """
+
+    sites: tuple[str, ...]
+    text: str
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    fix: Fix | None = None
+    severity: Severity | None = None
+
+
+Look = Callable[[Layout], Iterator[Hit]]
+"""A layout in; a hit out for each thing to say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A named unit of knowledge about norms in a place.
+    """A named unit of knowledge about norms.
 
     Attributes:
         name: its name, which reads after "allow ...".
         stance: whether what it finds speaks against a placement, for it, or only has to be known.
         figures: what it stands on.
         look: where it applies, and what it says there. Its docstring is the rule's page.
+        code: its code, ``BN102``; "" for rules of `advise`, which are no faults.
+        severity: how bad it is, unless a hit says otherwise.
     """
 
     name: str
     stance: Stance
     figures: tuple[Figure, ...]
     look: Look
+    code: str = ""
+    severity: Severity = "info"
 
     def find(self, layout: Layout) -> Iterator[Finding]:
         """Yield what the rule finds in a layout."""
-        for sites, text in self.look(layout):
-            yield Finding(self.name, sites, text, self.stance, self.figures)
+        for hit in self.look(layout):
+            yield Finding(
+                rule=self.name,
+                sites=hit.sites,
+                text=hit.text,
+                stance=self.stance,
+                figures=self.figures,
+                code=self.code,
+                severity=hit.severity or self.severity,
+                evidence=dict(hit.evidence),
+                fix=hit.fix,
+            )
 
 
 def say_count(count: int, noun: str) -> str:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from placenorm.errors import DataError
-from placenorm.rewrite.measuring import ChannelMoments, measure_inputs, read_batches
+from placenorm.probe.measuring import ChannelMoments, measure_inputs, read_batches
 
 
 @pytest.mark.parametrize("sizes", [[7], [3, 4], [1, 1, 5], [2, 0, 5]], ids=["one", "two", "single-values", "empty"])
