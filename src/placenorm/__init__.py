@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from placenorm.errors import NoEffectWarning as NoEffectWarning
     from placenorm.errors import PlacenormError as PlacenormError
     from placenorm.verbs.advising import advise as advise
+    from placenorm.verbs.checking import check as check
     from placenorm.verbs.comparing import compare as compare
     from placenorm.verbs.placing import place as place
     from placenorm.verbs.placing import place_ as place_
@@ -24,6 +25,7 @@ _HOME = {
     "NoEffectWarning": "placenorm.errors",
     "PlacenormError": "placenorm.errors",
     "advise": "placenorm.verbs.advising",
+    "check": "placenorm.verbs.checking",
     "compare": "placenorm.verbs.comparing",
     "place": "placenorm.verbs.placing",
     "place_": "placenorm.verbs.placing",
@@ -37,6 +39,7 @@ __all__ = [
     "NoEffectWarning",
     "PlacenormError",
     "advise",
+    "check",
     "compare",
     "layers",
     "place",

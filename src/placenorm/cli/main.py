@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MODELS = "cnn, cnn:DEPTH, mlp:DEPTH, torchvision:NAME, timm:NAME, path/to/file.py:Name or package.module:factory."
 
+FOUND = 1
 BAD_USAGE = 2
 LINES = 20
 """So many lines of progress are written where there is no terminal."""
@@ -210,6 +211,52 @@ def advise(
             done.report(out)
     if out is not None and not as_json:
         typer.echo(f"Written: {out}")
+
+
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help=_MODELS)],
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Shape of one sample, such as 3x224x224; the model's own by default.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint to load first.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data, as for compare: what the norms read is compared with their statistics.")
+    ] = None,
+    select: Annotated[str | None, typer.Option(help="Rules to ask, with commas: BN102, BN1, norm-twice.")] = None,
+    ignore: Annotated[str | None, typer.Option(help="Rules not to ask, the same way.")] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Write the safe fixes to placement.json, for place.")] = False,
+    out: Annotated[Path, typer.Option(help="Where --fix writes.")] = Path("placement.json"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say what is wrong with the norms of a network, where, and how to mend it; exit code 1 where something is."""
+    from placenorm.facts.codec import dumps
+    from placenorm.report.checking import print_check
+    from placenorm.verbs.checking_named import check_named
+
+    with _errors_in_words("Stopped; nothing was written."):
+        done = check_named(
+            model,
+            sample_shape=None if input_shape is None else _shape(input_shape),
+            weights=weights,
+            data=data,
+            select=() if select is None else _split(select),
+            ignore=() if ignore is None else _split(ignore),
+            fix=out if fix else None,
+        )
+    if as_json:
+        sys.stdout.write(dumps(done.check) + "\n")
+    else:
+        print_check(done.check, Console())
+        if fix:
+            typer.echo(_say_fixes(model, out) if done.placement else "No finding has a safe fix; nothing was written.")
+    if any(finding.severity != "info" for finding in done):
+        raise typer.Exit(FOUND)
+
+
+def _say_fixes(model: str, out: Path) -> str:
+    words = shlex.join(["placenorm", "place", model, "--to", str(out)])
+    return f"Written: {out}. Apply it with: {words} --preserve DATA"
 
 
 @app.command()

@@ -49,6 +49,27 @@ def trace_model(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
     return make_graph(model, record_model(model, example_inputs))
 
 
+def trace_lightly(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
+    """Return the graph of a model as `trace_model` does, from shapes alone where that can be: in no time.
+
+    Raises:
+        ModelError: as `trace_model`.
+        UsageError: as `trace_model`.
+    """
+    try:
+        return trace_model(_outline(model), map_tensors(lambda x: x.to("meta"), example_inputs))
+    except Exception:  # it needs values, or cannot be copied; what is wrong for other reasons is so on the model too
+        return trace_model(model, example_inputs)
+
+
+def _outline(model: nn.Module) -> nn.Module:
+    """Return a copy of a model whose parameters and buffers have shapes and no values: it takes no memory."""
+    known: dict[int, object] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    for parameter in model.parameters():
+        known[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, known)
+
+
 def make_graph(model: nn.Module, recording: Recording) -> Graph:
     """Return the graph of a recording."""
     blocks = find_blocks(recording.ops)

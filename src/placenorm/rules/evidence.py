@@ -145,5 +145,77 @@ TWO_VALUES: Final = Figure(
     mark="own measurement",
 )
 
+KOCAMAN_OUTPUT: Final = Figure(
+    text="F1 of the rare class 0.29 without and 0.95 with a norm in front of the softmax; a follow-up finds the gain "
+    "only with a single majority class, and says that softmax outputs tell less of uncertainty then",
+    setting="VGG19, classes 99 to 1",
+    source="Kocaman et al. 2020 and 2021",
+    url="https://arxiv.org/abs/2011.06319",
+    mark="abstract or excerpt",
+)
+PAGE_OUTPUT: Final = Figure(
+    text='a norm behind the classifier "would presumably restrict expressivity and hurt training"; not measured there',
+    setting="9-layer ResNet, CIFAR-10",
+    source="Page, bag_of_tricks.ipynb, cell 49",
+    url="https://github.com/davidcpage/cifar10-fast/blob/f79e8b89/bag_of_tricks.ipynb",
+    mark="primary source",
+)
+CAFFENET_AFFINE: Final = Figure(
+    text="accuracy 0.474 with a norm before the activation without gamma and beta, 0.478 with them",
+    setting="CaffeNet, ImageNet at 128 pixels, one run each",
+    source=_CAFFENET,
+    url=_CAFFENET_URL,
+    mark="primary source",
+)
+GROUP_NORM_BATCH: Final = Figure(
+    text="at a batch of 2 a group norm beats the batch norm by 10.6 points, at 32 the batch norm is better by 0.5",
+    setting="ResNet-50, ImageNet",
+    source="Wu & He 2018, as noted by a reader of it",
+    url="https://arxiv.org/abs/1803.08494",
+    mark="abstract or excerpt",
+)
+NO_BIAS_DECAY: Final = Figure(
+    text="weight decay on weights alone, none on biases, gamma and beta; timm leaves out all parameters of one axis",
+    setting="a recommendation for ResNets on ImageNet; networks that decay them train too",
+    source="He et al. 2018, Bag of Tricks; timm's param_groups_weight_decay",
+    url="https://arxiv.org/abs/1812.01187",
+    mark="abstract or excerpt",
+)
+ZERO_GAMMA: Final = Figure(
+    text="the last gamma of each residual branch starts at 0, so that the network starts as its shortcuts",
+    setting="ResNet-50, ImageNet, large batches; timm does so unless told otherwise",
+    source="Goyal et al. 2017; timm, zero_init_last",
+    url="https://arxiv.org/abs/1706.02677",
+    mark="abstract or excerpt",
+)
+FROZEN_MOVES: Final = Figure(
+    text="requires_grad=False does not stop the running statistics, and the next model.train() undoes .eval()",
+    setting="torch 2.13, run by us",
+    source="docs/evidence.md, section 13",
+    url="https://github.com/Lightning-AI/pytorch-lightning/issues/15062",
+    mark="own measurement",
+)
+MOMENTUM_CONVENTION: Final = Figure(
+    text="torch's momentum is the share of the newest batch (0.1); Keras names the share of the old ones (0.99)",
+    setting="the documentation of both",
+    source="torch, BatchNorm2d; Keras, BatchNormalization",
+    url="https://github.com/pytorch/examples/issues/289",
+    mark="primary source",
+)
+KERAS_HALF: Final = Figure(
+    text='"BN is prone to overflowing for float16/bfloat16 inputs, so we opt out": Keras keeps its norms in float32',
+    setting="a comment in its source",
+    source="Keras, batch_normalization.py",
+    url="https://github.com/keras-team/keras",
+    mark="primary source",
+)
+HOMOGENEOUS: Final = Figure(
+    text='"when the next layer is linear this [scale] can be disabled"; through a ReLU a positive factor passes too',
+    setting="algebra",
+    source="Keras, BatchNormalization; pytorch issue 40087",
+    url="https://github.com/pytorch/pytorch/issues/40087",
+    mark="primary source",
+)
+
 ALL: Final = tuple(value for value in dict(vars()).values() if isinstance(value, Figure))
 """Every figure."""

@@ -1,7 +1,7 @@
 """What rules look at: a network, and where its norms are or would be."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from placenorm.facts.graph import Block, Graph, Op
@@ -25,10 +25,32 @@ class Layout:
     graph: Graph
     placement: Mapping[str, Position]
     state: NetworkState = field(default_factory=NetworkState)
+    _readers: dict[str, list[Op]] = field(init=False, repr=False, compare=False)
 
     def blocks_at(self, positions: frozenset[Position]) -> Iterator[Block]:
         """Yield the blocks whose norm stands at one of some positions."""
         return (block for block in self.graph.blocks if self.placement[block.key] in positions)
+
+    def __post_init__(self) -> None:
+        """Note once who reads what."""
+        readers: dict[str, list[Op]] = {op.key: [] for op in self.graph.ops}
+        for op in self.graph.ops:
+            for index in dict.fromkeys(op.inputs):
+                readers[self.graph.ops[index].key].append(op)
+        object.__setattr__(self, "_readers", readers)
+
+    def readers(self, op: Op) -> list[Op]:
+        """Return the ops that read what an op gives."""
+        return self._readers[op.key]
+
+    def source(self, op: Op, through: Container[str] = ()) -> Op | None:
+        """Return the op that an op reads first, through ops of some kinds; None where it reads none."""
+        ops = self.graph.ops
+        while True:
+            before = next((ops[index] for index in op.inputs if ops[index].kind != "constant"), None)
+            if before is None or before.kind not in through:
+                return before
+            op = before
 
     def ops_of(self, block: Block) -> Iterator[Op]:
         """Yield the ops of a block's chain, in order."""

@@ -7,7 +7,8 @@ from placenorm.rules.evidence import GCR_AFTER_ADD, HE_AFTER_ADD, HE_PRE_ACTIVAT
 from placenorm.rules.layout import BEHIND_ACTIVATION, Layout
 from placenorm.rules.rule import Hit, Rule, say_blocks, say_count
 
-_ADDITIONS = frozenset({"add", "iadd", "radd"})
+ADDITIONS = frozenset({"add", "iadd", "radd"})
+"""Names of the joins that add up branches."""
 
 
 def find_norm_on_branch(layout: Layout) -> Iterator[Hit]:
@@ -73,7 +74,7 @@ def find_residual_order(layout: Layout) -> Iterator[Hit]:
     Evidence:
         He et al. 2016, Table 2 and section 3.
     """
-    added = any(op.kind == "join" and op.name in _ADDITIONS for op in layout.graph.ops)
+    added = any(op.kind == "join" and op.name in ADDITIONS for op in layout.graph.ops)
     keys = tuple(block.key for block in layout.blocks_at(BEHIND_ACTIVATION) if added and not block.joined)
     if keys:
         yield Hit(
@@ -124,7 +125,7 @@ def find_moved_pre_activation(layout: Layout) -> Iterator[Hit]:
 def _feeds_addition(layout: Layout, block: Block) -> bool:
     last = block.chain[-1] if block.chain else block.weight
     readers = [op for op in layout.graph.ops if last in op.inputs]
-    return len(readers) == 1 and readers[0].kind == "join" and readers[0].name in _ADDITIONS
+    return len(readers) == 1 and readers[0].kind == "join" and readers[0].name in ADDITIONS
 
 
 NORM_ON_BRANCH = Rule("norm-on-branch", "note", (HE_AFTER_ADD, GCR_AFTER_ADD, IMAGENET_AFTER_ADD), find_norm_on_branch)

@@ -1,6 +1,5 @@
 """The verb `advise`: what the article's rules say about a network, at once and without data."""
 
-import copy
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from torch import nn
 from placenorm.errors import UsageError
 from placenorm.facts.advice import Advice
 from placenorm.facts.codec import dumps
-from placenorm.facts.graph import Graph
-from placenorm.graph.tracing import ExampleInputs, describe_inputs, map_tensors, trace_model
+from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightly
+from placenorm.probe.states import find_idle_dropouts
 from placenorm.report.advice import print_advice
 from placenorm.report.advice_page import write_advice_page
 from placenorm.report.files import replace_file
@@ -101,15 +100,10 @@ def advise(
         >>> advice.depth, advice.shallow, [finding.rule for finding in advice.findings]
         (2, True, ['shallow-network'])
     """
-    graph = _trace(model, example_inputs)
-    idle = frozenset(
-        path
-        for path, module in model.named_modules()
-        if 0 in (getattr(module, "p", None), getattr(module, "drop_prob", None))
-    )
+    graph = trace_lightly(model, example_inputs)
     return Advised(
         make_advice(
-            drop_idle_dropouts(graph, idle),
+            drop_idle_dropouts(graph, find_idle_dropouts(model)),
             name or type(model).__name__,
             describe_inputs(example_inputs),
             command,
@@ -117,19 +111,3 @@ def advise(
             weights=None if weights is None else str(weights),
         )
     )
-
-
-def _trace(model: nn.Module, example_inputs: ExampleInputs) -> Graph:
-    """Return the graph of a model as `trace_model` does, from shapes alone where that can be."""
-    try:
-        return trace_model(_outline(model), map_tensors(lambda x: x.to("meta"), example_inputs))
-    except Exception:  # it needs values, or cannot be copied; what is wrong for other reasons is so on the model too
-        return trace_model(model, example_inputs)
-
-
-def _outline(model: nn.Module) -> nn.Module:
-    """Return a copy of a model whose parameters and buffers have shapes and no values: it takes no memory."""
-    known: dict[int, object] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
-    for parameter in model.parameters():
-        known[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
-    return copy.deepcopy(model, known)

@@ -1,14 +1,20 @@
-"""Models of a name, ready to be run: what the verbs of the command line begin with."""
+"""Models and data of a name, ready to be run: what the verbs of the command line begin with."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from placenorm.data import load_data, split
+from placenorm.data.batches import eval_batches
 from placenorm.zoo import find_example, load_weights
 
 EXAMPLE_SAMPLES = 2
 """Samples of the example that a named model runs on: enough for a norm to have something to average."""
+
+DATA_SAMPLES = 2048
+DATA_BATCH = 64
+"""Samples, and samples a batch, that norms are looked at with where data are named: thousands of values a channel."""
 
 
 def build_example(name: str, sample_shape: tuple[int, ...] | None, weights: Path | None) -> tuple[nn.Module, Tensor]:
@@ -26,3 +32,16 @@ def build_example(name: str, sample_shape: tuple[int, ...] | None, weights: Path
     if weights is not None:
         load_weights(model, weights)
     return model, torch.randn(EXAMPLE_SAMPLES, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def load_batches(name: str) -> list[Tensor]:
+    """Return some batches of the training part of named data, as a comparison under seed 0 would see them.
+
+    Args:
+        name: as for `placenorm.data.load_data`.
+
+    Raises:
+        PlacenormError: one of its kinds, where the data cannot be found or read.
+    """
+    training = split(load_data(name, limit=DATA_SAMPLES), seed=0).train
+    return [x for x, _ in eval_batches(training, DATA_BATCH)]

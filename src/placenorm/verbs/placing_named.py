@@ -4,23 +4,16 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from placenorm.cost import count_cost
-from placenorm.data import load_data, split
-from placenorm.data.batches import eval_batches
 from placenorm.errors import NoEffectWarning, StoreError, UsageError
 from placenorm.facts.placement import Placement, write_placement
 from placenorm.facts.placing import Placing
 from placenorm.graph.tracing import trace_model
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import Placed
-from placenorm.verbs.named import build_example
+from placenorm.verbs.named import build_example, load_batches
 from placenorm.verbs.placing import place_
-
-PRESERVE_SAMPLES = 2048
-PRESERVE_BATCH = 64
-"""Samples, and samples a batch, that statistics are measured on where data are named: thousands of values a channel."""
 
 
 def place_named(
@@ -51,7 +44,7 @@ def place_named(
     """
     model, example = build_example(name, sample_shape, weights)
     graph = trace_model(model, example)
-    data = None if preserve is None else _load_batches(preserve)
+    data = None if preserve is None else load_batches(preserve)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NoEffectWarning)
         try:
@@ -79,12 +72,6 @@ def _read_words(to: str) -> Placement:
         return to  # type: ignore[return-value]  # checked where it is used
     pairs = [part.rpartition("=") for part in to.split(",") if part.strip()]
     return {key.strip(): position.strip() for key, _, position in pairs}  # type: ignore[misc]
-
-
-def _load_batches(name: str) -> list[Tensor]:
-    """Return some batches of the training part of named data, as a comparison under seed 0 would see them."""
-    training = split(load_data(name, limit=PRESERVE_SAMPLES), seed=0).train
-    return [x for x, _ in eval_batches(training, PRESERVE_BATCH)]
 
 
 def _write(placed: Placed, out: Path) -> None:

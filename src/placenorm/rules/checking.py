@@ -1,0 +1,65 @@
+"""The rules of `check`: chosen by code, asked of a network, sorted by how bad it is."""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+from placenorm.errors import UsageError
+from placenorm.facts.finding import SEVERITIES, Finding
+from placenorm.rules.bn1_placement import PLACEMENT_RULES
+from placenorm.rules.bn2_statistics import STATISTICS_RULES
+from placenorm.rules.bn3_precision import PRECISION_RULES
+from placenorm.rules.layout import Layout
+from placenorm.rules.rule import Rule
+
+CHECK_RULES: Final[tuple[Rule, ...]] = (*PLACEMENT_RULES, *STATISTICS_RULES, *PRECISION_RULES)
+"""All rules, in the order of their codes."""
+
+_CODE = re.compile(r"BN\d{0,3}")
+
+
+def choose_rules(
+    select: Iterable[str] = (), ignore: Iterable[str] = (), rules: tuple[Rule, ...] = CHECK_RULES
+) -> tuple[Rule, ...]:
+    """Return the rules that are asked: all, or those selected, without those ignored.
+
+    Args:
+        select: codes (``BN102``), families (``BN1``) or names (``norm-twice``); empty for all.
+        ignore: the same.
+        rules: what to choose from.
+
+    Raises:
+        UsageError: if a word names no rule.
+    """
+    chosen, left = list(select), list(ignore)
+    for word in (*chosen, *left):
+        if not any(names_rule(word, rule) for rule in rules):
+            near = get_close_matches(word, [*(rule.code for rule in rules), *(rule.name for rule in rules)], n=2)
+            raise UsageError(
+                f"Unknown rule {word!r}: "
+                + (f"did you mean {' or '.join(near)}?" if near else "give a code such as BN102, a family such as BN1,")
+                + ("" if near else " or a name such as norm-twice.")
+            )
+    return tuple(
+        rule
+        for rule in rules
+        if (not chosen or any(names_rule(word, rule) for word in chosen))
+        and not any(names_rule(word, rule) for word in left)
+    )
+
+
+def names_rule(word: str, rule: Rule) -> bool:
+    """Whether a word is a rule's name, its code or the beginning of its code."""
+    return word == rule.name or (_CODE.fullmatch(word) is not None and rule.code.startswith(word))
+
+
+def find_faults(layout: Layout, rules: Iterable[Rule] = CHECK_RULES) -> tuple[Finding, ...]:
+    """Return what rules find in a network, the worst first, in the order of their codes.
+
+    Args:
+        layout: the network as it stands, and what it holds.
+        rules: the rules to ask.
+    """
+    found = [finding for rule in rules for finding in rule.find(layout)]
+    return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.code)))

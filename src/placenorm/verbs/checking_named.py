@@ -1,0 +1,43 @@
+"""The verb `check` for a model of a name: what the command line asks for."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from placenorm.verbs.checking import Checked, check
+from placenorm.verbs.named import build_example, load_batches
+from placenorm.verbs.settings import read_settings
+
+
+def check_named(
+    name: str,
+    *,
+    sample_shape: tuple[int, ...] | None = None,
+    weights: Path | None = None,
+    data: str | None = None,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    fix: Path | None = None,
+) -> Checked:
+    """Check a model of a name; what the command ``placenorm check`` does.
+
+    Args:
+        name: as for `placenorm.zoo.find_model`.
+        sample_shape: shape of one sample; None for the one that the model is made for.
+        weights: a checkpoint to load; None for random weights.
+        data: name of data, as for `placenorm.data.load_data`; None to look at the network alone.
+        select: rules to ask; empty for what the nearest pyproject.toml says, or all.
+        ignore: rules not to ask, beside those that the pyproject.toml names.
+        fix: file that the safe fixes are written to, where there are any; None to write nothing.
+
+    Raises:
+        PlacenormError: one of its kinds, where a name, a file, a code or the model cannot be used.
+    """
+    settings = read_settings(Path.cwd())
+    chosen = tuple(select) or settings.select
+    left = (*settings.ignore, *ignore)
+    model, example = build_example(name, sample_shape, weights)
+    batches = None if data is None else load_batches(data)
+    done = check(model, example, batches, select=chosen, ignore=left, name=name)
+    if fix is not None:
+        done.write_fixes(fix)
+    return done
