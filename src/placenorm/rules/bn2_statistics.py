@@ -422,7 +422,7 @@ def find_misfit_statistics(layout: Layout) -> Iterator[Hit]:
     """
     for gap in layout.state.gaps.values():
         state = layout.state.norms[gap.path]
-        if not state.tracks or not gap.finite or state.updates == 0:
+        if not state.tracks or not state.finite or not gap.finite or state.updates == 0:
             continue
         far = gap.mean_gap > max(MEAN_GAP, NOISE * gap.mean_noise)
         if far or gap.var_spread > VAR_SPREAD:
