@@ -3,6 +3,7 @@
 Names load when they are used: importing the package takes no torch.
 """
 
+import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from placenorm.verbs.advising import advise as advise
     from placenorm.verbs.checking import check as check
     from placenorm.verbs.comparing import compare as compare
+    from placenorm.verbs.outliers import outliers as outliers
     from placenorm.verbs.placing import place as place
     from placenorm.verbs.placing import place_ as place_
     from placenorm.verbs.recalibrating import recalibrate as recalibrate
@@ -27,6 +29,7 @@ _HOME = {
     "advise": "placenorm.verbs.advising",
     "check": "placenorm.verbs.checking",
     "compare": "placenorm.verbs.comparing",
+    "outliers": "placenorm.verbs.outliers",
     "place": "placenorm.verbs.placing",
     "place_": "placenorm.verbs.placing",
     "recalibrate": "placenorm.verbs.recalibrating",
@@ -42,6 +45,7 @@ __all__ = [
     "check",
     "compare",
     "layers",
+    "outliers",
     "place",
     "place_",
     "recalibrate",
@@ -51,11 +55,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used."""
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    if name in _MODULES:
-        return import_module(f"placenorm.{name}")
+    """Load a public name when it is first used; what it loads may draw random numbers, and the user's stay theirs."""
+    state = random.getstate()
+    try:
+        if name in _HOME:
+            return getattr(import_module(_HOME[name]), name)
+        if name in _MODULES:
+            return import_module(f"placenorm.{name}")
+    finally:
+        random.setstate(state)
     raise AttributeError(f"module 'placenorm' has no attribute {name!r}")
 
 

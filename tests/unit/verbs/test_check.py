@@ -28,7 +28,7 @@ def test_check_leaves_the_model_as_it_was(net: type[nn.Module], training: bool) 
     state = copy.deepcopy(model.state_dict())
     modes = {path: module.training for path, module in model.named_modules()}
     momenta = [getattr(module, "momentum", None) for module in model.modules()]
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # loads parts of torch that draw numbers
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     random = random_states()
     pn.check(model, IMAGES, [IMAGES, IMAGES.flip(0)], optimizer)
     assert random_states() == random
