@@ -96,7 +96,7 @@ def make_page(rule: Rule) -> str:
 
 def read_sections(rule: Rule) -> Iterator[tuple[str, str]]:
     """Yield the sections of a rule's docstring as headings and text; the first has no heading."""
-    heading, text = "", []
+    heading, text = "", list[str]()
     for line in inspect.cleandoc(rule.look.__doc__ or "").splitlines():
         if line and not line.startswith(" ") and line.endswith(":"):
             yield heading, " ".join(text)

@@ -30,6 +30,16 @@ class Flow:
         """Return the op whose output an op works on; None for an input or a constant."""
         return next((source for source in self.ops[index].inputs if self.ops[source].kind != "constant"), None)
 
+    def parameters_read_by_others(self) -> frozenset[str]:
+        """Return the names of the parameters and buffers that calls read which are not of the module that owns them."""
+        found = {
+            self.ops[source].key.partition("#")[0]
+            for op in self.ops
+            for source in op.inputs
+            if self.ops[source].kind == "constant" and self.ops[source].key.rpartition(".")[0] != (op.module or "")
+        }
+        return frozenset(found)
+
     def is_link(self, index: int) -> bool:
         """Whether a chain can go on through an op: it has one input, beside its own parameters."""
         op = self.ops[index]

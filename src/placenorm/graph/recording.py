@@ -59,11 +59,13 @@ class Recording:
         visits: for every module whose forward is looked into, and every time it ran, the names of the calls in it: the
             ordinals of `Op` count along these.
         training: whether the model ran in training mode.
+        calls: how often each module ran, also inside of calls that are not looked into.
     """
 
     ops: tuple[Op, ...]
     visits: dict[str, tuple[tuple[str, ...], ...]]
     training: bool = False
+    calls: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -120,6 +122,7 @@ class CallRecorder(TorchFunctionMode):
         self._constants: dict[int, int] = {}
         self._fleeting: list[Tensor] = []
         self._counted: set[int] = set()
+        self._calls: Counter[str] = Counter()
 
     # -- a life
 
@@ -154,7 +157,8 @@ class CallRecorder(TorchFunctionMode):
             replace(op, parameters=0) if self._constants.get(index) in self._counted else op
             for index, op in enumerate(self._ops)
         )
-        return Recording(ops, {path: tuple(visits) for path, visits in self._visits.items()})
+        visits = {path: tuple(visits) for path, visits in self._visits.items()}
+        return Recording(ops, visits, calls=dict(self._calls))
 
     # -- frames, for those who run one forward by itself
 
@@ -177,10 +181,11 @@ class CallRecorder(TorchFunctionMode):
     # -- what the modules say
 
     def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        path = self._paths.get(id(module), type(module).__name__)
+        self._calls[path] += 1
         if self._leaf_depth:
             self._leaf_depth += 1
             return
-        path = self._paths.get(id(module), type(module).__name__)
         leaf = is_leaf_module(module) or id(module) not in self._paths
         frame = _Frame(module, path, self._hosts.get(id(module)), len(self._ops), leaf)
         if leaf:

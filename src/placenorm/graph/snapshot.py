@@ -3,8 +3,10 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -12,6 +14,9 @@ from torch.nn.parameter import is_lazy
 from placenorm.randomness import GENERATORS, read_generator, write_generator
 
 _BY_VALUE = (type(None), bool, int, float, complex, str, bytes)
+
+_FOREIGN = frozenset({"torch", "numpy", "builtins", "logging", "threading", "pathlib"})
+"""Packages whose objects are not looked into: what changes in them is no state of a forward."""
 
 
 def bit_equal(one: Tensor, other: Tensor) -> bool:
@@ -50,12 +55,17 @@ class ModuleSnapshot:
             if name != "training"
         )
 
-    def restore(self) -> None:
+    def restore(self, *, classes: bool = False) -> None:
         """Put everything back, in the objects that held it.
 
         A lazy module that has found its shape meanwhile stays as it is: it cannot go back.
+
+        Args:
+            classes: whether modules get their class back too, where a rewrite gave them another.
         """
         for _, module, kept, kind in self._kept:
+            if classes and type(module) is not kind and issubclass(type(module), kind):
+                module.__class__ = kind
             if type(module) is kind:
                 _put_back(kept)
 
@@ -74,16 +84,36 @@ class _Kept:
 def _keep(value: Any, seen: set[int]) -> _Kept:
     if isinstance(value, Tensor):
         return _Kept(value, None if is_lazy(value) else value.detach().clone())
+    if isinstance(value, np.ndarray):
+        return _Kept(value, value.copy())
     if isinstance(value, GENERATORS):
         return _Kept(value, read_generator(value))
-    if not isinstance(value, (dict, list, deque, set)) or id(value) in seen:
+    held = _contents(value)
+    if held is None or id(value) in seen:
         return _Kept(value)
     seen.add(id(value))  # a container may hold itself
-    if isinstance(value, dict):
-        return _Kept(value, {key: _keep(held, seen) for key, held in value.items()})
-    if isinstance(value, set):
-        return _Kept(value, set(value))
-    return _Kept(value, [_keep(held, seen) for held in value])
+    if isinstance(held, dict):
+        return _Kept(value, {key: _keep(each, seen) for key, each in held.items()})
+    if isinstance(held, set):
+        return _Kept(value, set(held))
+    return _Kept(value, [_keep(each, seen) for each in held])
+
+
+def _contents(value: Any) -> Any:
+    """Return the container that a value is, or that holds its attributes; None for what holds nothing.
+
+    Of objects, those of the user's own kind (meters, namespaces) are looked into, and of modules those that the
+    snapshot is of, by its own loop.
+    """
+    if isinstance(value, (dict, list, deque, set, tuple)):
+        return value
+    if isinstance(value, (nn.Module, type, ModuleType, FunctionType, MethodType)) or _is_foreign(type(value)):
+        return None
+    return getattr(value, "__dict__", None)
+
+
+def _is_foreign(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in _FOREIGN
 
 
 def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
@@ -100,14 +130,18 @@ def _differences(kept: _Kept, value: Any, name: str) -> Iterator[str]:
     elif isinstance(value, GENERATORS):
         if read_generator(value) != kept.content:
             yield name
-    elif isinstance(value, dict):
+    elif isinstance(value, np.ndarray):
+        if not np.array_equal(value, kept.content, equal_nan=value.dtype.kind in "fc"):
+            yield name
+    elif isinstance(kept.content, dict):
+        value = _contents(value)
         for key in {**kept.content, **value}:
             inner = name if name and not name.startswith("_") else str(key)
             if key not in kept.content or key not in value:
                 yield inner
             else:
                 yield from _differences(kept.content[key], value[key], inner)
-    elif isinstance(value, (list, deque)):
+    elif isinstance(value, (list, deque, tuple)):
         if len(value) != len(kept.content) or any(
             any(True for _ in _differences(*pair, name)) for pair in zip(kept.content, value, strict=True)
         ):
@@ -129,10 +163,16 @@ def _put_back(kept: _Kept) -> None:
             value.data.copy_(content)  # into its storage, which others may share, behind the back of autograd
         else:
             value.data = content
-    elif isinstance(value, dict):
-        value.clear()
-        value.update({key: held.value for key, held in content.items()})
+    elif isinstance(value, np.ndarray):
+        value[...] = content
+    elif isinstance(content, dict):
+        attributes = _contents(value)
+        attributes.clear()
+        attributes.update({key: held.value for key, held in content.items()})
         for held in content.values():
+            _put_back(held)
+    elif isinstance(value, tuple):
+        for held in content:
             _put_back(held)
     elif isinstance(value, (list, deque)):
         value.clear()

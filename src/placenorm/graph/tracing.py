@@ -70,6 +70,22 @@ def _outline(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, known)
 
 
+def trace_training(model: nn.Module, example_inputs: ExampleInputs) -> Graph | None:
+    """Return the graph of a model in training mode, its norms still evaluating; None if it does not train on these.
+
+    Raises:
+        ModelError: if the model is of a kind that cannot be looked into.
+    """
+    check_model(model)
+    with undisturbed(model):
+        set_training(model)
+        try:
+            recording = _record(model, example_inputs)
+        except ModelError:
+            return None
+    return make_graph(model, recording)
+
+
 def make_graph(model: nn.Module, recording: Recording) -> Graph:
     """Return the graph of a recording."""
     blocks = find_blocks(recording.ops)

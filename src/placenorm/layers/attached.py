@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 NAME = "norm"
 
+APPENDED = "_placenorm_appended"
+"""Attribute of a Sequential: the names of the norms that were put at its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class _RunNorm:
@@ -23,7 +26,7 @@ class _RunNorm:
 def attach_norm(module: nn.Module, norm: nn.Module) -> str:
     """Make a norm the child of a module and run it on the module's output; return the child's name.
 
-    A plain Sequential runs all its children by itself: there the norm is simply the last.
+    A plain Sequential runs all its children by itself: there the norm is simply the last, and noted as ours.
 
     Args:
         module: the module that the norm follows.
@@ -34,7 +37,9 @@ def attach_norm(module: nn.Module, norm: nn.Module) -> str:
         count += 1
         name = f"{NAME}_{count}"
     module.add_module(name, norm)
-    if not is_plain_sequential(module):
+    if is_plain_sequential(module):
+        module.__dict__[APPENDED] = (*module.__dict__.get(APPENDED, ()), name)
+    else:
         module.register_forward_hook(_RunNorm(name))
     return name
 
@@ -50,13 +55,24 @@ def detach_norm(module: nn.Module, child: str) -> nn.Module:
     Raises:
         KeyError: if no such norm hangs on the module.
     """
+    appended = module.__dict__.get(APPENDED, ())
+    if child in appended:
+        module.__dict__[APPENDED] = tuple(name for name in appended if name != child)
+        norm: nn.Module = getattr(module, child)
+        delattr(module, child)
+        return norm
     for hook_id, hook in list(module._forward_hooks.items()):
         if isinstance(hook, _RunNorm) and hook.child == child:
             del module._forward_hooks[hook_id]
-            norm: nn.Module = getattr(module, child)
+            norm = getattr(module, child)
             delattr(module, child)
             return norm
     raise KeyError(child)
+
+
+def is_appended(module: nn.Module, child: str) -> bool:
+    """Whether a child is a norm that `attach_norm` put at the end of a Sequential."""
+    return child in module.__dict__.get(APPENDED, ())
 
 
 def attached_norms(module: nn.Module) -> tuple[str, ...]:

@@ -14,15 +14,18 @@ from placenorm.facts.edits import Edit, Skip
 from placenorm.facts.graph import Graph
 from placenorm.graph.recording import Recording
 from placenorm.graph.snapshot import bit_equal
-from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs, undisturbed
+from placenorm.graph.tracing import ExampleInputs, map_tensors, set_training, split_inputs, undisturbed
 from placenorm.probe.measuring import fit_inputs, measure_inputs, read_batches
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.preserving import CannotPreserveError, ValueChange, ValueKeeper, make_identity, set_measured
-from placenorm.rewrite.proving import measure_error
+from placenorm.rewrite.proving import count_numbers, measure_error
 from placenorm.rewrite.rewriter import Rewriter, Way
 
 EXACT = 1e-9
 """Largest difference, as a share of the largest output, that float64 rounding may make of an exact rewrite."""
+
+ROUNDING, ROUNDINGS = 10.0, 100.0
+"""A model in its own type may be so many times as far from the truth as it was before, or so many rounding errors."""
 
 LEAST_VALUES = 2
 """Values per channel from which a variance can be measured."""
@@ -71,7 +74,7 @@ class FunctionKeeper:
         self._changes: list[tuple[Edit, ValueChange]] = []
         self._expected = _evaluate(model, example_inputs)
         try:
-            self._truth = _evaluate(self._twin, self._example)
+            self._truth = self._evaluate_twin(self._example)
         except Exception as error:  # the user's forward, anything can come out of it
             raise ModelError(
                 f"Cannot preserve what {type(model).__name__} computes: the proof runs a copy in float64, and that "
@@ -108,12 +111,18 @@ class FunctionKeeper:
             raise DataError("There is no batch in the data to measure statistics on: give at least one, or a tensor.")
         _check_finite(first)
         try:
-            on_data = _evaluate(self._twin, fit_inputs(self._twin, first))
+            on_data = self._evaluate_twin(fit_inputs(self._twin, first))
         except Exception as error:
             raise DataError(
                 f"{type(self._twin).__name__} does not run on the first batch of the data: {first_line(error)}; give "
                 "batches that the model takes, the input first in each."
             ) from error
+        if not count_numbers(on_data):
+            raise ModelError(
+                f"Cannot preserve what {type(self._twin).__name__} computes: what it gives for the first batch of the "
+                "data holds no finite numbers that could be compared; place it without preserve, and call "
+                "pn.recalibrate on the result."
+            )
         rewriter = Rewriter(self._twin, self._graph, self._recording, self._example, self._norm, prove=False)
         rewriter.carried = self.carried
         rewriter.adopt(ready)
@@ -129,7 +138,7 @@ class FunctionKeeper:
         with undisturbed(self._twin):
             moments = measure_inputs(self._twin, [module for module, _ in fresh], chain([first], batches))
         for (module, edit), measured in zip(fresh, moments, strict=True):
-            if measured.count < LEAST_VALUES:
+            if 0 < measured.count < LEAST_VALUES:
                 raise DataError(
                     f"Cannot preserve at {edit.block}: its new norm reads {measured.count} values per channel in these "
                     "data, which have no variance, so nothing was changed; give more samples."
@@ -141,8 +150,8 @@ class FunctionKeeper:
                 )
             set_measured(module, measured)
         self.error = max(
-            measure_error(self._truth, _evaluate(self._twin, self._example)),
-            measure_error(on_data, _evaluate(self._twin, fit_inputs(self._twin, first))),
+            measure_error(self._truth, self._evaluate_twin(self._example)),
+            measure_error(on_data, self._evaluate_twin(fit_inputs(self._twin, first))),
         )
         if not self.error <= EXACT:
             raise ModelError(
@@ -169,14 +178,41 @@ class FunctionKeeper:
                 own: dict[str, Tensor] = dict(getattr(model, kind)())
                 for name, value in getattr(self._twin, kind)():
                     cast = value.to(own[name].dtype)
+                    if bool((value.isfinite() & ~cast.isfinite()).any()):
+                        raise ModelError(
+                            f"Cannot preserve what {type(model).__name__} computes: {name} would have values that "
+                            f"{str(cast.dtype).removeprefix('torch.')} does not hold; place it in float32."
+                        )
                     if not bit_equal(own[name], cast):
                         own[name].data.copy_(cast)
                         changed.add(id(own[name]))
         return frozenset(changed)
 
     def error_as_returned(self, model: nn.Module) -> float:
-        """Return max|difference| / max|output| of a model against itself as it was given, in its own type."""
-        return measure_error(self._expected, _evaluate(model, self._given))
+        """Return max|difference| / max|output| of a model against itself as it was given, in its own type.
+
+        Raises:
+            ModelError: if it is further from the truth in float64 than rounding takes the model as it was given.
+        """
+        found = _evaluate(model, self._given)
+        truth = self._truth[:1]  # as it evaluates
+        control = measure_error(truth, (self._expected,), rest=False)
+        allowed = max(ROUNDING * control, ROUNDINGS * _largest_eps(model))
+        off = measure_error(truth, (found,), rest=False)
+        if not off <= allowed:
+            raise ModelError(
+                f"Cannot preserve what {type(model).__name__} computes in its own type: rounding takes it {off:.1e} of "
+                f"its largest output from what it computes in float64, and took it {control:.1e} before; place it in "
+                "float32 or float64, or place fewer blocks with filter."
+            )
+        return measure_error(self._expected, found)
+
+    def _evaluate_twin(self, inputs: ExampleInputs) -> tuple[Any, ...]:
+        """Return what the twin evaluates to, and what it gives in training where parts of it run then alone."""
+        evaluated = _evaluate(self._twin, inputs)
+        if not self._recording.training:
+            return (evaluated,)
+        return evaluated, _evaluate(self._twin, inputs, training=True)
 
     def _lost_bias(self, edit: Edit) -> Tensor | None:
         """Return the bias that a weight op of the twin loses by an edit; None where it loses none."""
@@ -218,8 +254,16 @@ def _check_finite(batch: ExampleInputs) -> None:
         )
 
 
-def _evaluate(model: nn.Module, example_inputs: ExampleInputs) -> Any:
-    """Return what a model evaluates to, with nothing of it changed."""
+def _largest_eps(model: nn.Module) -> float:
+    """Return the rounding error of the coarsest type that a model computes in."""
+    types = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    return max((torch.finfo(each).eps for each in types), default=torch.finfo(torch.float32).eps)
+
+
+def _evaluate(model: nn.Module, example_inputs: ExampleInputs, *, training: bool = False) -> Any:
+    """Return what a model evaluates to, or what it gives in training with its norms evaluating; nothing is changed."""
     with undisturbed(model):
+        if training:
+            set_training(model)
         args, kwargs = split_inputs(map_tensors(lambda x: x.detach().clone(), example_inputs))
         return map_tensors(lambda x: x.detach().clone(), model(*args, **kwargs))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -51,7 +52,8 @@ def remap_optimizer(optimizer: Optimizer, parameters: ParameterMap) -> None:
     Each parameter stays in its group with its state. Parameters that are no more leave with theirs. New ones join the
     group of what they stand beside, and have no state yet; if no group holds that (a frozen weight, for one), they join
     none. Those whose values were changed (a norm was taken into them) lose their state: momentum of the old values
-    would lead astray. What belongs to other models stays.
+    would lead astray. What belongs to other models stays. Where the optimizer keeps parameters of one axis (gammas,
+    biases) in groups of their own, as for weight decay, new ones of one axis join such a group.
 
     Args:
         optimizer: any torch optimizer built over the model as it was given.
@@ -72,12 +74,24 @@ def remap_optimizer(optimizer: Optimizer, parameters: ParameterMap) -> None:
         )
     now = {id(before): after for before, after in parameters.kept}
     gone = {id(parameter) for parameter in parameters.gone}
+    homes = [(new, _find_home(optimizer, new, beside)) for new, beside in parameters.added if beside is not None]
     for group in optimizer.param_groups:
-        held = {id(parameter) for parameter in group["params"]}
         group["params"] = [now.get(id(p), p) for p in group["params"] if id(p) not in gone]
-        group["params"] += [new for new, beside in parameters.added if beside is not None and id(beside) in held]
+    for new, home in homes:
+        if home is not None:
+            home["params"].append(new)
     states = {parameter: optimizer.state.pop(parameter) for parameter in list(optimizer.state)}
     for parameter, state in states.items():
         after: Tensor = now.get(id(parameter), parameter)
         if id(parameter) not in gone and id(after) not in parameters.touched:
             optimizer.state[after] = state
+
+
+def _find_home(optimizer: Optimizer, new: Tensor, beside: Tensor) -> dict[str, Any] | None:
+    """Return the group that a new parameter joins; None if no group holds what it stands beside."""
+    near = next((group for group in optimizer.param_groups if any(p is beside for p in group["params"])), None)
+    if near is None or new.dim() > 1 or any(p.dim() <= 1 for p in near["params"]):
+        return near
+    flat = [group for group in optimizer.param_groups if group["params"] and all(p.dim() <= 1 for p in group["params"])]
+    same_rate = [group for group in flat if group.get("lr") == near.get("lr")]
+    return next(iter(same_rate or flat), near)

@@ -1,6 +1,6 @@
 """A model and a placement in, a new model out: norms put in, taken out and moved, the user's source untouched."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -11,12 +11,13 @@ from placenorm.facts.edits import Change, Edit, Skip
 from placenorm.facts.graph import Graph
 from placenorm.facts.placement import Placement, Position
 from placenorm.graph.placements import BlockFilter, plan_edits
-from placenorm.graph.tracing import ExampleInputs, make_graph, record_model, trace_model
+from placenorm.graph.tracing import ExampleInputs, make_graph, record_model, trace_model, trace_training
 from placenorm.probe.measuring import check_batches
 from placenorm.rewrite.absorbing import check_weight_ops, give_biases, lacks_bias
 from placenorm.rewrite.keeping import FunctionKeeper
 from placenorm.rewrite.norms import NormChoice, check_norm
 from placenorm.rewrite.optimizers import ParameterMap, remap_optimizer
+from placenorm.rewrite.outcome import prove_outcome, prove_training
 from placenorm.rewrite.rewriter import Rewriter
 
 
@@ -115,14 +116,26 @@ def place_model(
         keeper.prepare(model)
         rewriter.carried = keeper.carried
     beside = {edit.block: _weight_beside(model, graph, edit) for edit in done}
+    aside = rewriter.aside()
+    in_training = trace_training(model, example_inputs) if rewriter.traces(ready) else None
     changes = rewriter.perform(ready)
     for path in (path for path in biases if lacks_bias(model, path)):
         give_biases(model, [path])
         changes.append(Change(path, "a bias added (zero), as the placement file asks for"))
     touched = frozenset() if keeper is None else keeper.hand_over(model)
     touched |= {id(parameter) for norm in rewriter.reset for parameter in norm.parameters(recurse=False)}
-    placed = trace_model(model, example_inputs)
-    _prove_positions(placed, done, rewriter.foreign)
+    try:
+        placed = trace_model(model, example_inputs)
+    except ModelError as error:
+        raise ModelError(
+            f"Cannot place these norms: {type(model).__name__} ran before the change and does not now ({error}); place "
+            "fewer blocks with filter, and please report this network."
+        ) from error
+    prove_outcome(graph, placed, done, rewriter.foreign, aside=aside | rewriter.aside())
+    if in_training is not None:
+        after = trace_training(model, example_inputs)
+        if after is not None:
+            prove_training(graph, in_training, after, done, rewriter.foreign, aside=aside | rewriter.aside())
     near = {id(p): beside[edit.block] for module, edit in rewriter.built for p in module.parameters()}
     made = {id(edit) for edit in done}
     undone = {key: edit.before for edit in plan.edits if id(edit) not in made for key in (edit.block, *edit.also)}
@@ -168,26 +181,3 @@ def _map_parameters(
         added=tuple(added),
         touched=touched,
     )
-
-
-def _prove_positions(placed: Graph, edits: Iterable[Edit], foreign: dict[str, str]) -> None:
-    """Raise an error unless every edited block has its norm where the edit says.
-
-    A norm of another kind, which the user's own factory built, has no position: that it runs is what can be seen.
-    """
-    blocks = {block.key: block for block in (*placed.blocks, *placed.joins)}
-    ran = {op.module for op in placed.ops} | {op.owner for op in placed.ops}
-    for edit in edits:
-        for key in (edit.block, *edit.also):
-            position, norms = (blocks[key].position, len(blocks[key].norms)) if key in blocks else ("none", 0)
-            if edit.block in foreign:
-                stands = "" if foreign[edit.block] in ran else "it does not run"
-            elif norms > 1:
-                stands = f"{norms} norms run there"
-            else:
-                stands = "" if position == edit.after else f"it stands at {position}"
-            if stands:
-                raise ModelError(
-                    f"Cannot place the norm of {key} at {edit.after}: after the change {stands}, so the change is not "
-                    "what it should be; place the other blocks with a mapping, and please report this network."
-                )

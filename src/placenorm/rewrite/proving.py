@@ -24,6 +24,9 @@ GRADIENT_TOLERANCE = 1e-4
 """Largest difference of a gradient, as a share of its largest value: GPUs add gradients up in any order."""
 
 
+_PLAIN = (type(None), bool, int, str, bytes, type, tuple)
+"""Types of what a nest holds beside tensors, and is told apart by."""
+
 _OTHER_GRADIENTS = (
     "it gives other gradients when torch.fx has traced it, so it switches them off or has a backward of its own"
 )
@@ -193,18 +196,48 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def measure_error(expected: Any, found: Any) -> float:
+def measure_error(expected: Any, found: Any, *, rest: bool = True) -> float:
     """Return max|difference| / max|output| of two results of a network, the largest over their tensors.
+
+    What is no floating-point or complex number has to be the same; infinite where it is not, or where the nests differ.
 
     Args:
         expected: a tensor, or a nest of tuples, lists, dicts and dataclasses.
         found: the same nest with other values.
+        rest: whether what is no floating-point or complex number counts.
     """
-    errors = [0.0]
-    for before, after in zip(_leaves(expected), _leaves(found), strict=True):
-        if isinstance(before, Tensor) and isinstance(after, Tensor) and before.is_floating_point() and before.numel():
-            errors.append(_relative_error(before.double(), after.double()))
-    return max(errors)
+    before, after = list(_leaves(expected)), list(_leaves(found))
+    if len(before) != len(after):
+        return math.inf
+    pairs = zip(before, after, strict=True)
+    return max((_error_of_leaf(*pair) for pair in pairs if rest or _has_numbers(pair[0])), default=0.0)
+
+
+def count_numbers(result: Any) -> int:
+    """Return how many finite floating-point numbers a result of a network holds: what an error can be measured on."""
+    return sum(int(torch.as_tensor(leaf).isfinite().sum()) for leaf in _leaves(result) if _has_numbers(leaf))
+
+
+def _has_numbers(leaf: Any) -> bool:
+    if isinstance(leaf, Tensor):
+        return leaf.is_floating_point() or leaf.is_complex()
+    return isinstance(leaf, float)
+
+
+def _error_of_leaf(before: Any, after: Any) -> float:
+    if isinstance(before, Tensor) and isinstance(after, Tensor):
+        if before.shape != after.shape or before.is_complex() != after.is_complex():
+            return math.inf
+        if before.is_complex():
+            before, after = torch.view_as_real(before), torch.view_as_real(after)
+        if before.is_floating_point() and after.is_floating_point():
+            return _relative_error(before.double(), after.double()) if before.numel() else 0.0
+        return 0.0 if torch.equal(before, after) else math.inf
+    if isinstance(before, float) and isinstance(after, float):
+        return _relative_error(torch.tensor([before]), torch.tensor([after]))
+    if isinstance(before, _PLAIN) or isinstance(after, _PLAIN):
+        return 0.0 if before == after else math.inf
+    return 0.0 if type(before) is type(after) else math.inf
 
 
 def _relative_error(expected: Tensor, found: Tensor) -> float:

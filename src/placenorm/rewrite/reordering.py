@@ -48,4 +48,5 @@ class ChildOrder:
         """Make the edited order the one in which a container runs its children, those that came meanwhile last."""
         children = dict(owner._modules)
         owner._modules.clear()
-        owner._modules.update({name: children[name] for name in dict.fromkeys((*self._order, *children))})
+        order = dict.fromkeys((*self._order, *children))  # some came meanwhile, and some went
+        owner._modules.update({name: children[name] for name in order if name in children})

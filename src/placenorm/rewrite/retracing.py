@@ -21,6 +21,7 @@ from torch import Tensor, fx, nn
 from placenorm.errors import first_line
 from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.randomness import fix_seed, random_states
+from placenorm.rewrite.attributes import AttributeWatch, HeldArgumentError, Reads, compare_reads
 
 Globals = tuple[tuple[str, bool, object], ...]
 """What generated code refers to: its name there, whether it is a module (then by name), and the thing."""
@@ -40,10 +41,6 @@ _CALLS = frozenset({"call_function", "call_method", "call_module"})
 
 class RetraceError(Exception):
     """A forward that torch.fx cannot trace by itself, with the reason."""
-
-
-class HeldArgumentError(ValueError):
-    """An optional argument that was given another value than the one a forward was rewritten for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,7 @@ class OwnerGraphs:
         training: its graph in training mode.
         evaluation: its graph in evaluation mode.
         held: what optional arguments are held at, by name.
+        read: the plain attributes that the forward reads, of the owner and of modules in it: path, name and value.
         calls: for each of the two, the nodes by the ordinals that the calls of the forward have in a recording:
             those that begin a call, and those that end one. None until `rewrite.alignment` has found them.
     """
@@ -78,6 +76,7 @@ class OwnerGraphs:
     training: fx.Graph
     evaluation: fx.Graph
     held: dict[str, Any]
+    read: Reads = ()
     calls: tuple[NodeCalls, NodeCalls] | None = None
 
     def call_behind(self, ordinal: int, target: str) -> None:
@@ -127,7 +126,7 @@ class OwnerGraphs:
         self.training.lint()
         self.evaluation.lint()
         base: type[nn.Module] = getattr(type(owner), "_placenorm_base", type(owner))
-        owner.__class__ = _subclass(base, _code_of(self.training), _code_of(self.evaluation), self.held)
+        owner.__class__ = _subclass(base, _code_of(self.training), _code_of(self.evaluation), self.held, self.read)
 
     def _aligned(self) -> tuple[NodeCalls, NodeCalls]:
         assert self.calls is not None, "align the graphs first"
@@ -180,8 +179,8 @@ class _OwnerTracer(fx.Tracer):
     def create_node(self, kind: str, *args: Any, **kwargs: Any) -> fx.Node:
         if kind in _CALLS and _active_contexts() != self._contexts:
             raise RetraceError(
-                "it switches gradients, inference mode or autocast on or off around some of its calls, "
-                "which a traced forward would drop"
+                "it switches gradients, inference mode or autocast, or checkpoints activations, around some of its "
+                "calls, which a traced forward would drop"
             )
         node = super().create_node(kind, *args, **kwargs)
         node.meta["guard"] = self._guarding
@@ -191,7 +190,8 @@ class _OwnerTracer(fx.Tracer):
 def _active_contexts() -> tuple[bool, ...]:
     """Return the switches that act on calls without being calls themselves."""
     autocast = (torch.is_autocast_enabled(device) for device in ("cpu", "cuda"))
-    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *autocast
+    saving = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None  # activation checkpointing
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), saving, *autocast
 
 
 def retrace(owner: nn.Module, given: Mapping[str, object] | None = None) -> OwnerGraphs:
@@ -213,7 +213,9 @@ def retrace(owner: nn.Module, given: Mapping[str, object] | None = None) -> Owne
     graphs: list[fx.Graph] = []
     problem: Exception | None = None
     before = ModuleSnapshot(owner)
+    watch = AttributeWatch(owner)
     try:
+        watch.begin()
         for training in (True, False):
             owner.train(training)
             graphs.append(_trace_steadily(owner, held))
@@ -224,6 +226,7 @@ def retrace(owner: nn.Module, given: Mapping[str, object] | None = None) -> Owne
     except Exception as error:  # the user's forward runs with stand-ins for tensors, anything can come out of it
         problem = error
     finally:
+        watch.end()
         changes = before.changes()
         before.restore()
     if any(name.startswith("_tensor_constant") for name in changes):
@@ -235,7 +238,7 @@ def retrace(owner: nn.Module, given: Mapping[str, object] | None = None) -> Owne
     if problem is not None:
         raise RetraceError(f"torch.fx cannot trace it ({first_line(problem)})") from problem
     in_training, in_evaluation = graphs
-    return OwnerGraphs(in_training, in_evaluation, held)
+    return OwnerGraphs(in_training, in_evaluation, held, watch.reads())
 
 
 def _check_forward(owner: nn.Module, given: Mapping[str, object]) -> dict[str, Any]:
@@ -291,20 +294,20 @@ def _code_of(graph: fx.Graph) -> ForwardCode:
 
 
 def _subclass(
-    base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode, held: dict[str, Any]
+    base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode, held: dict[str, Any], read: Reads
 ) -> type[nn.Module]:
     """Return a subclass of the user's class, under its name, with a generated forward."""
 
     def __reduce_ex__(self: nn.Module, protocol: Any) -> tuple[Any, ...]:  # noqa: N807 - pickle asks for this name
         reduced: Any = base.__reduce_ex__(self, protocol)  # the class under its own name cannot be found again
-        return (_remake, (base, training, evaluation, held), *reduced[2:])
+        return (_remake, (base, training, evaluation, held, read), *reduced[2:])
 
     is_sequential = issubclass(base, nn.Sequential)
     return type(
         base.__name__,
         (base,),
         {
-            "forward": _forward_of(base, training.compile(), evaluation.compile(), held),
+            "forward": _forward_of(base, training.compile(), evaluation.compile(), held, read),
             "__reduce_ex__": __reduce_ex__,
             "__module__": base.__module__,
             "__qualname__": base.__qualname__,
@@ -349,6 +352,7 @@ def _forward_of(
     in_training: Callable[..., Any],
     in_evaluation: Callable[..., Any],
     held: dict[str, Any],
+    read: Reads,
 ) -> Callable[..., Any]:
     """Return a forward with the signature of the user's that runs one function or the other by the module's mode.
 
@@ -358,12 +362,15 @@ def _forward_of(
     names = ", ".join(["self", *(parameter.name for parameter in parameters[1:])])
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     guards = "".join(f"    _placenorm_hold({name!r}, {name}, _placenorm_held[{name!r}])\n" for name in held)
+    guards += "    _placenorm_compare(self, _placenorm_read)\n" if read else ""
     choice = f"    return (_placenorm_training if self.training else _placenorm_evaluation)({names})\n"
     scope: dict[str, Any] = {
         "_placenorm_training": in_training,
         "_placenorm_evaluation": in_evaluation,
         "_placenorm_hold": _hold,
         "_placenorm_held": held,
+        "_placenorm_compare": compare_reads,
+        "_placenorm_read": read,
     }
     exec(compile(f"def forward({names}):\n{guards}{choice}", _FILE, "exec"), scope)
     forward: Callable[..., Any] = scope["forward"]
@@ -383,8 +390,10 @@ def _hold(name: str, value: object, held: object) -> None:
         )
 
 
-def _remake(base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode, held: dict[str, Any]) -> nn.Module:
+def _remake(
+    base: type[nn.Module], training: ForwardCode, evaluation: ForwardCode, held: dict[str, Any], read: Reads = ()
+) -> nn.Module:
     """Return an empty instance, for pickle and copy to fill."""
-    made = _subclass(base, training, evaluation, held)
+    made = _subclass(base, training, evaluation, held, read)
     instance: nn.Module = made.__new__(made)
     return instance

@@ -18,8 +18,8 @@ from placenorm.graph.flow import Flow
 from placenorm.graph.placements import place_of
 from placenorm.graph.recording import Recording
 from placenorm.graph.tracing import ExampleInputs
-from placenorm.graph.vocabulary import is_norm_with_activation
-from placenorm.layers.attached import attach_norm, attached_norms, detach_norm, is_plain_sequential
+from placenorm.graph.vocabulary import is_norm_with_activation, kind_of_module
+from placenorm.layers.attached import attach_norm, attached_norms, detach_norm, is_appended, is_plain_sequential
 from placenorm.layers.features_last import FeaturesLast
 from placenorm.rewrite.absorbing import give_bias
 from placenorm.rewrite.alignment import Aligner
@@ -28,6 +28,9 @@ from placenorm.rewrite.norms import NormChoice, build_norm, try_norms
 from placenorm.rewrite.proving import ForwardProof
 from placenorm.rewrite.reordering import ChildOrder
 from placenorm.rewrite.retracing import OwnerGraphs, RetraceError, retrace
+
+_OF_NORMS = ("weight", "bias", "running_mean", "running_var")
+"""Parameters and buffers of a norm that a forward may read by itself."""
 
 _ALIASING = frozenset({"identity", "dropout", "reshape"})
 """Kinds of ops that may hand on the memory of what they read."""
@@ -93,6 +96,7 @@ class Rewriter:
             for path in op.returned_by:
                 self.returns[path].add(place_of(op))
                 self.returned[path] += 1
+        self.read_by_others = self.flow.parameters_read_by_others()
         self.runs = Counter(op.module for op in graph.ops if op.module is not None)
         self.owners: dict[str, OwnerGraphs | ChildOrder] = {}
         self.refused: dict[str, str] = {}
@@ -153,6 +157,16 @@ class Rewriter:
             self.owners[path].install(self.model.get_submodule(path))
         return changes
 
+    def traces(self, ready: list[tuple[Edit, Way]]) -> bool:
+        """Whether forwards are traced for edits: those may do other things in training than in evaluation."""
+        owners = {path for _, way in ready for path in way.owners}
+        return any(isinstance(self.owners[path], OwnerGraphs) for path in owners)
+
+    def aside(self) -> set[str]:
+        """Return the paths of norms of other kinds that were put in, and of the wrappers for features that are last."""
+        wrapped = {path for path, module in self.model.named_modules() if isinstance(module, FeaturesLast)}
+        return wrapped | set(self.foreign.values())
+
     # -- which forwards have to change
 
     def _first_way(self, edit: Edit) -> Way:
@@ -200,6 +214,9 @@ class Rewriter:
         for path in anchor.returned_by:
             runs = self.runs[path] or len(self.recording.visits.get(path, ()))
             if self.returns[path] == {here} and self.returned[path] == runs and inside in (None, path):
+                host = self.model.get_submodule(path)
+                if is_plain_sequential(host) and self._serves_others(host):
+                    continue  # a norm at its end would be in what others take from it
                 return path
         return None
 
@@ -218,6 +235,12 @@ class Rewriter:
         """Return why an edit cannot take a way; "" if it can."""
         if way.reason:
             return way.reason
+        read = next((key for key in self._vanishing(edit) if key in self.read_by_others), None)
+        if read is not None:
+            return f"a forward reads {read} by itself, which would be gone"
+        hidden = next((path for path in self._modules_of(edit, way) if self._runs_unseen(path)), None)
+        if hidden is not None:
+            return f"{hidden} runs in calls that are not looked into too, such as a slice of a Sequential"
         writer = next((op for op in self._writers_behind(edit) if not self._is_set_in_place(op)), None)
         if writer is not None:
             return f"{writer.key} works in place, and without the norm before it would write into what others read"
@@ -229,6 +252,23 @@ class Rewriter:
             return f"{lost.key} cannot be told from other calls in both modes of the forward that it stands in"
         name = refused or type(self.model).__name__
         return f"the norm has to go inside the forward of {name}, but {self.refused[refused]}"
+
+    def _vanishing(self, edit: Edit) -> list[str]:
+        """Return the names of the parameters and buffers that may be gone after an edit."""
+        norm = None if edit.norm is None else self.graph.ops[edit.norm].module
+        opening = self.graph.ops[self.blocks[edit.block].weight].module
+        gone = [f"{norm}.{name}" for name in _OF_NORMS] if norm is not None else []
+        return [*gone, f"{opening}.bias"] if edit.bias == "drop" and opening is not None else gone
+
+    def _modules_of(self, edit: Edit, way: Way) -> list[str]:
+        """Return the modules that an edit changes wherever they run: the norm, what it will hang on, the weight op."""
+        norm = None if edit.norm is None else self.graph.ops[edit.norm].module
+        opening = None if edit.bias == "keep" else self.graph.ops[self.blocks[edit.block].weight].module
+        return [path for path in (norm, way.host, opening) if path is not None]
+
+    def _runs_unseen(self, path: str) -> bool:
+        seen = self.runs[path] or len(self.recording.visits.get(path, ()))
+        return self.recording.calls.get(path, 0) > seen
 
     def _calls_needed(self, edit: Edit, way: Way) -> list[Op]:
         """Return the calls of forwards that an edit takes out, or puts a norm beside."""
@@ -294,8 +334,26 @@ class Rewriter:
         assert isinstance(owner, nn.Sequential)
         if any(len(visit) != len(owner) for visit in self.recording.visits.get(path, ())):
             self.refused[path] = "hooks of its children make calls between them"
+        elif self._serves_others(owner):
+            self.refused[path] = "its children run outside of its own forward too, by index or in a slice"
         else:
             self.owners[path] = ChildOrder(owner)
+
+    def _serves_others(self, owner: nn.Sequential) -> bool:
+        """Whether children of a Sequential run more often than the Sequentials that hold them."""
+        held: Counter[int] = Counter()
+        apart: set[int] = set()
+        for path, parent in self.model.named_modules():
+            visits = len(self.recording.visits.get(path, ()))
+            for child in parent._modules.values():
+                held[id(child)] += visits
+                if not is_plain_sequential(parent):
+                    apart.add(id(child))
+        paths = {id(module): path for path, module in self.model.named_modules()}
+        return any(
+            id(child) not in apart and self.recording.calls.get(paths[id(child)], 0) > held[id(child)]
+            for child in owner
+        )
 
     def _is_attached(self, path: str) -> bool:
         """Whether a norm hangs on the module it follows."""
@@ -361,7 +419,7 @@ class Rewriter:
         if old is not None and module is not old:
             self._settle_like(old, module, edit)
         path = self._put_in(module, anchor, edit, way)
-        if not isinstance(module, (_BatchNorm, FeaturesLast)):
+        if kind_of_module(_inner(module)) != "norm":
             self.foreign[edit.block] = path
         verb = "added" if norm is None else f"moved from {norm.key}"
         return f"{type(module).__name__} {path} {verb} behind {_in_words(anchor)}{swapped}"
@@ -400,6 +458,8 @@ class Rewriter:
         fits = (norm.in_shape[1], len(norm.in_shape)) == (anchor.out_shape[1], len(anchor.out_shape))
         if not fits or self._holder(norm) != norm.module:
             return None
+        if any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in (*old.parameters(), *old.buffers())):
+            return None  # a norm is float32 at least, so a new one stands for it
         if edit.block not in self.carried:
             self._start_anew(old, edit)
         return old
@@ -411,9 +471,10 @@ class Rewriter:
 
     def _settle_like(self, old: nn.Module, new: nn.Module, edit: Edit) -> None:
         """Give a norm that stands for another one its mode, what of it learns, and its values if they are kept."""
-        inner = new.norm if isinstance(new, FeaturesLast) else new
+        inner = _inner(new)
         if not isinstance(old, _BatchNorm) or not isinstance(inner, _BatchNorm):
             return
+        inner.eps, inner.momentum = old.eps, old.momentum
         new.train(old.training)
         if edit.block in self.carried:
             _carry_values(old, inner)
@@ -430,7 +491,7 @@ class Rewriter:
         path = self._holder(norm)
         host, _, child = path.rpartition(".")
         old = self.model.get_submodule(path)
-        if self._is_attached(path):
+        if self._is_attached(path) or is_appended(self.model.get_submodule(host), child):
             detach_norm(self.model.get_submodule(host), child)
         else:
             self._replace(old, _without_norm(old).train(old.training))
@@ -501,6 +562,11 @@ class Rewriter:
             give_bias(module, opening.out_shape[opening.channel_axis])
             return f"bias of {opening.module} added (zero)"
         return ""
+
+
+def _inner(module: nn.Module) -> nn.Module:
+    """Return a norm without what makes it fit for features that are last."""
+    return module.norm if isinstance(module, FeaturesLast) else module
 
 
 def _carry_values(old: nn.Module, new: nn.Module) -> None:

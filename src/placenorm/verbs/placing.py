@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from placenorm.errors import NoEffectWarning
+from placenorm.errors import ModelError, NoEffectWarning, first_line
 from placenorm.facts.placement import Placement, PlacementFile, read_placement
 from placenorm.graph.placements import BlockFilter
+from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import Placed, place_model
@@ -64,7 +65,13 @@ def place(
     """
     check_model(model)
     copies: dict[int, Any] = {}
-    copied = copy.deepcopy(model, copies)
+    try:
+        copied = copy.deepcopy(model, copies)
+    except Exception as error:  # the user's own attributes, anything can come out of it
+        raise ModelError(
+            f"Cannot copy {type(model).__name__}: {first_line(error)}; run a lazy model once, use "
+            "torch.nn.utils.parametrizations in the place of hooks that recompute weights, or place it with pn.place_."
+        ) from error
     placed = _place(copied, example_inputs, placement, norm, filter, preserve)
     return replace(placed, parameters=placed.parameters.translate(copies, model))
 
@@ -78,8 +85,14 @@ def place_(
     filter: BlockFilter = None,  # noqa: A002
     preserve: object = None,
 ) -> Placed:
-    """Do as `place` on the model itself."""
-    return _place(model, example_inputs, placement, norm, filter, preserve)
+    """Do as `place` on the model itself; after an error it is as it was."""
+    check_model(model)
+    before = ModuleSnapshot(model)
+    try:
+        return _place(model, example_inputs, placement, norm, filter, preserve)
+    except BaseException:
+        before.restore(classes=True)
+        raise
 
 
 def _place(

@@ -1,7 +1,9 @@
 """What counts as unchanged."""
 
 import random
+from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,36 @@ def test_snapshot_rewinds_a_generator(generator: Any, draw: Callable[[Any], floa
     assert snapshot.changes() == ("noise",)
     snapshot.restore()
     assert draw(generator) == first
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@pytest.mark.parametrize(
+    ("held", "change"),
+    [
+        (SimpleNamespace(n=1), lambda held: setattr(held, "n", 2)),
+        (Meter(), lambda held: setattr(held, "count", 7)),
+        (([1, 2], 3), lambda held: held[0].append(4)),
+        (np.zeros(3), lambda held: held.fill(1.0)),
+        ({"inner": Meter()}, lambda held: setattr(held["inner"], "more", 1)),
+        (deque([1]), lambda held: held.append(2)),
+        ({1, 2}, lambda held: held.add(3)),
+    ],
+    ids=["namespace", "object", "list in a tuple", "array", "object in a dict", "deque", "set"],
+)
+def test_snapshot_sees_and_puts_back_what_any_attribute_holds(held: Any, change: Callable[[Any], object]) -> None:
+    module = nn.Identity()
+    module.memory = held
+    snapshot = ModuleSnapshot(module)
+    assert snapshot.changes() == ()
+    change(held)
+    assert set(snapshot.changes()) <= {"memory", "n", "count", "more", "inner"}
+    assert snapshot.changes()
+    snapshot.restore()
+    assert snapshot.changes() == ()
 
 
 def test_snapshot_takes_containers_that_hold_themselves() -> None:
