@@ -458,8 +458,7 @@ class Rewriter:
         fits = (norm.in_shape[1], len(norm.in_shape)) == (anchor.out_shape[1], len(anchor.out_shape))
         if not fits or self._holder(norm) != norm.module:
             return None
-        if any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in (*old.parameters(), *old.buffers())):
-            return None  # a norm is float32 at least, so a new one stands for it
+        _widen(old)
         if edit.block not in self.carried:
             self._start_anew(old, edit)
         return old
@@ -539,6 +538,7 @@ class Rewriter:
                 name = str(norm.module).removeprefix(f"{path}.") if path else str(norm.module)
             self._call(edit, anchor, name)
         module: Any = self.model.get_submodule(str(norm.module))
+        _widen(module)
         if edit.block in self.carried:
             return
         if (norm.in_shape[1], len(norm.in_shape)) == (anchor.out_shape[1], len(anchor.out_shape)):
@@ -562,6 +562,12 @@ class Rewriter:
             give_bias(module, opening.out_shape[opening.channel_axis])
             return f"bias of {opening.module} added (zero)"
         return ""
+
+
+def _widen(norm: nn.Module) -> None:
+    """Bring a norm that moves to float32 at least, as a new one is."""
+    if any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in (*norm.parameters(), *norm.buffers())):
+        norm.float()
 
 
 def _inner(module: nn.Module) -> nn.Module:
