@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from placenorm.verbs.advising import advise as advise
     from placenorm.verbs.checking import check as check
     from placenorm.verbs.comparing import compare as compare
-    from placenorm.verbs.outliers import outliers as outliers
+    from placenorm.verbs.outlying import outliers as outliers
     from placenorm.verbs.placing import place as place
     from placenorm.verbs.placing import place_ as place_
     from placenorm.verbs.recalibrating import recalibrate as recalibrate
     from placenorm.verbs.recalibrating import recalibrate_ as recalibrate_
     from placenorm.verbs.tracing import trace as trace
+    from placenorm.verbs.watching import watch as watch
 
 _HOME = {
     "NoEffectWarning": "placenorm.errors",
@@ -29,12 +30,13 @@ _HOME = {
     "advise": "placenorm.verbs.advising",
     "check": "placenorm.verbs.checking",
     "compare": "placenorm.verbs.comparing",
-    "outliers": "placenorm.verbs.outliers",
+    "outliers": "placenorm.verbs.outlying",
     "place": "placenorm.verbs.placing",
     "place_": "placenorm.verbs.placing",
     "recalibrate": "placenorm.verbs.recalibrating",
     "recalibrate_": "placenorm.verbs.recalibrating",
     "trace": "placenorm.verbs.tracing",
+    "watch": "placenorm.verbs.watching",
 }
 _MODULES = ("layers",)
 
@@ -51,6 +53,7 @@ __all__ = [
     "recalibrate",
     "recalibrate_",
     "trace",
+    "watch",
 ]
 
 

@@ -227,27 +227,41 @@ def check(
     ignore: Annotated[str | None, typer.Option(help="Rules not to ask, the same way.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Write the safe fixes to placement.json, for place.")] = False,
     out: Annotated[Path, typer.Option(help="Where --fix writes.")] = Path("placement.json"),
+    outliers: Annotated[
+        bool, typer.Option("--outliers", help="Look for outliers among the data too; outliers.html has the worst.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what is wrong with the norms of a network, where, and how to mend it; exit code 1 where something is."""
+    """Say what is wrong with the norms of a network, where, and how to mend it; exit code 1 where something is.
+
+    With --json each line is a JSON object: the check, and with --outliers the outliers.
+    """
     from placenorm.facts.codec import dumps
     from placenorm.report.checking import print_check
-    from placenorm.verbs.checking_named import check_named
+    from placenorm.report.outliers import print_outliers
+    from placenorm.verbs.checking_named import check_named, find_outliers_named
 
     with _errors_in_words("Stopped; nothing was written."):
+        shape = None if input_shape is None else _shape(input_shape)
+        far = find_outliers_named(model, data, sample_shape=shape, weights=weights) if outliers else None
         done = check_named(
             model,
-            sample_shape=None if input_shape is None else _shape(input_shape),
+            sample_shape=shape,
             weights=weights,
             data=data,
             select=() if select is None else _split(select),
             ignore=() if ignore is None else _split(ignore),
             fix=out if fix else None,
         )
+        page = None if far is None else far.report("outliers.html")
     if as_json:
-        sys.stdout.write(dumps(done.check) + "\n")
+        for fact in (done.check, *([] if far is None else [far.facts])):
+            sys.stdout.write(dumps(fact) + "\n")
     else:
         print_check(done.check, Console())
+        if far is not None:
+            print_outliers(far.facts, far.top, Console())
+            typer.echo(f"Written: {page}")
         if fix:
             typer.echo(_say_fixes(model, out) if done.placement else "No finding has a safe fix; nothing was written.")
     if any(finding.severity != "info" for finding in done):

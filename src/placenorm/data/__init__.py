@@ -2,7 +2,7 @@
 
 from placenorm.data.batches import count_batches, count_samples, epoch_batches, eval_batches, fetch
 from placenorm.data.source import DataSource, load_data, wrap_datasets
-from placenorm.data.splits import Split, describe, split
+from placenorm.data.splits import Split, describe, split, whole
 
 __all__ = [
     "DataSource",
@@ -15,5 +15,6 @@ __all__ = [
     "fetch",
     "load_data",
     "split",
+    "whole",
     "wrap_datasets",
 ]

@@ -65,6 +65,15 @@ def split(source: DataSource, seed: int) -> Split:
     )
 
 
+def whole(source: DataSource) -> Dataset[Any]:
+    """Return all training samples of the data, in their own order; standardised by themselves where the source asks."""
+    if not source.standardise:
+        return source.train
+    x, y = _tensors(source.train)
+    mean, std = _measure_channels(x)
+    return TensorDataset(x.sub(mean).div_(std), y)
+
+
 def describe(source: DataSource, parts: Split) -> DataFacts:
     """Return what a report says about the data of a split."""
     return DataFacts(

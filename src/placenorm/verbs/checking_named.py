@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from placenorm.errors import UsageError
 from placenorm.verbs.checking import Checked, check
-from placenorm.verbs.named import build_example, load_batches
+from placenorm.verbs.named import build_example, load_batches, load_in_order
+from placenorm.verbs.outlying import Outlying, outliers
 from placenorm.verbs.settings import read_settings
 
 
@@ -41,3 +43,24 @@ def check_named(
     if fix is not None:
         done.write_fixes(fix)
     return done
+
+
+def find_outliers_named(
+    name: str, data: str | None, *, sample_shape: tuple[int, ...] | None = None, weights: Path | None = None
+) -> Outlying:
+    """Look for outliers among the training samples of named data; what ``placenorm check --outliers`` does beside.
+
+    Args:
+        name: as for `placenorm.zoo.find_model`.
+        data: name of data, as for `placenorm.data.load_data`.
+        sample_shape: shape of one sample; None for the one that the model is made for.
+        weights: a checkpoint to load; None for random weights.
+
+    Raises:
+        UsageError: if no data are named.
+        PlacenormError: one of its kinds, where a name, a file or the model cannot be used.
+    """
+    if data is None:
+        raise UsageError("Cannot look for outliers without data: name them with --data.")
+    model, _ = build_example(name, sample_shape, weights)
+    return outliers(model, load_in_order(data))

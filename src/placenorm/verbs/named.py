@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from placenorm.data import load_data, split
+from placenorm.data import load_data, split, whole
 from placenorm.data.batches import eval_batches
 from placenorm.zoo import find_example, load_weights
 
@@ -45,3 +45,15 @@ def load_batches(name: str) -> list[Tensor]:
     """
     training = split(load_data(name, limit=DATA_SAMPLES), seed=0).train
     return [x for x, _ in eval_batches(training, DATA_BATCH)]
+
+
+def load_in_order(name: str) -> list[Tensor]:
+    """Return all training samples of named data as batches, in their own order, so that a number names a sample.
+
+    Args:
+        name: as for `placenorm.data.load_data`.
+
+    Raises:
+        PlacenormError: one of its kinds, where the data cannot be found or read.
+    """
+    return [x for x, _ in eval_batches(whole(load_data(name)), DATA_BATCH)]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -11,6 +12,7 @@ import placenorm as pn
 from placenorm.cli.main import app
 from placenorm.facts.check import Check
 from placenorm.facts.codec import decode
+from placenorm.facts.outliers import Outliers
 from placenorm.zoo import find_example
 
 LOGITS = """
@@ -136,3 +138,26 @@ def test_check_wrong_arguments_are_one_sentence(arguments: tuple[str, ...], word
     assert result.exit_code == 2
     assert words in result.output
     assert "Traceback" not in result.output
+
+
+def test_check_outliers_writes_a_page_of_the_worst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 1, 8, 8)).astype(np.float32)
+    x[17] *= 30
+    np.savez("data.npz", x=x, y=rng.integers(0, 3, 200))
+    result = invoke("cnn:1", "--data", "npz:data.npz", "--outliers")
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    heads = next(index for index, row in enumerate(rows) if row[:2] == ["sample", "surprise"])
+    assert rows[heads + 2][0] == "17"
+    assert "Written: outliers.html" in result.output
+    assert "<img" in Path("outliers.html").read_text()
+    lines = invoke("cnn:1", "--data", "npz:data.npz", "--outliers", "--json").output.splitlines()
+    assert decode(Outliers, json.loads(lines[1]), "the output").samples[0].index == 17
+
+
+def test_check_outliers_without_data_is_one_sentence() -> None:
+    result = invoke("cnn:1", "--outliers")
+    assert result.exit_code == 2
+    assert "Cannot look for outliers without data: name them with --data." in result.output
