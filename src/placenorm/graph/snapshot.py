@@ -44,7 +44,7 @@ class ModuleSnapshot:
 
     def __init__(self, module: nn.Module) -> None:
         seen: set[int] = set()
-        self._kept = [(path, each, _keep(each.__dict__, seen), type(each)) for path, each in module.named_modules()]
+        self._kept = [(path, each, _keep_module(each, seen), type(each)) for path, each in module.named_modules()]
 
     def changes(self) -> tuple[str, ...]:
         """Return the paths of what is no longer as it was; the mode (``training``) does not count."""
@@ -79,6 +79,18 @@ class _Kept:
 
     value: Any
     content: Any = None
+
+
+def _keep_module(module: nn.Module, seen: set[int]) -> _Kept:
+    """Keep what a module holds; of its hooks, which they are and not what they hold: that is theirs."""
+    held = module.__dict__
+    return _Kept(
+        held, {name: _keep_hooks(each) if "_hooks" in name else _keep(each, seen) for name, each in held.items()}
+    )
+
+
+def _keep_hooks(hooks: Any) -> _Kept:
+    return _Kept(hooks, {key: _Kept(hook) for key, hook in hooks.items()} if isinstance(hooks, dict) else None)
 
 
 def _keep(value: Any, seen: set[int]) -> _Kept:
