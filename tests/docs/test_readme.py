@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer.main
 
 from placenorm.cli.main import app
@@ -18,6 +19,9 @@ PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 DOCUMENTED = (
     "placenorm.verbs.advising",
+    "placenorm.verbs.checking",
+    "placenorm.verbs.outlying",
+    "placenorm.verbs.watching",
     "placenorm.verbs.placing",
     "placenorm.verbs.recalibrating",
     "placenorm.verbs.tracing",
@@ -76,6 +80,15 @@ def test_readme_preserve_example_runs_and_keeps_what_it_says(capsys: pytest.Capt
     assert skips == ["5 no norm is added: it gives the network's output"]
     held = {id(p) for group in scope["optimizer"].param_groups for p in group["params"]}
     assert held == {id(p) for p in scope["done"].model.parameters()}
+
+
+def test_readme_check_example_runs_and_finds_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = [block for block in code_blocks(ROOT / "README.md", "python") if "pn.watch" in block]
+    torch.manual_seed(0)
+    exec(compile(block, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "BN302 ('1',) The optimizer has weight decay (up to 0.0001)" in printed
+    assert "OutlierSample(" in printed
 
 
 @pytest.mark.slow

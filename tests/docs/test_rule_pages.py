@@ -1,0 +1,49 @@
+"""The pages of the rules are their docstrings, and the table is what was measured."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from placenorm.rules.checking import CHECK_RULES
+from placenorm.rules.rule import Rule
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "rules"
+SECTIONS = ["What it does", "Why it matters", "When to ignore it", "Example", "Use instead", "Fix safety", "Evidence"]
+
+
+def load_bench() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("placenorm_bench_rules", ROOT / "bench" / "rules.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BENCH = load_bench()
+
+
+@pytest.mark.parametrize("rule", CHECK_RULES, ids=lambda rule: rule.code)
+def test_page_of_a_rule_is_its_docstring(rule: Rule) -> None:
+    sections = dict(BENCH.read_sections(rule))
+    assert list(sections) == ["", *SECTIONS]
+    assert all(sections.values())
+    assert (PAGES / f"{rule.code}.md").read_text() == BENCH.make_page(rule)
+
+
+def test_index_is_what_was_measured() -> None:
+    measured = json.loads((PAGES / "findings.json").read_text())
+    assert (PAGES / "index.md").read_text() == BENCH.make_index(measured)
+
+
+def test_what_fires_on_more_than_half_of_the_networks_is_information() -> None:
+    rows = json.loads((PAGES / "findings.json").read_text())["models"]
+    assert len(rows) == 80
+    for rule in CHECK_RULES:
+        hit = [row for row in rows if rule.code in row["findings"]]
+        if 2 * len(hit) > len(rows):
+            assert {grade for row in hit for code, grade in row["severities"] if code == rule.code} == {"info"}
