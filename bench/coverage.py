@@ -133,7 +133,7 @@ def examine_shapes(name: str, shape: tuple[int, ...], device: str) -> dict[str, 
     """Return the second row of a model: placed to every policy, on the meta device where it runs there."""
     _settle()
     started = time.perf_counter()
-    model = build(name) if device == "cpu" else _build_light(name)[0]
+    model, device = (build(name), device) if device == "cpu" else _build_light(name)
     graph = pn.trace(model, torch.zeros(2, *shape, device=device))
     row = {"model": name, "placed": _for_each_policy(graph, partial(_place, model, graph, shape, device))}
     return {**row, "seconds": round(time.perf_counter() - started, 1)}
@@ -382,7 +382,11 @@ def _run(
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                file.write(json.dumps(future.result()) + "\n")
+                error = future.exception()
+                if error is None:
+                    file.write(json.dumps(future.result()) + "\n")
+                else:  # what a row does not hold; the same command tries it again
+                    print(f"not finished: {type(error).__name__}: {first_line(error)}", flush=True)
             file.flush()
 
 
