@@ -7,6 +7,7 @@ for the second call in one forward pass), or ``owner:relu_1`` for a functional o
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from placenorm.facts.finding import Finding
 from placenorm.facts.graph import OpKind
 
 Level = Literal["light", "standard", "full"]
@@ -38,6 +39,7 @@ class Moments:
         var: mean of the channels' biased variances.
         drift: how far the distribution moved since the last look in this mode, in standard deviations of that look:
             root mean square over channels of the change of the mean, and of the log of the standard deviations' ratio.
+            A channel that hardly varies is measured in a tenth of the root mean square deviation of all.
             None at the first look and at level light.
         drift_noise: what `drift` would be by chance, from how much samples of one batch differ; None with one sample.
         skewness: median over channels of the skewness; None below level full, or where every channel is constant.
@@ -60,6 +62,7 @@ class Activity:
 
     Attributes:
         units: number of units.
+        values: values of each unit at this look.
         active_share: share of values at which the slope of a ReLU-like activation is not zero, 0 to 1; for other
             activations, of positive inputs.
         silent: units that no value of this look made active; None where the activation is not ReLU-like.
@@ -70,6 +73,7 @@ class Activity:
     """
 
     units: int
+    values: int
     active_share: float
     silent: int | None
     dead: int | None
@@ -335,6 +339,27 @@ class History:
         """Return the looks in one mode, in order."""
         return [look for look in self.looks if look.mode == mode]
 
-    def readings_of(self, site: str, mode: Mode = "training") -> list[Reading]:
-        """Return the readings of one site in one mode, in order."""
-        return [reading for look in self.looks_in(mode) for reading in look.readings if reading.site == site]
+    def readings_in(self, mode: Mode = "training") -> dict[str, list[Reading]]:
+        """Return the readings of every site in one mode, in order, by site in the order the sites first ran."""
+        found: dict[str, list[Reading]] = {site.site: [] for site in self.sites if site.mode == mode}
+        for look in self.looks_in(mode):
+            for reading in look.readings:
+                found.setdefault(reading.site, []).append(reading)
+        return {site: readings for site, readings in found.items() if readings}
+
+    def last_readings(self, mode: Mode = "training") -> list[Reading]:
+        """Return the last reading of every site in one mode, in the order the sites first ran."""
+        return [readings[-1] for readings in self.readings_in(mode).values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A training that was watched, and what the rules say of it.
+
+    Attributes:
+        history: everything that was seen.
+        findings: what the rules found, the worst first.
+    """
+
+    history: History
+    findings: tuple[Finding, ...]

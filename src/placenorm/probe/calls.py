@@ -92,12 +92,16 @@ class CallListener(TorchFunctionMode):
     Args:
         model: the model to listen to.
         listener: who is told.
+        known: roles of modules that were found before; filled, so that the next one need not ask again.
     """
 
-    def __init__(self, model: nn.Module, listener: Listener) -> None:
+    def __init__(
+        self, model: nn.Module, listener: Listener, known: dict[nn.Module, tuple[OpKind, bool]] | None = None
+    ) -> None:
         super().__init__()
         self._model = model
         self._listener = listener
+        self._known = {} if known is None else known
         self._handles: list[RemovableHandle] = []
         self._roles: dict[nn.Module, _Role] = {}
         self._frames: list[_Frame] = []
@@ -111,10 +115,7 @@ class CallListener(TorchFunctionMode):
         self._keys.clear()
         self._frames.clear()
         self._leaf_depth, self._features = 0, None
-        self._roles = {
-            module: _Role(path, kind_of_module(module), is_leaf_module(module))
-            for path, module in self._model.named_modules()
-        }
+        self._roles = {module: _Role(path, *self._judge(module)) for path, module in self._model.named_modules()}
         for module, role in self._roles.items():
             own = type(module).__module__.startswith("torch.nn.")
             if module is not self._model and not (own and role.leaf and role.kind in _QUIET):
@@ -132,6 +133,12 @@ class CallListener(TorchFunctionMode):
             handle.remove()
         self._handles.clear()
         self._frames.clear()
+
+    def _judge(self, module: nn.Module) -> tuple[OpKind, bool]:
+        """Return the role of a module, and whether it is one op to us."""
+        if module not in self._known:
+            self._known[module] = kind_of_module(module), is_leaf_module(module)
+        return self._known[module]
 
     def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Hear that a module's forward begins."""

@@ -1,0 +1,95 @@
+"""A training that was watched, in the terminal: a live line, and all of it in the end."""
+
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from placenorm.facts.finding import Finding, Severity
+from placenorm.facts.reading import History, Watched
+from placenorm.report.watch_wording import (
+    NORM_HEADS,
+    SHAPE_HEADS,
+    SITE_HEADS,
+    list_norms,
+    list_shapes,
+    list_sites,
+    say_headline,
+    say_live,
+    say_watched,
+)
+
+PAUSE_S: Final = 0.5
+"""Seconds between two sayings of the live line."""
+
+_STYLES: Final[dict[Severity, str]] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def print_watched(watched: Watched, console: Console) -> None:
+    """Print the findings, then the last reading of each site.
+
+    Args:
+        watched: what was seen.
+        console: where to print; plain text without markup.
+    """
+    history = watched.history
+    console.print(Text(f"{history.model}: {say_watched(history)}", style="bold"))
+    console.print(Text(f"{say_headline(watched)}."))
+    for finding in watched.findings:
+        head = Text.assemble((finding.severity, _STYLES[finding.severity]), f" {finding.code} ", (finding.rule, "bold"))
+        console.print(head)
+        console.print(Text(f"    {finding.text}"))
+        if finding.fix is not None:
+            console.print(Text(f"    Mend: {finding.fix.text}"))
+    _print_table(console, SITE_HEADS, list_sites(history))
+    _print_table(console, NORM_HEADS, list_norms(history))
+    _print_table(console, SHAPE_HEADS, list_shapes(history))
+
+
+def _print_table(console: Console, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    if not rows:
+        return
+    table = Table(*heads, box=box.SIMPLE, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+class LiveLine:
+    """One line in the terminal that says how the training stands, while the block runs.
+
+    Args:
+        console: where it stands; the standard error by default, so that the output of a program stays its own.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._said = 0.0
+        self._live = Live(
+            Text("placenorm watches"), console=console or Console(stderr=True), auto_refresh=False, transient=False
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def is_due(self) -> bool:
+        """Whether it is time to say something new: rules take time, and nobody reads a line ten times a second."""
+        return time.monotonic() - self._said > PAUSE_S
+
+    def update(self, history: History, findings: tuple[Finding, ...]) -> None:
+        """Say it anew."""
+        self._said = time.monotonic()
+        line = Text(say_live(history, findings), overflow="ellipsis", no_wrap=True)
+        self._live.update(line, refresh=True)
