@@ -21,6 +21,12 @@ import placenorm as pn
 from placenorm.facts.finding import Figure
 from placenorm.rules.checking import CHECK_RULES
 from placenorm.rules.rule import Rule
+from placenorm.rules.training import TRAINING_RULES
+from placenorm.rules.training_rule import TrainingRule
+
+AnyRule = Rule | TrainingRule
+
+ALL_RULES: tuple[AnyRule, ...] = (*CHECK_RULES, *TRAINING_RULES)
 
 FAMILIES = {
     "BN1": "placement: decided from the network alone",
@@ -80,24 +86,25 @@ def examine(name: str) -> dict[str, Any]:
 def write_pages(folder: Path) -> None:
     """Write the page of each rule, and the index with what was measured."""
     folder.mkdir(parents=True, exist_ok=True)
-    for rule in CHECK_RULES:
+    for rule in ALL_RULES:
         (folder / f"{rule.code}.md").write_text(make_page(rule))
     measured = json.loads((folder / "findings.json").read_text())
     (folder / "index.md").write_text(make_index(measured))
 
 
-def make_page(rule: Rule) -> str:
+def make_page(rule: AnyRule) -> str:
     """Return a rule's page: its docstring, and the figures that it stands on."""
     lines = [f"# {rule.code} {rule.name}", "", f"Severity: {rule.severity}, unless the finding says otherwise.", ""]
     for heading, text in read_sections(rule):
         lines += [f"## {heading}", "", text, ""] if heading else [text, ""]
     if rule.figures:
         lines += ["## Figures", "", *(say_figure(figure) for figure in rule.figures), ""]
-    lines += [f"Silence it on a line of the source with `# placenorm: ignore[{rule.code}]`.", ""]
+    if isinstance(rule, Rule):
+        lines += [f"Silence it on a line of the source with `# placenorm: ignore[{rule.code}]`.", ""]
     return "\n".join(lines)
 
 
-def read_sections(rule: Rule) -> Iterator[tuple[str, str]]:
+def read_sections(rule: AnyRule) -> Iterator[tuple[str, str]]:
     """Yield the sections of a rule's docstring as headings and text; the first has no heading."""
     heading, text = "", list[str]()
     for line in inspect.cleandoc(rule.look.__doc__ or "").splitlines():
@@ -122,7 +129,7 @@ def make_index(measured: dict[str, Any]) -> str:
     median = sorted(row["seconds"] for row in rows)[len(rows) // 2]
     slowest = max(rows, key=lambda row: row["seconds"])
     lines = [
-        "# The rules of `placenorm check`",
+        "# The rules of `placenorm check` and `pn.watch`",
         "",
         "Each rule's page is its docstring. `python bench/rules.py` writes these pages and counts what the rules find, "
         f"without data, in the {len(rows)} classification networks of torchvision {measured['torchvision']} "
@@ -131,8 +138,10 @@ def make_index(measured: dict[str, Any]) -> str:
         "",
     ]
     for family, words in FAMILIES.items():
-        rules = [rule for rule in CHECK_RULES if rule.code.startswith(family)]
-        if not rules:
+        rules = [rule for rule in ALL_RULES if rule.code.startswith(family)]
+        if family == "BN4":
+            lines += [f"## {family}xx {words}", "", "| rule | severity |", "|---|---|"]
+            lines += [f"| [{rule.code}]({rule.code}.md) {rule.name} | {rule.severity} |" for rule in rules] + [""]
             continue
         lines += [
             f"## {family}xx {words}",

@@ -9,6 +9,8 @@ import pytest
 
 from placenorm.rules.checking import CHECK_RULES
 from placenorm.rules.rule import Rule
+from placenorm.rules.training import TRAINING_RULES
+from placenorm.rules.training_rule import TrainingRule
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "rules"
@@ -27,8 +29,8 @@ def load_bench() -> ModuleType:
 BENCH = load_bench()
 
 
-@pytest.mark.parametrize("rule", CHECK_RULES, ids=lambda rule: rule.code)
-def test_page_of_a_rule_is_its_docstring(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", [*CHECK_RULES, *TRAINING_RULES], ids=lambda rule: rule.code)
+def test_page_of_a_rule_is_its_docstring(rule: Rule | TrainingRule) -> None:
     sections = dict(BENCH.read_sections(rule))
     assert list(sections) == ["", *SECTIONS]
     assert all(sections.values())
