@@ -199,7 +199,11 @@ def test_norm_at_the_end_of_a_sequential_runs_once() -> None:
     placed = pn.place(SharedActivation(), IMAGES, "after-activation")
     assert [norm.key for norm in placed.graph.norms] == ["first.norm", "second.norm"]
     assert list(placed.model.first._modules) == ["0", "1", "norm"]
-    assert pn.place(placed.model, IMAGES, "none").graph.norms == ()
+    without = pn.place(placed.model, IMAGES, "none")
+    assert without.graph.norms == ()
+    assert list(without.model.first._modules) == ["0", "1"]
+    again = pn.place(without.model, IMAGES, "after-activation").model
+    assert again.state_dict().keys() == placed.model.state_dict().keys()
 
 
 class RunsWhateverItHolds(nn.Module):

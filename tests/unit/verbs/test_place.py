@@ -94,6 +94,14 @@ def test_place_model_on_meta_has_nothing_to_preserve() -> None:
         pn.place(model, IMAGES.to("meta"), "none", preserve=IMAGES)
 
 
+def test_place_model_that_cannot_be_copied_is_one_sentence() -> None:
+    model = NestedNet()
+    model.cache = (x for x in range(3))  # type: ignore[assignment]
+    with pytest.raises(ModelError, match="Cannot copy NestedNet: cannot pickle 'generator' object; run a lazy model"):
+        pn.place(model, IMAGES, "none")
+    assert pn.place_(model, IMAGES, "none").graph.norms == ()
+
+
 # -- what goes in and comes out
 
 
@@ -306,6 +314,36 @@ def test_remap_optimizer_goes_on_with_the_placed_model(kind: type[torch.optim.Op
     before = [p.detach().clone() for p in placed.model.parameters()]
     optimizer.step()
     assert all(not torch.equal(p, old) for p, old in zip(placed.model.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("policy", ["after-activation", "none", "before-activation"])
+def test_remap_optimizer_keeps_parameters_of_one_axis_by_themselves(policy: Any) -> None:
+    """As for weight decay: weights in one group, gammas, betas and biases in another."""
+    model = ModuleNet() if policy == "none" else nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    parameters = list(model.parameters())
+    wide, flat = [p for p in parameters if p.dim() > 1], [p for p in parameters if p.dim() <= 1]
+    groups = [{"params": wide, "weight_decay": 0.1}, {"params": flat, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups)
+    placed = pn.place(model, IMAGES, policy)
+    placed.remap(optimizer)
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in placed.model.named_parameters():
+        assert decays[id(parameter)] == (0.1 if parameter.dim() > 1 else 0.0), name
+
+
+def test_remap_optimizer_finds_the_group_of_the_same_rate() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    groups = [
+        {"params": [layer.get_parameter(name)], "lr": rate}
+        for layer, rate in ((model[0], 0.1), (model[2], 0.2))
+        for name in ("weight", "bias")
+    ]
+    optimizer = torch.optim.SGD(groups)
+    placed = pn.place(model, IMAGES, "after-activation")
+    placed.remap(optimizer)
+    (norm,) = [module for module in placed.model.modules() if isinstance(module, nn.BatchNorm2d)]
+    homes = [number for number, group in enumerate(optimizer.param_groups) for p in group["params"] if p is norm.weight]
+    assert homes == [1]
 
 
 def test_remap_optimizer_leaves_the_norm_of_a_frozen_weight_alone() -> None:
