@@ -263,14 +263,16 @@ def check(
             print_outliers(far.facts, far.top, Console())
             typer.echo(f"Written: {page}")
         if fix:
-            typer.echo(_say_fixes(model, out) if done.placement else "No finding has a safe fix; nothing was written.")
+            typer.echo(_say_fixes(out) if done.placement else "There is no safe fix to write; nothing was written.")
     if any(finding.severity != "info" for finding in done):
         raise typer.Exit(FOUND)
 
 
-def _say_fixes(model: str, out: Path) -> str:
-    words = shlex.join(["placenorm", "place", model, "--to", str(out)])
-    return f"Written: {out}. Apply it with: {words} --preserve DATA"
+def _say_fixes(out: Path) -> str:
+    return (
+        f"Written: {out}. In your code: model = pn.place(model, example_inputs, {str(out)!r}, preserve=batches).model; "
+        "or `placenorm place` with --to, --preserve and --out."
+    )
 
 
 @app.command()

@@ -1,6 +1,10 @@
 """What norms and their neighbours hold, as plain values: settings, statistics, what an optimizer does with them."""
 
+import math
 from dataclasses import dataclass, field
+
+NOISE = 3.0
+"""So many times the distance that chance alone makes, before a gap counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class NormState:
         still: channels whose running variance is below eps.
         median_var: median of the running variance; None without values.
         zero_gammas: channels whose gamma is exactly zero.
+        measured: whether `pn.recalibrate` measured the running statistics, as a plain average, and they stand since.
+        fresh: whether the running statistics are those that a norm starts with, mean 0 and variance 1.
         decay: largest weight decay that the optimizer has for gamma or beta; None without an optimizer.
         optimized: whether the optimizer holds gamma and beta; None without an optimizer.
     """
@@ -44,6 +50,8 @@ class NormState:
     still: int = 0
     median_var: float | None = None
     zero_gammas: int = 0
+    fresh: bool = False
+    measured: bool = False
     decay: float | None = None
     optimized: bool | None = None
 
@@ -81,6 +89,7 @@ class NormGap:
         var_ratio: median over channels of the data's variance (plus eps) over the running variance (plus eps).
         var_spread: median over channels of the variances' ratio or its inverse, whichever is larger: 1 where all agree.
         constant: channels that have one value throughout the data.
+        samples: how many samples it saw.
     """
 
     path: str
@@ -93,6 +102,12 @@ class NormGap:
     var_ratio: float
     var_spread: float
     constant: int
+    samples: int = 0
+
+    @property
+    def var_noise(self) -> float:
+        """The factor that chance alone may make of a variance of so many samples, where the places of one are alike."""
+        return math.exp(NOISE * math.sqrt(2 / (self.samples - 1))) if self.samples > 1 else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,7 @@ class NetworkState:
         norms: its norms, by path.
         layers: its weight ops and dropouts, by path.
         gaps: what its norms read on data, by path; empty where there are none.
+        batches: how many batches of data were looked at.
         training: whether the network is in training mode.
         wrapped: name of the wrapper for several devices it came in; "" without one.
     """
@@ -110,5 +126,6 @@ class NetworkState:
     norms: dict[str, NormState] = field(default_factory=dict)
     layers: dict[str, LayerState] = field(default_factory=dict)
     gaps: dict[str, NormGap] = field(default_factory=dict)
+    batches: int = 0
     training: bool = False
     wrapped: str = ""

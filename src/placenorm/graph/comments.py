@@ -31,28 +31,31 @@ class IgnoreComments:
         self._model = model
         self._sources: dict[int, _Source] = {}
 
-    def silences(self, site: str, code: str) -> bool:
-        """Whether a comment silences a rule at a site: a module path, a block key, or the key of a call."""
-        return any(code.startswith(each) for each in self._codes_at(site))
+    def silences(self, site: str, code: str, name: str = "") -> bool:
+        """Whether a comment silences a rule, by code or name, at a site: a path, or the key of a block or call."""
+        return any(each == name or code.startswith(each.upper()) for each in self._codes_at(site))
 
     def _codes_at(self, site: str) -> Iterator[str]:
         path = re.split(r"->|#|:", site)[0]
         owner: nn.Module = self._model
         parts = path.split(".") if path else []
-        yield from self._source_of(owner).on_class
+        yield from (code for source in self._sources_of(owner) for code in source.on_class)
         for depth, part in enumerate(parts):
-            yield from self._source_of(owner).on_child(part, parts[depth + 1 :])
+            for source in self._sources_of(owner):
+                yield from source.on_child(part, parts[depth + 1 :])
             try:
                 owner = owner.get_submodule(part)
             except AttributeError:
                 return
-            yield from self._source_of(owner).on_class
+            yield from (code for source in self._sources_of(owner) for code in source.on_class)
 
-    def _source_of(self, module: nn.Module) -> "_Source":
-        kind = type(module)
-        if id(kind) not in self._sources:
-            self._sources[id(kind)] = _Source(kind)
-        return self._sources[id(kind)]
+    def _sources_of(self, module: nn.Module) -> list["_Source"]:
+        """Return the comments of a module's class and of those that it is made from."""
+        kinds = [kind for kind in type(module).__mro__ if issubclass(kind, nn.Module)]
+        for kind in kinds:
+            if id(kind) not in self._sources:
+                self._sources[id(kind)] = _Source(kind)
+        return [self._sources[id(kind)] for kind in kinds]
 
 
 class _Source:

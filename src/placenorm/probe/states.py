@@ -12,8 +12,11 @@ from torch.optim import Optimizer
 from placenorm.errors import DataError, UsageError, first_line
 from placenorm.facts.state import LayerState, NetworkState, NormGap, NormState
 from placenorm.graph.tracing import split_inputs, undisturbed
-from placenorm.graph.vocabulary import WEIGHT_MODULES
+from placenorm.graph.vocabulary import WEIGHT_MODULES, kind_of_module
 from placenorm.probe.measuring import ChannelMoments, check_batches, fit_inputs, read_batches
+
+MEASURED = "_placenorm_measured"
+"""Attribute of a norm: the count of batches at which its running statistics were measured as a plain average."""
 
 
 def read_state(model: nn.Module, optimizer: Optimizer | None = None, data: object = None) -> NetworkState:
@@ -34,16 +37,18 @@ def read_state(model: nn.Module, optimizer: Optimizer | None = None, data: objec
         for path, module in model.named_modules()
         if isinstance(module, _BatchNorm)
     }
+    gaps, batches = ({}, 0) if data is None else measure_gaps(model, data)
     return NetworkState(
         norms=norms,
         layers={path: state for path, module in model.named_modules() if (state := _read_layer(path, module))},
-        gaps={} if data is None else measure_gaps(model, data),
+        gaps=gaps,
+        batches=batches,
         training=model.training,
     )
 
 
-def measure_gaps(model: nn.Module, data: object) -> dict[str, NormGap]:
-    """Return what each norm reads on data, against its running statistics.
+def measure_gaps(model: nn.Module, data: object) -> tuple[dict[str, NormGap], int]:
+    """Return what each norm reads on data, against its running statistics, and how many batches there were.
 
     The norms normalise by their batches meanwhile and everything else evaluates, so that a norm whose statistics are
     off does not put off those behind it.
@@ -59,31 +64,34 @@ def measure_gaps(model: nn.Module, data: object) -> dict[str, NormGap]:
     norms = {path: module for path, module in model.named_modules() if isinstance(module, _BatchNorm)}
     readers = {path: _GapReader() for path in norms}
     handles = [norm.register_forward_pre_hook(readers[path], with_kwargs=True) for path, norm in norms.items()]
-    samples = 0
+    samples = batches = 0
     try:
         with undisturbed(model):
             for norm in norms.values():
                 norm.training = True
                 norm.momentum = 0.0  # the running statistics stay; what is left of them is put back in the end
-            for number, inputs in enumerate(read_batches(data), start=1):
+            for batches, inputs in enumerate(read_batches(data), start=1):
                 fitted = fit_inputs(model, inputs)
                 samples += _count_samples(fitted)
+                for reader in readers.values():
+                    reader.latest = 0
                 args, kwargs = split_inputs(fitted)
                 try:
                     model(*args, **kwargs)
                 except Exception as error:  # the user's forward, anything can come out of it
-                    if any(reader.least == 1 for reader in readers.values()):
+                    if any(reader.latest == 1 for reader in readers.values()):
                         continue  # one value per channel: the norm's own error, and what `least` tells
                     raise DataError(
-                        f"{type(model).__name__} does not run on batch {number} of the data: {first_line(error)}; give "
-                        "batches that the model takes, the input first in each."
+                        f"{type(model).__name__} does not run on batch {batches} of the data: {first_line(error)}; "
+                        "give batches that the model takes, the input first in each."
                     ) from error
     finally:
         for handle in handles:
             handle.remove()
     if not samples:
         raise DataError("There is no sample in the data to look at the norms with: give at least one batch.")
-    return {path: readers[path].close(path, norm) for path, norm in norms.items() if readers[path].moments.count}
+    gaps = {path: readers[path].close(path, norm) for path, norm in norms.items() if readers[path].moments.count}
+    return gaps, batches
 
 
 class _GapReader:
@@ -92,6 +100,7 @@ class _GapReader:
     def __init__(self) -> None:
         self.moments = ChannelMoments()
         self.least = 0
+        self.latest = 0
         self.places = 0
         self.samples = 0
         self.low: Tensor | None = None
@@ -103,6 +112,7 @@ class _GapReader:
         if not values.numel():
             return
         self.moments.add(x)
+        self.latest = values.shape[1]
         self.least = values.shape[1] if not self.least else min(self.least, values.shape[1])
         self.samples += len(x)
         self.places = values.shape[1] // len(x)
@@ -128,7 +138,17 @@ class _GapReader:
             var_spread = float(ratio.log().abs().median().exp())
         constant = 0 if self.low is None or self.high is None else int((self.low == self.high).sum())
         return NormGap(
-            path, moments.batches, self.least, self.places, finite, mean_gap, noise, var_ratio, var_spread, constant
+            path,
+            moments.batches,
+            self.least,
+            self.places,
+            finite,
+            mean_gap,
+            noise,
+            var_ratio,
+            var_spread,
+            constant,
+            samples=self.samples,
         )
 
 
@@ -145,11 +165,15 @@ def _expected_gap(norm: _BatchNorm, samples: int, batches: int) -> float:
 
 def find_idle_dropouts(model: nn.Module) -> frozenset[str]:
     """Return the paths of the dropouts that drop nothing, since their probability is 0."""
-    return frozenset(
-        path
-        for path, module in model.named_modules()
-        if 0 in (getattr(module, "p", None), getattr(module, "drop_prob", None))
-    )
+    return frozenset(path for path, module in model.named_modules() if 0 in _drop_shares(module))
+
+
+def _drop_shares(module: nn.Module) -> list[float]:
+    """Return the shares that a module may drop, by the names that dropouts give them; a GeM pool has a p of its own."""
+    if kind_of_module(module) != "dropout":
+        return []
+    held = (getattr(module, name, None) for name in ("p", "drop_prob"))
+    return [float(value) for value in held if isinstance(value, (int, float))]
 
 
 def _count_samples(inputs: object) -> int:
@@ -180,18 +204,28 @@ def _read_norm(path: str, norm: _BatchNorm, decays: dict[int, float] | None) -> 
         negative_var=0 if var is None else int((var < 0).sum()),
         still=0 if var is None else int((var < norm.eps).sum()),
         median_var=None if var is None or not var.numel() else float(var.double().median()),
+        fresh=_is_fresh(norm),
+        measured=updates is not None and not updates.is_meta and norm.__dict__.get(MEASURED) == int(updates),
         zero_gammas=0 if norm.weight is None or norm.weight.is_meta else int((norm.weight == 0).sum()),
         decay=None if decays is None else max((decays.get(id(parameter), 0.0) for parameter in own), default=0.0),
         optimized=None if decays is None else all(id(parameter) in decays for parameter in own),
     )
 
 
+def _is_fresh(norm: _BatchNorm) -> bool:
+    """Whether running statistics are what a norm starts with: mean 0 and variance 1, or no batch on the meta device."""
+    if norm.running_mean is None or norm.running_var is None:
+        return False
+    if norm.running_mean.is_meta:
+        counted = norm.num_batches_tracked
+        return counted is not None and not counted.is_meta and not int(counted)
+    return bool((norm.running_mean == 0).all()) and bool((norm.running_var == 1).all())
+
+
 def _read_layer(path: str, module: nn.Module) -> LayerState | None:
     if isinstance(module, WEIGHT_MODULES):
         return LayerState(path, type(module).__name__, bias=getattr(module, "bias", None) is not None)
-    dropped = next(
-        (value for name in ("p", "drop_prob") if isinstance(value := getattr(module, name, None), float)), 0.0
-    )
+    dropped = next(iter(_drop_shares(module)), 0.0)
     return LayerState(path, type(module).__name__, dropped=dropped) if dropped else None
 
 

@@ -17,6 +17,7 @@ from placenorm.facts.edits import Edit
 from placenorm.facts.graph import Graph, Op
 from placenorm.graph.flow import Flow
 from placenorm.probe.measuring import ChannelMoments
+from placenorm.probe.states import MEASURED
 from placenorm.rewrite.absorbing import Affine, absorb_input, absorb_output, affine_of, give_bias
 
 _PASSING = frozenset({"identity", "dropout"})
@@ -287,6 +288,7 @@ def set_measured(norm: _BatchNorm, moments: ChannelMoments) -> None:
         norm.bias.add_(norm.running_mean)  # type: ignore[arg-type]
         if norm.num_batches_tracked is not None:
             norm.num_batches_tracked.fill_(moments.batches)
+            norm.__dict__[MEASURED] = moments.batches
 
 
 def _flattened(op: Op, times: int) -> int:

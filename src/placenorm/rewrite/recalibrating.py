@@ -10,6 +10,7 @@ from placenorm.errors import DataError
 from placenorm.facts.edits import Change, Skip
 from placenorm.graph.tracing import check_model, undisturbed
 from placenorm.probe.measuring import ChannelMoments, check_batches, measure_inputs, read_batches
+from placenorm.probe.states import MEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def _write(norm: _BatchNorm, seen: ChannelMoments) -> str:
         norm.running_var.copy_(var)
         if norm.num_batches_tracked is not None:
             norm.num_batches_tracked.fill_(seen.batches)
+            norm.__dict__[MEASURED] = seen.batches
     return (
         f"measured on {seen.count} values per channel: means moved by up to {moved:.2g} standard deviations, standard "
         f"deviations by up to a factor of {ratio:.2g}"

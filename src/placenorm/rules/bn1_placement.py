@@ -65,35 +65,60 @@ def find_bias_before_norm(layout: Layout) -> Iterator[Hit]:
     Evidence:
         Ioffe & Szegedy 2015, section 3.2; docs/evidence.md, section 13.
     """
-    for norm in _norms(layout):
-        source = layout.source(norm, through=_QUIET)
-        if source is None or source.kind != "weight" or source.module is None or len(layout.readers(source)) != 1:
-            continue
-        held, state = layout.state.layers.get(source.module), layout.state.norms.get(norm.module or "")
-        frozen = state is not None and not state.training and (layout.state.training or not state.learns)
-        if held is not None and held.bias and source.channel_axis == 1 and not (frozen and layout.state.training):
+    ops = layout.graph.ops
+    cancelled = {
+        source.key: norm
+        for norm in _norms(layout)
+        if (source := layout.source(norm, through=_QUIET)) is not None
+        and source.kind == "weight"
+        and len(layout.readers(source)) == 1
+        and norm.in_shape[1:2] == source.out_shape[1:2]  # a reshape between may fold features into places
+        and not _is_fixed(layout, norm)
+    }
+    for path in dict.fromkeys(op.module for op in ops if op.kind == "weight"):
+        calls = [op for op in ops if op.module == path]
+        held = layout.state.layers.get(path or "")
+        if held is not None and held.bias and all(op.key in cancelled and op.channel_axis == 1 for op in calls):
+            norm = cancelled[calls[0].key]
             yield Hit(
-                (source.key,),
-                f"The bias of {source.key} is cancelled by {norm.key}, which subtracts the mean straight behind it.",
-                {"parameters": float(source.out_shape[1])},
-                Fix(f"Build {source.module} with bias=False."),
+                (calls[0].key,),
+                f"The bias of {path} is cancelled by {norm.key}, which subtracts the mean straight behind it.",
+                {"parameters": float(calls[0].out_shape[1])},
+                Fix(f"Build {path} with bias=False."),
             )
+
+
+def _is_fixed(layout: Layout, norm: Op) -> bool:
+    """Whether a norm subtracts constants while the network trains: it evaluates then; of a function nobody knows."""
+    state = layout.state.norms.get(norm.module or "")
+    return state is None or (not state.training and layout.state.training)
 
 
 def find_dropout_in_front(layout: Layout) -> Iterator[Hit]:
     """Yield a finding for each norm that has a dropout in front of it."""
-    shares = [state.dropped for state in layout.state.layers.values() if state.dropped]
-    largest = max(shares, default=1.0)
+    ops = layout.graph.ops
     for hit in find_dropout_before_norm(layout):
         for key in hit.sites:
+            norm = next(ops[index] for block in layout.graph.blocks if block.key == key for index in block.norms)
+            share = _dropped_in_front(layout, norm)
             yield Hit(
                 (key,),
                 f"Dropout stands in front of the norm of {key}. It changes the variance in training only, so in "
                 "evaluation the norm uses statistics that do not fit.",
-                {"largest share dropped": largest} if shares else {},
+                {} if share is None else {"share dropped": share},
                 Fix("Move the dropout behind the last norm, or set its probability to 0."),
-                severity="info" if largest <= LITTLE else None,
+                severity="info" if share is not None and share <= LITTLE else None,
             )
+
+
+def _dropped_in_front(layout: Layout, norm: Op) -> float | None:
+    """Return the largest share that the dropouts in front of a norm drop; None where none says."""
+    here, shares = layout.source(norm), list[float]()
+    while here is not None and here.kind in (*_QUIET, "dropout", "activation", "pool", "weight"):
+        held = layout.state.layers.get(here.module or "")
+        shares += [held.dropped] if held is not None and held.dropped else []
+        here = layout.source(here)
+    return max(shares, default=None)
 
 
 find_dropout_in_front.__doc__ = find_dropout_before_norm.__doc__
@@ -168,7 +193,7 @@ def find_norm_twice(layout: Layout) -> Iterator[Hit]:
     """
     for norm in _norms(layout):
         source = layout.source(norm, through=_QUIET)
-        if source is not None and source.kind == "norm":
+        if source is not None and source.kind == "norm" and source.out_shape[1:2] == norm.in_shape[1:2]:
             yield Hit(
                 (norm.key,),
                 f"{norm.key} normalises what {source.key} has just normalised, and undoes its gamma and beta.",
@@ -208,12 +233,28 @@ def find_norm_before_output(layout: Layout) -> Iterator[Hit]:
             while len(readers) == 1 and (readers[0].kind in _QUIET or activation_name(readers[0].name) in _LAST):
                 readers = layout.readers(readers[0])
             if [op.kind for op in readers] == ["output"] and not block.joined:
+                exact = _goes_exactly(layout, ops[block.weight], ops[index])
                 yield Hit(
                     (block.key,),
                     f"The output of the network is what {ops[index].key} normalises: in training a sample's output "
                     "hangs on the others of its batch.",
-                    fix=Fix(f"Take the norm out: {block.key} gives the output.", {block.key: "none"}, exact=True),
+                    fix=Fix(
+                        f"Take the norm out: {block.key} gives the output.",
+                        {block.key: "none"} if exact else {},
+                        exact=exact,
+                    ),
                 )
+
+
+def _goes_exactly(layout: Layout, opening: Op, norm: Op) -> bool:
+    """Whether a norm can be taken into the weight op straight in front of it: both run once, and it has statistics."""
+    state = layout.state.norms.get(norm.module or "")
+    once = all(
+        op.module is not None and sum(other.module == op.module for other in layout.graph.ops) == 1
+        for op in (opening, norm)
+    )
+    alike = norm.in_shape[1:2] == opening.out_shape[1:2] and layout.source(norm, through=_QUIET) == opening
+    return once and alike and state is not None and state.tracks
 
 
 def find_single_place(layout: Layout) -> Iterator[Hit]:
@@ -487,7 +528,8 @@ def find_loud_branch(layout: Layout) -> Iterator[Hit]:
     """Yield a finding where the residual branches of a network that is not trained yet start at full strength.
 
     What it does:
-        In a network whose norms have seen no batch, looks for norms that give to an addition and whose gamma is not 0.
+        Where running statistics are those that norms start with, looks for norms that give to an addition and whose
+        gamma is not 0.
 
     Why it matters:
         With the last gamma of each branch at 0 the network starts as its shortcuts, which helps with large batches.
@@ -513,7 +555,7 @@ def find_loud_branch(layout: Layout) -> Iterator[Hit]:
             state = layout.state.norms.get(norm.module or "")
             readers = layout.readers(norm)
             ends = len(readers) == 1 and readers[0].kind == "join" and readers[0].name in ADDITIONS
-            if state is not None and state.updates == 0 and state.affine and ends and not state.zero_gammas:
+            if state is not None and state.fresh and state.affine and ends and not state.zero_gammas:
                 keys.append(block.key)
     if keys:
         yield Hit(
@@ -547,7 +589,7 @@ NORM_BEFORE_OUTPUT = Rule(
 SINGLE_PLACE = Rule("single-place", "against", (GROUP_NORM_BATCH,), find_single_place, "BN106", "warning")
 AFFINE_MISSING = Rule("affine-missing", "against", (CAFFENET_AFFINE,), find_affine_missing, "BN107", "info")
 WRONG_AXIS = Rule("wrong-axis", "against", (), find_wrong_axis, "BN108", "warning")
-SHARED_NORM = Rule("shared-norm", "against", (), find_shared_norm, "BN109", "warning")
+SHARED_NORM = Rule("shared-norm", "note", (), find_shared_norm, "BN109", "info")
 NORM_ON_SHORTCUT = Rule("norm-on-shortcut", "against", (GCR_AFTER_ADD,), find_norm_on_shortcut, "BN110", "warning")
 UNFOLDABLE = Rule("unfoldable-norm", "against", UNFOLDABLE_NORM.figures, find_unfoldable_norm, "BN111", "info")
 BOUNDED_BEHIND = Rule("bounded-activation-behind", "note", (KIM_BOUNDED,), find_bounded_behind, "BN112", "info")

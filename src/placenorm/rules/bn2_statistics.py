@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from placenorm.facts.finding import Fix
-from placenorm.facts.state import NormGap, NormState
+from placenorm.facts.state import NOISE, NormGap, NormState
 from placenorm.rules.evidence import FROZEN_MOVES, GROUP_NORM_BATCH, MOMENTUM_CONVENTION, TWO_VALUES
 from placenorm.rules.layout import Layout
 from placenorm.rules.pooling import FEW_VALUES
@@ -19,9 +19,6 @@ FAST = 0.9
 MEAN_GAP = 0.5
 """Distance of means from running means, in running standard deviations, that is worth a warning: ReLU then switches
 about one value in five the other way."""
-
-NOISE = 3.0
-"""So many times the distance that chance alone makes, before a gap counts."""
 
 VAR_SPREAD = 2.0
 """Factor between variances and running variances that is worth a warning: outputs are off by its root, 1.4."""
@@ -89,7 +86,7 @@ def find_never_updated(layout: Layout) -> Iterator[Hit]:
     counted = {norm.path: norm.updates for norm in layout.state.norms.values() if norm.updates is not None}
     most = max(counted.values(), default=0)
     for path, updates in counted.items():
-        if most and not updates:
+        if most and not updates and layout.state.norms[path].fresh:
             yield Hit(
                 (path,),
                 f"{path} has seen no batch in training, while others have seen {most:,}: its running statistics are "
@@ -162,7 +159,7 @@ def find_unready_statistics(layout: Layout) -> Iterator[Hit]:
         Arithmetic: an exponential average.
     """
     for norm in layout.state.norms.values():
-        if not norm.updates or not norm.tracks or norm.momentum is None or not 0 < norm.momentum < 1:
+        if not norm.updates or not norm.tracks or norm.momentum is None or not 0 < norm.momentum < 1 or norm.measured:
             continue
         left = (1 - norm.momentum) ** norm.updates
         if left > LEFT_OF_START:
@@ -422,10 +419,10 @@ def find_misfit_statistics(layout: Layout) -> Iterator[Hit]:
     """
     for gap in layout.state.gaps.values():
         state = layout.state.norms[gap.path]
-        if not state.tracks or not state.finite or not gap.finite or state.updates == 0:
+        if not state.tracks or not state.finite or not gap.finite or state.fresh:
             continue
         far = gap.mean_gap > max(MEAN_GAP, NOISE * gap.mean_noise)
-        if far or gap.var_spread > VAR_SPREAD:
+        if far or gap.var_spread > max(VAR_SPREAD, gap.var_noise):
             yield Hit(
                 (gap.path,),
                 f"The running statistics of {gap.path} are not those of these data: the means are off by "

@@ -32,8 +32,10 @@ def choose_rules(
     Raises:
         UsageError: if a word names no rule.
     """
-    chosen, left = list(select), list(ignore)
+    chosen, left = ([words] if isinstance(words, str) else list(words) for words in (select, ignore))
     for word in (*chosen, *left):
+        if word.startswith("BN4"):
+            raise UsageError(f"The rule {word} is one of training: pn.watch asks it, and check cannot.")
         if not any(names_rule(word, rule) for rule in rules):
             near = get_close_matches(word, [*(rule.code for rule in rules), *(rule.name for rule in rules)], n=2)
             raise UsageError(

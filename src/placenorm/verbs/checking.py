@@ -13,6 +13,7 @@ from placenorm.errors import UsageError
 from placenorm.facts.check import Check
 from placenorm.facts.codec import dumps
 from placenorm.facts.finding import Finding
+from placenorm.facts.graph import Graph, Unseen
 from placenorm.facts.placement import Position, write_placement
 from placenorm.graph.comments import IgnoreComments
 from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightly
@@ -149,14 +150,20 @@ def check(
         Check(
             model=name or type(inner).__name__,
             inputs=describe_inputs(example_inputs),
-            norms=len(graph.norms),
+            norms=len({norm.module or norm.key for norm in graph.norms}),
             rules=tuple(rule.code for rule in rules),
             findings=kept,
             silenced=len(found) - len(kept),
-            unseen=graph.unseen,
-            batches=max((gap.batches for gap in state.gaps.values()), default=0),
+            unseen=(*graph.unseen, *_name_functions(graph)),
+            batches=state.batches,
         )
     )
+
+
+def _name_functions(graph: Graph) -> list[Unseen]:
+    """Name the norms that are called as functions: what they hold cannot be told from what else is there."""
+    reason = "a norm called as a function: its place is looked at, and not its statistics, parameters and data"
+    return [Unseen(norm.key, reason) for norm in graph.norms if norm.module is None]
 
 
 def _unwrap(model: nn.Module) -> tuple[nn.Module, str]:
@@ -170,6 +177,6 @@ def _unwrap(model: nn.Module) -> tuple[nn.Module, str]:
 def _without_silenced(finding: Finding, comments: IgnoreComments) -> Finding | None:
     """Return a finding without the sites at which a comment silences it; None if none is left."""
     if not finding.sites:
-        return None if comments.silences("", finding.code) else finding
-    sites = tuple(site for site in finding.sites if not comments.silences(site, finding.code))
+        return None if comments.silences("", finding.code, finding.rule) else finding
+    sites = tuple(site for site in finding.sites if not comments.silences(site, finding.code, finding.rule))
     return replace(finding, sites=sites) if sites else None

@@ -36,7 +36,7 @@ def check_named(
     """
     settings = read_settings(Path.cwd())
     chosen = tuple(select) or settings.select
-    left = (*settings.ignore, *ignore)
+    left = (*(() if select else settings.ignore), *ignore)  # who asks for rules by name gets them
     model, example = build_example(name, sample_shape, weights)
     batches = None if data is None else load_batches(data)
     done = check(model, example, batches, select=chosen, ignore=left, name=name)

@@ -38,6 +38,8 @@ def read_settings(folder: Path) -> Settings:
         held: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("placenorm", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
         raise UsageError(f"Cannot read {file}: {error}; mend it, or call from another folder.") from error
+    if not isinstance(held, dict):
+        raise UsageError(f"Cannot use [tool.placenorm] of {file}: it is no section; write it as a table.")
     for key, value in held.items():
         if key not in _KEYS:
             raise UsageError(f"Unknown key {key!r} in [tool.placenorm] of {file}: use one of {', '.join(_KEYS)}.")

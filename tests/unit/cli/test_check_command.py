@@ -51,7 +51,7 @@ def test_check_of_notes_alone_is_good() -> None:
 def test_check_fix_writes_a_placement_that_place_applies(logits: str) -> None:
     result = invoke(logits, "--input", "1x8x8", "--fix")
     assert result.exit_code == 1
-    assert "--to placement.json --preserve DATA" in result.output
+    assert "pn.place(model, example_inputs, 'placement.json', preserve=batches).model" in result.output
     model, shape = find_example(logits, (1, 8, 8))
     placed = pn.place(model, torch.zeros(2, *shape), "placement.json", preserve=torch.rand(8, *shape))
     assert placed.graph.norms == ()
@@ -63,7 +63,7 @@ def test_check_without_a_safe_fix_writes_nothing(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     result = invoke("cnn:2", "--fix")
     assert result.exit_code == 0
-    assert "No finding has a safe fix; nothing was written." in result.output
+    assert "There is no safe fix to write; nothing was written." in result.output
     assert list(tmp_path.iterdir()) == []
 
 

@@ -77,6 +77,21 @@ def test_check_counts_what_comments_silence() -> None:
     assert "4 findings silenced by comments" in found.table()
 
 
+class Heir(Inner):
+    """The comments of the class that it is made from count."""
+
+
+def test_comments_are_inherited_and_may_name_rules() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(2, 2)  # placenorm: ignore[norm-twice]
+
+    assert IgnoreComments(Heir()).silences("conv", "BN101")
+    assert IgnoreComments(Named()).silences("a", "BN104", "norm-twice")
+    assert not IgnoreComments(Named()).silences("a", "BN105", "norm-before-output")
+
+
 def test_classes_without_a_source_have_no_comments() -> None:
     kind = type("Made", (Inner,), {})
     assert not IgnoreComments(kind()).silences("conv", "BN102")

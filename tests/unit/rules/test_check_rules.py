@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import placenorm as pn
+from placenorm.errors import DataError, UsageError
 from placenorm.facts.finding import Finding
 from placenorm.rules.checking import CHECK_RULES
 
@@ -103,6 +104,42 @@ class Positions(nn.Module):
         return self.head(x.mean(1))
 
 
+class Twofold(nn.Module):
+    """A conv runs in front of a norm, and once more without one: its bias counts there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = conv(bias=True), norm(), conv(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.norm(self.conv(x))) + torch.relu(self.conv(2 * x)))
+
+
+class Constants(nn.Module):
+    """A norm called as a function subtracts what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = conv(bias=True), conv(4, 2)
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("var", torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(nn.functional.batch_norm(self.conv(x), self.mean, self.var, training=False)))
+
+
+class GemPool(nn.Module):
+    """A pool with one exponent for each channel, by the name that dropouts give to theirs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.full((4, 1, 1), 3.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(min=1e-6).pow(self.p)
+
+
+MANY = torch.randn(4096, 4, generator=torch.Generator().manual_seed(5))
 SEQUENCES = torch.randn(4, 6, 6, generator=torch.Generator().manual_seed(2))
 
 
@@ -170,6 +207,7 @@ FIRES: dict[str, dict[str, Case]] = {
     "BN105": {
         "logits": Case(chain(nn.Linear(4, 3), nn.BatchNorm1d(3)), ROWS),
         "softmax": Case(chain(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Softmax(1)), ROWS),
+        "without statistics": Case(chain(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False)), ROWS),
     },
     "BN106": {"pooled": Case(chain(conv(), nn.ReLU(), nn.AdaptiveAvgPool2d(1), conv(4, size=1), norm(), nn.ReLU()))},
     "BN107": {"ReLU": Case(chain(conv(), norm(affine=False), nn.ReLU(), conv(4)))},
@@ -213,6 +251,9 @@ FIRES: dict[str, dict[str, Case]] = {
     "BN211": {
         "shifted": Case(trained(ROW_NET, ROWS), ROWS, on([ROWS + 2.0])),
         "wider": Case(trained(ROW_NET, ROWS), ROWS, on([5 * ROWS])),
+        "not counted": Case(
+            changed(trained(ROW_NET, ROWS), lambda model: model[1].num_batches_tracked.zero_()), ROWS, on([ROWS + 2.0])
+        ),
     },
     "BN212": {
         "dead": Case(
@@ -240,9 +281,18 @@ SILENT: dict[str, dict[str, Case]] = {
         "read by another too": Case(lambda: Residual("pre")),
         "frozen": Case(changed(chain(conv(bias=True), norm(), nn.ReLU()), lambda model: (model[1].eval(), None))),
         "dropout between": Case(chain(conv(bias=True), nn.Dropout(0.1), norm())),
+        "features become places": Case(
+            chain(nn.Linear(4, 16), nn.Unflatten(1, (4, 2, 2)), norm(), nn.ReLU(), conv(4, 2)), ROWS
+        ),
+        "another call has no norm": Case(Twofold),
+        "a function subtracts constants": Case(Constants),
     },
     "BN102": {
         "behind the last norm": Case(chain(conv(), norm(), nn.ReLU(), nn.Dropout(0.3), conv(4))),
+        "the dropout of another place": Case(
+            chain(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)), ROWS
+        ),
+        "a pool with a p of its own": Case(lambda: nn.Sequential(conv(), norm(), GemPool(), conv(4, 2))),
         "drops nothing": Case(chain(conv(), nn.ReLU(), nn.Dropout2d(0.0), conv(4), norm(), nn.ReLU())),
     },
     "BN103": {
@@ -250,7 +300,12 @@ SILENT: dict[str, dict[str, Case]] = {
         "opens a branch": Case(lambda: Residual("pre")),
         "behind the last addition": Case(lambda: Residual("trunk", 1)),
     },
-    "BN104": {"a conv between": Case(chain(conv(), norm(), conv(4), norm(), nn.ReLU()))},
+    "BN104": {
+        "a conv between": Case(chain(conv(), norm(), conv(4), norm(), nn.ReLU())),
+        "other axes": Case(
+            chain(nn.Linear(4, 12), nn.BatchNorm1d(12), nn.Unflatten(1, (3, 4)), nn.BatchNorm1d(3), nn.Flatten()), ROWS
+        ),
+    },
     "BN105": {
         "a weight op follows": Case(ROW_NET, ROWS),
         "a ReLU follows": Case(chain(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU()), ROWS),
@@ -274,17 +329,25 @@ SILENT: dict[str, dict[str, Case]] = {
     },
     "BN114": {
         "zero": Case(changed(lambda: Residual("branch"), lambda m: [n.weight.zero_() for n in m.norms])),
-        "trained": Case(
-            changed(lambda: Residual("branch"), lambda m: [n.num_batches_tracked.fill_(5) for n in m.norms])
-        ),
+        "trained": Case(changed(lambda: Residual("branch"), lambda m: [n.running_mean.fill_(0.5) for n in m.norms])),
     },
     "BN201": {"fresh": Case(NET), "trained": Case(trained(NET, MAPS))},
-    "BN202": {"none trained": Case(NET), "all trained": Case(trained(NET, MAPS))},
+    "BN202": {
+        "none trained": Case(NET),
+        "all trained": Case(trained(NET, MAPS)),
+        "set by hand": Case(
+            changed(
+                chain(conv(), norm(), nn.ReLU(), conv(4), norm()),
+                lambda model: (model[1].num_batches_tracked.fill_(9), model[4].running_mean.fill_(0.1)),
+            )
+        ),
+    },
     "BN203": {"usual": Case(NET), "average": Case(chain(conv(), norm(momentum=None), nn.ReLU()))},
     "BN204": {
         "enough": Case(trained(NET, MAPS, 60)),
         "not trained": Case(chain(conv(), norm(momentum=0.001), nn.ReLU())),
         "average": Case(trained(chain(conv(), norm(momentum=None), nn.ReLU()), MAPS, 2)),
+        "measured": Case(changed(trained(NET, MAPS, 3), lambda model: pn.recalibrate_(model, MAPS))),
     },
     "BN205": {"alive": Case(trained(NET, MAPS, 300))},
     "BN206": {"tracks": Case(NET)},
@@ -299,6 +362,8 @@ SILENT: dict[str, dict[str, Case]] = {
     "BN211": {
         "the same": Case(trained(ROW_NET, ROWS), ROWS, on([ROWS])),
         "not trained": Case(ROW_NET, ROWS, on([ROWS + 2.0])),
+        "few samples": Case(trained(ROW_NET, MANY), MANY, on([MANY[:3]])),
+        "one image": Case(trained(NET, MAPS), MAPS, on([MAPS[:1]])),
         "without statistics": Case(
             chain(nn.Linear(4, 8), nn.BatchNorm1d(8, track_running_stats=False)), ROWS, on([ROWS + 2.0])
         ),
@@ -404,3 +469,28 @@ def test_no_numbers_names_the_first_norm() -> None:
     bad = ROWS.clone()
     bad[0, 0] = torch.inf
     assert [each.sites for each in pn.check(model, ROWS, [bad], select=["BN213"])] == [("1",)]
+
+
+def test_small_dropout_in_front_of_a_norm_is_information() -> None:
+    """Another dropout, behind the last norm, has no say in it."""
+    layers = nn.Linear(4, 8), nn.Dropout(0.02), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)
+    (found,) = pn.check(nn.Sequential(*layers), ROWS, select=["BN102"])
+    assert (found.severity, found.evidence) == ("info", {"share dropped": 0.02})
+
+
+def test_norm_called_as_a_function_is_named_as_not_looked_at() -> None:
+    found = pn.check(Constants(), MAPS)
+    assert ":batch_norm_1" in {unseen.where for unseen in found.check.unseen}
+    assert "a norm called as a function" in found.table()
+
+
+def test_batch_of_another_shape_is_an_error_behind_a_batch_of_one() -> None:
+    with pytest.raises(DataError, match="does not run on batch 2 of the data"):
+        pn.check(ROW_NET(), ROWS, [ROWS[:1], torch.zeros(32, 5)])
+
+
+def test_rules_may_be_named_by_one_word() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    assert {finding.code for finding in pn.check(model, ROWS, select="BN105")} == {"BN105"}
+    with pytest.raises(UsageError, match="The rule BN401 is one of training"):
+        pn.check(model, ROWS, select=["BN401"])
