@@ -153,6 +153,7 @@ class Reading:
         finite_before: whether the input is all numbers; None where it was not read.
         finite_after: whether the output is all numbers; None where it was not read.
         activity: of an activation; None elsewhere and at level light.
+        finite_statistics: whether the running statistics of a norm are all numbers; None elsewhere.
         gap: of a norm with running statistics; None elsewhere.
         affine: of a norm with gamma and beta; None elsewhere and at level light.
         gradient_norm: Euclidean norm of the loss's gradient for the output, over the whole batch; None where no
@@ -168,6 +169,7 @@ class Reading:
     after: Moments | None = None
     finite_before: bool | None = None
     finite_after: bool | None = None
+    finite_statistics: bool | None = None
     activity: Activity | None = None
     gap: StatisticsGap | None = None
     affine: Affine | None = None
@@ -241,6 +243,7 @@ class NonFinite:
         site: key of the first call, in the order they ran, that had one.
         kind: its role.
         entered: whether its input had one already.
+        statistics: whether it is the running statistics of a norm that held one, and no value of the forward pass.
     """
 
     step: int
@@ -248,6 +251,7 @@ class NonFinite:
     site: str
     kind: OpKind
     entered: bool
+    statistics: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,5 +128,8 @@ def _find_not_finite(look: Look) -> NonFinite | None:
             if False in (reading.finite_before, reading.finite_after):
                 entered = reading.finite_before is False
                 yield NonFinite(look.step, look.mode, reading.site, reading.kind, entered)
+        for reading in readings:
+            if reading.finite_statistics is False:
+                yield NonFinite(look.step, look.mode, reading.site, reading.kind, entered=False, statistics=True)
 
     return next(iter(entered(look.readings)), None)

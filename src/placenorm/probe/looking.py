@@ -169,12 +169,14 @@ class OpenLook:
 
     def read_output(self, value: object) -> None:
         """Read what the network returned."""
-        x = _first_readable(value)
-        if x is None:
+        found = [x for x in tensors_in(value) if is_readable(x)]
+        if not found:
             return
+        x = found[0]
         self.samples = x.shape[0]
-        if x.shape[0] > 1:
-            self.output_spread = self._keep(measure_spread(x))
+        spreads = [measure_spread(each) for each in found if each.shape[0] == self.samples and each.device == x.device]
+        if x.shape[0] > 1:  # anchors and the like are the same for every sample; one output that listens is enough
+            self.output_spread = self._keep(torch.stack([spread.double() for spread in spreads]).amax(0))
         seen = Seen("output", "output", "output", "", after=self._read(x, 1))
         self.seen.append(seen)
         if self._level != "light" and x.requires_grad:

@@ -95,6 +95,7 @@ class SiteTrack:
             after=after,
             finite_before=finite_before,
             finite_after=finite_after,
+            finite_statistics=_read_finite_statistics(seen, look.rows),
             activity=activity,
             gap=self._read_gap(seen, look, step, calls),
             affine=_read_affine(seen, look.rows),
@@ -237,6 +238,13 @@ def _measure_drift(old: _OldSide, new: _OldSide) -> tuple[float | None, float | 
         return drift, None
     # Samples that differ make the mean uncertain, and the log of a normal's deviation half as much (variances).
     return drift, _finite(math.sqrt(1.5 * ((old.error + new.error) / unit**2).sum() / size))
+
+
+def _read_finite_statistics(seen: Seen, rows: list[Array]) -> bool | None:
+    """Return whether the running statistics of a norm are all numbers; None where there are none."""
+    if seen.norm is None or seen.norm.running is None:
+        return None
+    return bool(np.isfinite(rows[seen.norm.running]).all())
 
 
 def _read_affine(seen: Seen, rows: list[Array]) -> Affine | None:

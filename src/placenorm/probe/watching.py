@@ -1,7 +1,7 @@
 """A network is watched while somebody trains it: on some forwards everything is read, on the others next to nothing.
 
 A step is one forward pass in training mode; with gradient accumulation an optimizer's step has several. At every step
-one hook on the network counts, and one on a parameter reads a gradient's norm. All other hooks are there during a look
+four hooks on the network count, and one on a parameter reads a gradient's norm. All other hooks are there during a look
 only. Nothing of the user's is written to, no random number is drawn, and no graph is kept.
 """
 
@@ -70,6 +70,8 @@ class Watcher:
         self._ledger = Ledger(window)
         self._counts: dict[Mode, int] = {"training": 0, "evaluation": 0}
         self._handles: list[RemovableHandle] = []
+        self._over = False
+        self._returned = False
         self._look: OpenLook | None = None
         self._listener: CallListener | None = None
         self._known: dict[nn.Module, tuple[OpKind, bool]] = {}
@@ -84,16 +86,20 @@ class Watcher:
     def __enter__(self) -> Self:
         if self._handles:
             raise UsageError("This watch is on already: enter it once, or call pn.watch again.")
+        if self._over:
+            raise UsageError("This watch is over: call pn.watch again for another.")
         self._handles = [
-            self._model.register_forward_pre_hook(self._before, with_kwargs=True),
-            self._model.register_forward_hook(self._leave, prepend=True, always_call=True),
-            self._model.register_forward_hook(self._after, always_call=True),
+            self._model.register_forward_pre_hook(_Hook(self, "_before"), with_kwargs=True),
+            self._model.register_forward_hook(_Hook(self, "_leave"), prepend=True, always_call=True),
+            self._model.register_forward_hook(_Hook(self, "_note_return")),
+            self._model.register_forward_hook(_Hook(self, "_after"), always_call=True),
         ]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over = True
         self._drop_unfinished()
         for handle in self._handles:
             handle.remove()
@@ -139,6 +145,7 @@ class Watcher:
         with torch.no_grad(), torch._C.DisableTorchFunction():
             look.read_input(self._input_name, (args, kwargs))
         self._look = look
+        self._returned = False
         self._listener = CallListener(self._model, look, self._known)
         self._listener.start()
         self._listener.enter(module, args, kwargs)
@@ -147,11 +154,14 @@ class Watcher:
         if self._listener is not None:
             self._listener.leave(module, args, output)
 
+    def _note_return(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        self._returned = True
+
     def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if self._listener is None or self._look is None:
             return
         self._stop_listening()
-        if output is None:  # the forward raised
+        if not self._returned:  # the forward raised
             self._look = None
             return
         with torch.no_grad(), torch._C.DisableTorchFunction():
@@ -186,7 +196,7 @@ class Watcher:
             self._trigger = None
         if chosen is None or not chosen.is_leaf:
             return
-        self._trigger = weakref.ref(chosen), chosen.register_post_accumulate_grad_hook(self._read_gradient)
+        self._trigger = weakref.ref(chosen), chosen.register_post_accumulate_grad_hook(_Hook(self, "_read_gradient"))
         small = [p for p in trainable if p is not chosen and p.numel() <= SMALL_PARAMETER]
         spread = small[:: -(-len(small) // MOST_PARAMETERS)] if small else []
         self._checked = [chosen] if self._level == "light" else [chosen, *spread]
@@ -203,7 +213,8 @@ class Watcher:
         else:
             self._waiting.append((step, norm))
         look = self._look
-        if look is not None and look.step == step and look.mode == "training" and self._level != "light":
+        open_for_it = look is not None and look.mode == "training" and look.gradient is None and self._listener is None
+        if look is not None and open_for_it and self._level != "light":  # two forwards may share a backward pass
             look.gradient = _measure_gradient([p for p in self._model.parameters() if p.device == norm.device])
 
     # -- now and then
@@ -220,6 +231,39 @@ class Watcher:
             closed = self._ledger.add(look)
             if self._on_look is not None:
                 self._on_look(closed)
+
+
+class _Hook:
+    """A hook of a watch. In a copy of the network, or one that is saved and loaded, it does nothing.
+
+    Args:
+        watcher: whose hook it is.
+        name: name of the method that it calls.
+    """
+
+    def __init__(self, watcher: Watcher, name: str) -> None:
+        self._watcher = weakref.ref(watcher)
+        self._name = name
+
+    def __call__(self, *args: Any) -> None:
+        watcher = self._watcher()
+        if watcher is not None:
+            getattr(watcher, self._name)(*args)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
+        return do_nothing
+
+    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
+        return give_nothing, ()
+
+
+def do_nothing(*args: Any) -> None:
+    """Stand in for the hook of a watch in a copy of the network that was watched."""
+
+
+def give_nothing() -> Callable[..., None]:
+    """Return `do_nothing`, for pickle."""
+    return do_nothing
 
 
 def _measure_gradient(parameters: list[nn.Parameter]) -> Tensor | None:

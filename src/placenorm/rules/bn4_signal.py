@@ -21,8 +21,12 @@ DEAD_SHARE: Final = 0.1
 LEAST_VALUES: Final = 100
 """Values a unit must have seen before it is called dead: one that is on for 5 % of the data is off in all of fewer."""
 
-SAME_OUTPUT: Final = 1e-5
-"""Spread of the output over samples, as a share of its size, up to which it does not depend on the input (float32)."""
+SAME_OUTPUT: Final = 1e-6
+"""Spread of the output over samples, as a share of its size, up to which it does not depend on the input: eight
+rounding errors of float32."""
+
+STILL_LARGE: Final = 10.0
+"""So many times the gradient of before a spike is no recovery: from one batch to the next it varies by less."""
 
 DRIFT: Final = 0.5
 """Half a standard deviation from look to look is a distribution that moves."""
@@ -146,8 +150,9 @@ def find_exploding_gradient(history: History) -> Iterator[Hit]:
 
     What it does:
         Reads the norm of the gradient of a few parameters at every step, looked at or not. A step with 100 times the
-        median of the 64 steps before, or with a value that is no number, is a spike. The network came back if at the
-        last looks everything is a number, the output still depends on the input, and the gradient is alive.
+        median of the 64 steps before, or with a value that is no number, is a spike, and goes on while steps are so.
+        The network came back if at the last look everything is a number, the output still depends on the input, and the
+        gradient is alive and less than ten times what it was before.
 
     Why it matters:
         One such step can throw the weights to where units are dead and nothing is learned again (the article's A7).
@@ -172,7 +177,8 @@ def find_exploding_gradient(history: History) -> Iterator[Hit]:
         return
     peaks = [spike for spike in history.spikes if spike.peak is not None]
     last = history.spikes[-1]
-    after = [look for look in history.looks_in("training") if look.step > last.last_step]
+    until = last.step if last.last_step >= history.steps - 1 else last.last_step  # it may go on to the end
+    after = [look for look in history.looks_in("training") if look.step > until]
     state, severity = _judge_recovery(history, last, after)
     steps = ", ".join(f"{spike.step:,}" for spike in history.spikes[:LATEST])
     more = history.spikes_seen - min(len(history.spikes), LATEST)
@@ -209,6 +215,9 @@ def _judge_recovery(history: History, spike: GradientSpike, after: list[Look]) -
     why = _say_broken(last)
     if not why and gradient is not None and gradient <= VANISHED * spike.usual:
         why = f"the gradient is {gradient:.3g}"
+    if not why and gradient is not None and gradient > STILL_LARGE * spike.usual > 0:
+        times = gradient / spike.usual
+        return f"It has not settled: at the end the gradient is still {times:,.0f} times what it was before.", "warning"
     if not why:
         return f"The network came back: at step {last.step:,} its units, its output and its gradient are alive.", "info"
     # A look reads the forward pass: one at the step of the first spike saw the network as it was before.
@@ -233,8 +242,8 @@ def find_constant_output(history: History) -> Iterator[Hit]:
     """Yield a finding where the network returns the same for every sample.
 
     What it does:
-        Compares the outputs for the samples of a batch: at the last looks they differ by less than a hundred
-        thousandth of their size, although the inputs differ.
+        Compares the outputs for the samples of a batch: at the last looks they differ by less than a millionth of their
+        size, all outputs of the network alike, although the inputs differ.
 
     Why it matters:
         The network has stopped to listen to its input; no metric can rise above chance, and no gradient tells the
@@ -292,7 +301,8 @@ def find_unsettled_drift(history: History) -> Iterator[Hit]:
 
     When to ignore it:
         While the learning rate is still rising, or where the score rises as well: that drift is the cause of slow
-        training is contested.
+        training is contested. Where batches of several kinds take turns (real and made-up images in a discriminator):
+        looks then see now one kind and now another; choose `every` so that they see one.
 
     Example:
         A deep network without norms, at a learning rate that is too high.
@@ -365,9 +375,14 @@ def find_not_finite(history: History) -> Iterator[Hit]:
         return
     looks = max((site.not_finite for site in history.sites), default=0)
     where = f"the input of {found.site}" if found.entered else f"the output of {found.site}"
+    if found.statistics:
+        where = f"the running statistics of {found.site}"
     if found.kind in ("input", "output"):
         where = f"the network's {found.kind}"
-    hint = "; its input was all numbers" if found.kind not in ("input", "output") and not found.entered else ""
+    inside = found.kind not in ("input", "output") and not found.entered and not found.statistics
+    hint = "; its input was all numbers" if inside else ""
+    if found.statistics:
+        hint = ", from a batch between two looks; in evaluation its output will be none"
     yield Hit(
         (found.site,),
         f"A value that is no number was first seen at step {found.step:,} in {found.mode}, in {where}{hint}.",

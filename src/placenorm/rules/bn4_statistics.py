@@ -41,7 +41,8 @@ def find_lagging_statistics(history: History) -> Iterator[Hit]:
         Evaluation uses the running statistics: it then computes another function than the one that was trained.
 
     When to ignore it:
-        Early in training, if it goes on for at least 3 / momentum steps more.
+        Early in training, if it goes on for at least 3 / momentum steps more. Where batches of several kinds take turns,
+        or a norm is shared: no speed is behind the gap then, and one norm for each kind is the cure.
 
     Example:
         20 steps at a momentum of 0.1: 12 % of the starting values are left. A momentum of 0.99, which in Keras is the
@@ -126,7 +127,8 @@ def find_shifted_evaluation(history: History) -> Iterator[Hit]:
         anything the layers behind were trained on.
 
     When to ignore it:
-        Where the evaluation data are another domain on purpose.
+        Where the evaluation data are another domain on purpose. Where they are sorted by class and `every` looks at the
+        same batch each time: shuffle them, or choose `every` so that it does not divide their number.
 
     Example:
         Training images are scaled to mean 0, evaluation images are not. Or dropout in front of a norm, which changes

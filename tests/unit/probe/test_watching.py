@@ -7,6 +7,7 @@ import math
 import weakref
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -237,7 +238,7 @@ def test_no_hook_is_left_and_none_is_there_between_looks() -> None:
     model = ConvNet()
     with pn.watch(model, every=4) as probe:
         train(model, 6, MAPS)
-        assert count_hooks(model) == 4  # three on the network, one on the first weight
+        assert count_hooks(model) == 5  # four on the network, one on the first weight
     assert count_hooks(model) == 0
     assert probe.history.steps == 6
 
@@ -623,3 +624,140 @@ def test_the_live_line_says_how_it_stands(capsys: pytest.CaptureFixture[str]) ->
     assert captured.out == ""
     assert "step 12" in captured.err
     assert "| BN401" in captured.err
+
+
+# -- what others do with a watched network
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2))
+
+
+BATCH = torch.randn(64, 8, generator=torch.Generator().manual_seed(7))
+LABELS = torch.randint(2, (64,), generator=torch.Generator().manual_seed(8))  # there is nothing to learn but by heart
+
+
+def take_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Tensor = BATCH, times: float = 1.0) -> float:
+    loss = F.cross_entropy(model(batch), LABELS) * times
+    optimizer.zero_grad()
+    if loss.isfinite():
+        loss.backward()
+        optimizer.step()
+    return float(loss.detach())
+
+
+@pytest.mark.parametrize("settings", [{}, {"log": "looks.jsonl"}, {"live": True}], ids=["plain", "log", "live"])
+def test_watched_network_is_copied_and_saved_without_its_watch(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for the best checkpoint, or an averaged copy: what runs in a copy is not seen."""
+    monkeypatch.chdir(tmp_path)
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pn.watch(model, every=1, **settings) as probe:
+        take_step(model, optimizer)
+        copied = copy.deepcopy(model)
+        averaged = torch.optim.swa_utils.AveragedModel(model)
+        torch.save(model, tmp_path / "model.pt")
+        loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+        seen = probe.history.steps
+        for other in (copied, averaged, loaded):
+            other(BATCH).sum().backward()
+        assert probe.history.steps == seen
+        take_step(model, optimizer)
+        assert probe.history.steps == seen + 1
+    torch.testing.assert_close(loaded.state_dict()["0.weight"], copied.state_dict()["0.weight"])
+
+
+def test_watch_that_is_over_cannot_be_entered_again(tmp_path: Path) -> None:
+    model, log = small(), tmp_path / "looks.jsonl"
+    with pn.watch(model, every=1, log=log) as probe:
+        model(BATCH)
+    written = log.read_text()
+    assert written
+    with pytest.raises(UsageError, match=r"This watch is over: call pn\.watch again"), probe:
+        pass
+    assert log.read_text() == written
+
+
+def test_network_that_returns_nothing_is_looked_at() -> None:
+    class Silent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = small()
+
+        def forward(self, x: Tensor) -> None:
+            self.kept = self.body(x)
+
+    model = Silent()
+    with pn.watch(model, every=1) as probe:
+        for _ in range(3):
+            model(BATCH)
+    assert len(probe.history.looks) == 3
+
+
+def test_running_statistics_that_became_no_number_between_looks_are_found() -> None:
+    """A guard against a loss that is no number skips the step, and the norm has taken the batch in all the same."""
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    bad = BATCH.clone()
+    bad[0, 0] = torch.nan
+    with pn.watch(model, every=10) as probe:
+        for step in range(40):
+            take_step(model, optimizer, bad if step == 23 else BATCH)
+    (found,) = [finding for finding in probe.findings() if finding.code == "BN405"]
+    assert found.sites == ("1",)
+    assert "at step 30 in training, in the running statistics of 1" in found.text
+
+
+def test_network_that_is_thrown_far_off_has_not_come_back() -> None:
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pn.watch(model, every=5) as probe:
+        before = [take_step(model, optimizer) for _ in range(60)][-1]
+        take_step(model, optimizer, times=1e6)
+        after = [take_step(model, optimizer) for _ in range(40)]
+    assert after[-1] > 100 * before
+    (found,) = [finding for finding in probe.findings() if finding.code == "BN402"]
+    assert found.severity == "warning"
+    assert "It has not settled: at the end the gradient is still" in found.text
+
+
+def test_values_that_are_no_numbers_to_the_end_are_no_recovery() -> None:
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pn.watch(model, every=10) as probe:
+        for step in range(60):
+            loss = F.cross_entropy(model(BATCH), LABELS) * (torch.nan if step == 33 else 1.0)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    (found,) = [finding for finding in probe.findings() if finding.code == "BN402"]
+    assert found.severity == "error"
+    assert "The network did not come back" in found.text
+
+
+def test_output_that_is_the_same_for_all_samples_beside_one_that_listens_is_no_fault() -> None:
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = small()
+            self.register_buffer("anchors", torch.ones(1, 4))
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"anchors": self.anchors.expand(len(x), 4), "logits": self.body(x)}
+
+    model = Detector()
+    with pn.watch(model, every=1) as probe:
+        for _ in range(6):
+            model(BATCH)["logits"].sum().backward()
+    assert "BN403" not in {finding.code for finding in probe.findings()}
+
+
+def test_two_forwards_that_share_a_backward_pass_have_a_gradient() -> None:
+    model = small()
+    with pn.watch(model, every=2) as probe:
+        for _ in range(6):
+            (model(BATCH) - model(-BATCH)).square().mean().backward()
+    assert [look.gradient_norm is None for look in probe.history.looks] == [False] * 6
