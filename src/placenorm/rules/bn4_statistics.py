@@ -41,7 +41,7 @@ def find_lagging_statistics(history: History) -> Iterator[Hit]:
         Evaluation uses the running statistics: it then computes another function than the one that was trained.
 
     When to ignore it:
-        Early in training, if it goes on for at least 3 / momentum steps more. Where batches of several kinds take turns,
+        Early in training, if it goes on for at least 3 / momentum steps more. Where batches of several kinds take turns
         or a norm is shared: no speed is behind the gap then, and one norm for each kind is the cure.
 
     Example:
