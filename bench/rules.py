@@ -20,9 +20,8 @@ import torch
 import placenorm as pn
 from placenorm.facts.finding import Figure
 from placenorm.rules.checking import CHECK_RULES
-from placenorm.rules.rule import Rule
+from placenorm.rules.rule import Rule, TrainingRule
 from placenorm.rules.training import TRAINING_RULES
-from placenorm.rules.training_rule import TrainingRule
 
 AnyRule = Rule | TrainingRule
 
@@ -99,7 +98,7 @@ def make_page(rule: AnyRule) -> str:
         lines += [f"## {heading}", "", text, ""] if heading else [text, ""]
     if rule.figures:
         lines += ["## Figures", "", *(say_figure(figure) for figure in rule.figures), ""]
-    if isinstance(rule, Rule):
+    if rule in CHECK_RULES:
         lines += [f"Silence it on a line of the source with `# placenorm: ignore[{rule.code}]`.", ""]
     return "\n".join(lines)
 

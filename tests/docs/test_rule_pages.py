@@ -8,9 +8,8 @@ from types import ModuleType
 import pytest
 
 from placenorm.rules.checking import CHECK_RULES
-from placenorm.rules.rule import Rule
+from placenorm.rules.rule import Rule, TrainingRule
 from placenorm.rules.training import TRAINING_RULES
-from placenorm.rules.training_rule import TrainingRule
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "rules"

@@ -4,13 +4,10 @@ from rich.console import Console
 from rich.text import Text
 
 from placenorm.facts.check import Check
-from placenorm.facts.finding import Finding, Severity
+from placenorm.facts.finding import Severity
+from placenorm.report.findings import print_finding
 from placenorm.report.wording import count
 
-SHOWN_SITES = 6
-"""So many sites of one finding are named; the others are counted."""
-
-_STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 
 
@@ -26,22 +23,9 @@ def print_check(check: Check, console: Console) -> None:
     data = f", batches of data: {check.batches:,}" if check.batches else ""
     console.print(Text(f"{check.model} on {check.inputs}: {looked}{data}", style="bold"))
     for finding in check.findings:
-        _print_finding(finding, console)
+        print_finding(finding, console)
     for unseen in check.unseen:
         console.print(Text(f"not looked at: {unseen.where or 'the network'}: {unseen.reason}", style="dim"))
     found = ", ".join(count(number, _NOUNS[severity]) for severity, number in counts.items() if number)
     silenced = f" ({count(check.silenced, 'finding')} silenced by comments)" if check.silenced else ""
     console.print(Text(f"{found or 'Nothing found'}{silenced}."))
-
-
-def _print_finding(finding: Finding, console: Console) -> None:
-    more = len(finding.sites) - SHOWN_SITES
-    sites = ", ".join(finding.sites[:SHOWN_SITES]) + (f" and {more} more" if more > 0 else "")
-    head = Text.assemble(
-        (finding.severity, _STYLES[finding.severity]), f" {finding.code} ", (finding.rule, "bold"), f"  {sites}"
-    )
-    console.print(head)
-    console.print(Text(f"    {finding.text}"))
-    if finding.fix is not None:
-        safe = " (safe: --fix writes it)" if finding.fix.exact else ""
-        console.print(Text(f"    Mend: {finding.fix.text}{safe}"))

@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from placenorm.facts.finding import Finding, Severity
+from placenorm.facts.finding import Finding
 from placenorm.facts.reading import History, Watched
+from placenorm.report.findings import print_finding
 from placenorm.report.watch_wording import (
     NORM_HEADS,
     SHAPE_HEADS,
@@ -27,8 +28,6 @@ from placenorm.report.watch_wording import (
 PAUSE_S: Final = 0.5
 """Seconds between two sayings of the live line."""
 
-_STYLES: Final[dict[Severity, str]] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-
 
 def print_watched(watched: Watched, console: Console) -> None:
     """Print the findings, then the last reading of each site.
@@ -41,11 +40,7 @@ def print_watched(watched: Watched, console: Console) -> None:
     console.print(Text(f"{history.model}: {say_watched(history)}", style="bold"))
     console.print(Text(f"{say_headline(watched)}."))
     for finding in watched.findings:
-        head = Text.assemble((finding.severity, _STYLES[finding.severity]), f" {finding.code} ", (finding.rule, "bold"))
-        console.print(head)
-        console.print(Text(f"    {finding.text}"))
-        if finding.fix is not None:
-            console.print(Text(f"    Mend: {finding.fix.text}"))
+        print_finding(finding, console)
     _print_table(console, SITE_HEADS, list_sites(history))
     _print_table(console, NORM_HEADS, list_norms(history))
     _print_table(console, SHAPE_HEADS, list_shapes(history))

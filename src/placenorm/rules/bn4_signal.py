@@ -6,14 +6,13 @@ from typing import Final
 from placenorm.facts.finding import Figure, Fix, Severity
 from placenorm.facts.reading import GradientSpike, History, Look, Reading
 from placenorm.rules.evidence import DEAD_UNITS
-from placenorm.rules.rule import Hit, say_blocks, say_count
-from placenorm.rules.training_rule import (
+from placenorm.rules.looks import (
     LATEST,
-    TrainingRule,
     latest_looks,
     middle,
     share_pct,
 )
+from placenorm.rules.rule import Hit, TrainingRule, say_blocks, say_count
 
 DEAD_SHARE: Final = 0.1
 """From a tenth of dead units on a call is named: networks that train well have a few."""

@@ -7,8 +7,7 @@ from typing import Final
 from placenorm.facts.finding import Fix
 from placenorm.facts.reading import History, Mode, Moments, StatisticsGap
 from placenorm.rules.evidence import GROUP_NORM_BATCH, MOMENTUM_CONVENTION, TWO_VALUES
-from placenorm.rules.rule import Hit, say_blocks, say_count
-from placenorm.rules.training_rule import TrainingRule
+from placenorm.rules.rule import Hit, TrainingRule, say_blocks, say_count
 
 GAP: Final = 0.5
 """Half a running standard deviation: evaluation then normalises visibly otherwise than training did."""

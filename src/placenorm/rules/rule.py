@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from placenorm.facts.finding import Figure, Finding, Fix, Severity, Stance
+from placenorm.facts.reading import History
 from placenorm.rules.layout import Layout
 
 
@@ -26,19 +28,18 @@ class Hit:
     severity: Severity | None = None
 
 
-Look = Callable[[Layout], Iterator[Hit]]
-"""A layout in; a hit out for each thing to say."""
+Seen = TypeVar("Seen")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A named unit of knowledge about norms.
+@dataclass(frozen=True)
+class RuleOf(Generic[Seen]):
+    """A named unit of knowledge about norms, decided by what it sees: a layout, or the history of a training.
 
     Attributes:
         name: its name, which reads after "allow ...".
         stance: whether what it finds speaks against a placement, for it, or only has to be known.
         figures: what it stands on.
-        look: where it applies, and what it says there. Its docstring is the rule's page.
+        look: what it sees in; a hit out for each thing to say. Its docstring is the rule's page.
         code: its code, ``BN102``; "" for rules of `advise`, which are no faults.
         severity: how bad it is, unless a hit says otherwise.
     """
@@ -46,13 +47,13 @@ class Rule:
     name: str
     stance: Stance
     figures: tuple[Figure, ...]
-    look: Look
+    look: Callable[[Seen], Iterator[Hit]]
     code: str = ""
     severity: Severity = "info"
 
-    def find(self, layout: Layout) -> Iterator[Finding]:
-        """Yield what the rule finds in a layout."""
-        for hit in self.look(layout):
+    def find(self, seen: Seen) -> Iterator[Finding]:
+        """Yield what the rule finds in what it sees."""
+        for hit in self.look(seen):
             yield Finding(
                 rule=self.name,
                 sites=hit.sites,
@@ -64,6 +65,13 @@ class Rule:
                 evidence=dict(hit.evidence),
                 fix=hit.fix,
             )
+
+
+Rule = RuleOf[Layout]
+"""A rule of `advise` and `check`: of a network as it stands."""
+
+TrainingRule = RuleOf[History]
+"""A rule of `watch`: of what training shows."""
 
 
 def say_count(count: int, noun: str) -> str:

@@ -9,8 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 import placenorm as pn
 from placenorm.facts.finding import SEVERITIES, Finding
+from placenorm.rules.rule import TrainingRule
 from placenorm.rules.training import TRAINING_RULES
-from placenorm.rules.training_rule import TrainingRule
 from placenorm.verbs.watching import Probe
 from support.watched import ConvNet, SharedReLU, batches, named, perceptron, watch_training
 
