@@ -228,17 +228,18 @@ def _preserve_one(model: nn.Module, x: Tensor, policy: Policy) -> dict[str, Any]
     That is done at the policy that traces most. For the others what they evaluate to is proved all the same, by the
     comparison.
     """
-    placed = place_model(copy.deepcopy(model), x, policy, preserve=x, prove=policy == "after-pool")
+    wide = copy.deepcopy(model).double()
+    placed = place_model(copy.deepcopy(wide), x.double(), policy, preserve=x.double(), prove=policy == "after-pool")
     other = torch.randn(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     with torch.no_grad():
-        truth = copy.deepcopy(model).double().eval()(other)
-        error = measure_error(truth, copy.deepcopy(placed.model).double().eval()(other))
+        error = measure_error(wide(other), placed.model.eval()(other))
+        rounded = measure_error(model(x), copy.deepcopy(placed.model).float().eval()(x))
     lost = [skip for skip in placed.skipped if skip.reason.startswith("what was learned")]
     return {
         "changes": len(placed.changes),
         "kept_back": len(lost),
         "error_float64": max(error, placed.max_error or 0.0),
-        "error_float32": placed.max_error_dtype,
+        "error_float32": rounded,
     }
 
 
