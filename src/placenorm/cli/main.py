@@ -239,12 +239,11 @@ def check(
     from placenorm.facts.codec import dumps
     from placenorm.report.checking import print_check
     from placenorm.report.outliers import print_outliers
-    from placenorm.verbs.checking_named import check_named, find_outliers_named
+    from placenorm.verbs.checking_named import check_named
 
     with _errors_in_words("Stopped; nothing was written."):
         shape = None if input_shape is None else _shape(input_shape)
-        far = find_outliers_named(model, data, sample_shape=shape, weights=weights) if outliers else None
-        done = check_named(
+        done, far = check_named(
             model,
             sample_shape=shape,
             weights=weights,
@@ -252,6 +251,7 @@ def check(
             select=() if select is None else _split(select),
             ignore=() if ignore is None else _split(ignore),
             fix=out if fix else None,
+            far=outliers,
         )
         page = None if far is None else far.report("outliers.html")
     if as_json:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 
 from placenorm.facts.graph import Op
 
@@ -30,8 +31,9 @@ class Flow:
         """Return the op whose output an op works on; None for an input or a constant."""
         return next((source for source in self.ops[index].inputs if self.ops[source].kind != "constant"), None)
 
+    @cached_property
     def parameters_read_by_others(self) -> frozenset[str]:
-        """Return the names of the parameters and buffers that calls read which are not of the module that owns them."""
+        """The names of the parameters and buffers that calls read which are not of the module that owns them."""
         found = {
             self.ops[source].key.partition("#")[0]
             for op in self.ops

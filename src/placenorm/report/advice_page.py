@@ -1,7 +1,5 @@
 """Advice as one HTML file that loads nothing from anywhere."""
 
-from pathlib import Path
-
 import jinja2
 from markupsafe import Markup
 
@@ -24,21 +22,7 @@ from placenorm.report.advice_wording import (
     say_which,
     say_work,
 )
-from placenorm.report.files import replace_file
 from placenorm.report.sheet import make_content_policy, make_style, read_part
-
-
-def write_advice_page(advice: Advice, path: Path) -> None:
-    """Write advice as one file that opens without any network access.
-
-    Args:
-        advice: the advice.
-        path: where to; an older page is replaced only by a whole new one.
-
-    Raises:
-        StoreError: if it cannot be written.
-    """
-    replace_file(path, render_advice_page(advice).encode())
 
 
 def render_advice_page(advice: Advice) -> str:

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 from placenorm import __version__
 from placenorm.facts.outliers import Outliers
-from placenorm.report.files import replace_file
 from placenorm.report.outliers_wording import (
     BASIS,
     SAMPLE_HEADS,
@@ -36,21 +34,6 @@ class Picture:
     png: str
     low: float | None
     high: float | None
-
-
-def write_outliers_page(facts: Outliers, pictures: Mapping[int, Picture], top: int, path: Path) -> None:
-    """Write outliers as one file that opens without any network access.
-
-    Args:
-        facts: what was found.
-        pictures: samples as images, by index; empty where they are none.
-        top: how many samples to show.
-        path: where to; an older page is replaced only by a whole new one.
-
-    Raises:
-        StoreError: if it cannot be written.
-    """
-    replace_file(path, render_outliers_page(facts, pictures, top).encode())
 
 
 def render_outliers_page(facts: Outliers, pictures: Mapping[int, Picture], top: int) -> str:

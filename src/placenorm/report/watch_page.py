@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import jinja2
@@ -11,7 +10,6 @@ from markupsafe import Markup
 
 from placenorm import __version__
 from placenorm.facts.reading import History, Watched
-from placenorm.report.files import replace_file
 from placenorm.report.sheet import make_content_policy, make_style, read_part
 from placenorm.report.watch_wording import (
     NORM_BASIS,
@@ -61,19 +59,6 @@ class Course:
     high: str
     first: str
     last: str
-
-
-def write_watch_page(watched: Watched, path: Path) -> None:
-    """Write a watched training as one file that opens without any network access.
-
-    Args:
-        watched: what was seen, and what the rules say of it.
-        path: where to; an older page is replaced only by a whole new one.
-
-    Raises:
-        StoreError: if it cannot be written.
-    """
-    replace_file(path, render_watch_page(watched).encode())
 
 
 def render_watch_page(watched: Watched) -> str:

@@ -36,9 +36,10 @@ def prove_outcome(
         ModelError: naming the block, or the call.
     """
     edits = list(edits)
+    stands = Standing(after, foreign)
     for edit in edits:
         for key in (edit.block, *edit.also):
-            fault = find_misplaced(after, edit, key, foreign)
+            fault = stands.find_misplaced(edit, key)
             if fault:
                 raise ModelError(
                     f"Cannot place the norm of {key} at {edit.after}: after the change {fault}, so the change is not "
@@ -72,13 +73,14 @@ def prove_training(
     """
     edits = list(edits)
     blocks = {block.key: block for block in (*before.blocks, *before.joins)}
+    stands = Standing(after, foreign)
     for edit in edits:
         for key in (edit.block, *edit.also):
             block = blocks.get(key)
             sites = {"none"} if block is None else {"none", *(site.position for site in block.sites)}
             if block is None or block.position != edit.before or edit.after not in sites:
                 continue
-            fault = find_misplaced(after, edit, key, foreign)
+            fault = stands.find_misplaced(edit, key)
             if fault:
                 raise ModelError(
                     f"Cannot place the norm of {key} at {edit.after}: in training {fault}, where in evaluation it "
@@ -104,16 +106,28 @@ def _prove_rest(change: str, mode: str) -> None:
         )
 
 
-def find_misplaced(placed: Graph, edit: Edit, key: str, foreign: Mapping[str, str]) -> str:
-    """Return where the norm of an edited block stands, if that is not where the edit says; "" if it is."""
-    block = next((each for each in (*placed.blocks, *placed.joins) if each.key == key), None)
-    position, norms = ("none", 0) if block is None else (block.position, len(block.norms))
-    if edit.block in foreign:
-        ran = {op.module for op in placed.ops} | {op.owner for op in placed.ops}
-        return "" if foreign[edit.block] in ran else "it does not run"
-    if norms > 1:
-        return f"{norms} norms run there"
-    return "" if position == edit.after else f"it stands at {position}"
+class Standing:
+    """Where the norms of a network stand after a change.
+
+    Args:
+        placed: the network as it is.
+        foreign: paths of the norms of other kinds, by block.
+    """
+
+    def __init__(self, placed: Graph, foreign: Mapping[str, str]) -> None:
+        self._blocks = {block.key: block for block in (*placed.blocks, *placed.joins)}
+        self._ran = {op.module for op in placed.ops} | {op.owner for op in placed.ops}
+        self._foreign = foreign
+
+    def find_misplaced(self, edit: Edit, key: str) -> str:
+        """Return where the norm of an edited block stands, if that is not where the edit says; "" if it is."""
+        if edit.block in self._foreign:
+            return "" if self._foreign[edit.block] in self._ran else "it does not run"
+        block = self._blocks.get(key)
+        position, norms = ("none", 0) if block is None else (block.position, len(block.norms))
+        if norms > 1:
+            return f"{norms} norms run there"
+        return "" if position == edit.after else f"it stands at {position}"
 
 
 def find_other_change(

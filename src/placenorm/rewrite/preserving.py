@@ -257,7 +257,7 @@ class ValueKeeper:
         for other_path, other in self.model.named_modules():
             if other is not module and own & {id(parameter) for parameter in other._parameters.values()}:
                 raise CannotPreserveError(f"{path} shares its weights with {other_path}")
-        if self.flow.parameters_read_by_others() & {f"{path}.weight", f"{path}.bias"}:
+        if self.flow.parameters_read_by_others & {f"{path}.weight", f"{path}.bias"}:
             raise CannotPreserveError(f"a forward reads the weights of {path} by itself")
 
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -96,7 +97,6 @@ class Rewriter:
             for path in op.returned_by:
                 self.returns[path].add(place_of(op))
                 self.returned[path] += 1
-        self.read_by_others = self.flow.parameters_read_by_others()
         self.runs = Counter(op.module for op in graph.ops if op.module is not None)
         self.owners: dict[str, OwnerGraphs | ChildOrder] = {}
         self.refused: dict[str, str] = {}
@@ -235,7 +235,7 @@ class Rewriter:
         """Return why an edit cannot take a way; "" if it can."""
         if way.reason:
             return way.reason
-        read = next((key for key in self._vanishing(edit) if key in self.read_by_others), None)
+        read = next((key for key in self._vanishing(edit) if key in self.flow.parameters_read_by_others), None)
         if read is not None:
             return f"a forward reads {read} by itself, which would be gone"
         hidden = next((path for path in self._modules_of(edit, way) if self._runs_unseen(path)), None)
@@ -341,6 +341,11 @@ class Rewriter:
 
     def _serves_others(self, owner: nn.Sequential) -> bool:
         """Whether children of a Sequential run more often than the Sequentials that hold them."""
+        return any(id(child) in self._overrun for child in owner)
+
+    @cached_property
+    def _overrun(self) -> set[int]:
+        """The children of Sequentials alone that run outside of their forwards too, by id."""
         held: Counter[int] = Counter()
         apart: set[int] = set()
         for path, parent in self.model.named_modules():
@@ -349,11 +354,8 @@ class Rewriter:
                 held[id(child)] += visits
                 if not is_plain_sequential(parent):
                     apart.add(id(child))
-        paths = {id(module): path for path, module in self.model.named_modules()}
-        return any(
-            id(child) not in apart and self.recording.calls.get(paths[id(child)], 0) > held[id(child)]
-            for child in owner
-        )
+        calls = {id(module): self.recording.calls.get(path, 0) for path, module in self.model.named_modules()}
+        return {child for child, times in held.items() if child not in apart and calls.get(child, 0) > times}
 
     def _is_attached(self, path: str) -> bool:
         """Whether a norm hangs on the module it follows."""

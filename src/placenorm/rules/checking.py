@@ -1,4 +1,4 @@
-"""The rules of `check`: chosen by code, asked of a network, sorted by how bad it is."""
+"""The rules of `check`, and how they are chosen."""
 
 import re
 from collections.abc import Iterable
@@ -6,11 +6,9 @@ from difflib import get_close_matches
 from typing import Final
 
 from placenorm.errors import UsageError
-from placenorm.facts.finding import SEVERITIES, Finding
 from placenorm.rules.bn1_placement import PLACEMENT_RULES
 from placenorm.rules.bn2_statistics import STATISTICS_RULES
 from placenorm.rules.bn3_precision import PRECISION_RULES
-from placenorm.rules.layout import Layout
 from placenorm.rules.rule import Rule
 
 CHECK_RULES: Final[tuple[Rule, ...]] = (*PLACEMENT_RULES, *STATISTICS_RULES, *PRECISION_RULES)
@@ -54,14 +52,3 @@ def choose_rules(
 def names_rule(word: str, rule: Rule) -> bool:
     """Whether a word is a rule's name, its code or the beginning of its code."""
     return word == rule.name or (_CODE.fullmatch(word) is not None and rule.code.startswith(word))
-
-
-def find_faults(layout: Layout, rules: Iterable[Rule] = CHECK_RULES) -> tuple[Finding, ...]:
-    """Return what rules find in a network, the worst first, in the order of their codes.
-
-    Args:
-        layout: the network as it stands, and what it holds.
-        rules: the rules to ask.
-    """
-    found = [finding for rule in rules for finding in rule.find(layout)]
-    return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.code)))

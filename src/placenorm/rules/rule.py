@@ -1,10 +1,10 @@
 """What a rule is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from placenorm.facts.finding import Figure, Finding, Fix, Severity, Stance
+from placenorm.facts.finding import SEVERITIES, Figure, Finding, Fix, Severity, Stance
 from placenorm.facts.reading import History
 from placenorm.rules.layout import Layout
 
@@ -72,6 +72,12 @@ Rule = RuleOf[Layout]
 
 TrainingRule = RuleOf[History]
 """A rule of `watch`: of what training shows."""
+
+
+def ask_rules(rules: Iterable[RuleOf[Seen]], seen: Seen) -> tuple[Finding, ...]:
+    """Return what rules find in what they see, the worst first, in the order of their codes."""
+    found = [finding for rule in rules for finding in rule.find(seen)]
+    return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.code)))
 
 
 def say_count(count: int, noun: str) -> str:

@@ -1,26 +1,20 @@
 """The verb `advise`: what the article's rules say about a network, at once and without data."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from torch import nn
 
-from placenorm.errors import UsageError
 from placenorm.facts.advice import Advice
 from placenorm.facts.codec import dumps
 from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightly
 from placenorm.probe.states import find_idle_dropouts
 from placenorm.report.advice import print_advice
-from placenorm.report.advice_page import write_advice_page
-from placenorm.report.files import replace_file
+from placenorm.report.advice_page import render_advice_page
+from placenorm.report.forms import print_to_text, write_form
 from placenorm.rules.advising import drop_idle_dropouts, make_advice
 
 TABLE_WIDTH = 120
-
-PAGES = (".html", ".htm")
-TEXTS = (".json", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +33,7 @@ class Advised:
 
     def table(self) -> str:
         """Return the advice as text, for 120 columns."""
-        text = io.StringIO()
-        print_advice(self.advice, Console(file=text, width=TABLE_WIDTH))
-        return text.getvalue()
+        return print_to_text(lambda console: print_advice(self.advice, console), TABLE_WIDTH)
 
     def report(self, path: Path | str) -> Path:
         """Write the advice and return the path of the file.
@@ -53,16 +45,12 @@ class Advised:
             UsageError: if the file has another ending.
             StoreError: if it cannot be written.
         """
-        target = Path(path)
-        ending = target.suffix.lower()
-        if ending not in (*PAGES, *TEXTS):
-            raise UsageError(f"Cannot write the advice {target}: name a file that ends in .html, .json or .txt.")
-        if ending in PAGES:
-            write_advice_page(self.advice, target)
-        else:
-            text = dumps(self.advice) + "\n" if ending == ".json" else self.table()
-            replace_file(target, text.encode())
-        return target
+        forms = {
+            ".html": lambda: render_advice_page(self.advice),
+            ".json": lambda: dumps(self.advice) + "\n",
+            ".txt": self.table,
+        }
+        return write_form(path, "advice", forms)
 
 
 def advise(

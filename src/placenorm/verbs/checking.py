@@ -1,15 +1,12 @@
 """The verb `check`: what is wrong with the norms of a network, where, and how to mend it."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from torch import nn
 from torch.optim import Optimizer
 
-from placenorm.errors import UsageError
 from placenorm.facts.check import Check
 from placenorm.facts.codec import dumps
 from placenorm.facts.finding import Finding
@@ -19,10 +16,11 @@ from placenorm.graph.comments import IgnoreComments
 from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightly
 from placenorm.probe.states import find_idle_dropouts, read_state
 from placenorm.report.checking import print_check
-from placenorm.report.files import replace_file
+from placenorm.report.forms import print_to_text, write_form
 from placenorm.rules.advising import drop_idle_dropouts
-from placenorm.rules.checking import choose_rules, find_faults
+from placenorm.rules.checking import choose_rules
 from placenorm.rules.layout import Layout
+from placenorm.rules.rule import ask_rules
 
 TABLE_WIDTH = 120
 
@@ -65,9 +63,7 @@ class Checked:
 
     def table(self) -> str:
         """Return the findings as text, for 120 columns."""
-        text = io.StringIO()
-        print_check(self.check, Console(file=text, width=TABLE_WIDTH))
-        return text.getvalue()
+        return print_to_text(lambda console: print_check(self.check, console), TABLE_WIDTH)
 
     def report(self, path: Path | str) -> Path:
         """Write the findings and return the path of the file.
@@ -79,12 +75,11 @@ class Checked:
             UsageError: if the file has another ending.
             StoreError: if it cannot be written.
         """
-        target = Path(path)
-        texts = {".json": lambda: dumps(self.check) + "\n", ".txt": self.table}
-        if target.suffix.lower() not in texts:
-            raise UsageError(f"Cannot write the findings {target}: name a file that ends in .json or .txt.")
-        replace_file(target, texts[target.suffix.lower()]().encode())
-        return target
+        forms = {
+            ".json": lambda: dumps(self.check) + "\n",
+            ".txt": self.table,
+        }
+        return write_form(path, "findings", forms)
 
     def write_fixes(self, path: Path | str) -> Path | None:
         """Write the safe fixes as a placement file for `pn.place`, and return its path; None where there are none.
@@ -143,7 +138,7 @@ def check(
     inner, wrapped = _unwrap(model)
     graph = drop_idle_dropouts(trace_lightly(inner, example_inputs), find_idle_dropouts(inner))
     state = replace(read_state(inner, optimizer, data), wrapped=wrapped)
-    found = find_faults(Layout(graph, graph.placement(), state), rules)
+    found = ask_rules(rules, Layout(graph, graph.placement(), state))
     comments = IgnoreComments(inner)
     kept = tuple(finding for each in found if (finding := _without_silenced(each, comments)) is not None)
     return Checked(

@@ -19,8 +19,9 @@ def check_named(
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     fix: Path | None = None,
-) -> Checked:
-    """Check a model of a name; what the command ``placenorm check`` does.
+    far: bool = False,
+) -> tuple[Checked, Outlying | None]:
+    """Check a model of a name, and look for outliers if asked; what the command ``placenorm check`` does.
 
     Args:
         name: as for `placenorm.zoo.find_model`.
@@ -29,11 +30,18 @@ def check_named(
         data: name of data, as for `placenorm.data.load_data`; None to look at the network alone.
         select: rules to ask; empty for what the nearest pyproject.toml says, or all.
         ignore: rules not to ask, beside those that the pyproject.toml names.
+        far: whether to look for outliers among the training samples of the data too.
         fix: file that the safe fixes are written to, where there are any; None to write nothing.
 
+    Returns:
+        What the rules found, and what the outliers are; None where nobody asked for them.
+
     Raises:
+        UsageError: if outliers are asked for and no data are named.
         PlacenormError: one of its kinds, where a name, a file, a code or the model cannot be used.
     """
+    if far and data is None:
+        raise UsageError("Cannot look for outliers without data: name them with --data.")
     settings = read_settings(Path.cwd())
     chosen = tuple(select) or settings.select
     left = (*(() if select else settings.ignore), *ignore)  # who asks for rules by name gets them
@@ -42,25 +50,4 @@ def check_named(
     done = check(model, example, batches, select=chosen, ignore=left, name=name)
     if fix is not None:
         done.write_fixes(fix)
-    return done
-
-
-def find_outliers_named(
-    name: str, data: str | None, *, sample_shape: tuple[int, ...] | None = None, weights: Path | None = None
-) -> Outlying:
-    """Look for outliers among the training samples of named data; what ``placenorm check --outliers`` does beside.
-
-    Args:
-        name: as for `placenorm.zoo.find_model`.
-        data: name of data, as for `placenorm.data.load_data`.
-        sample_shape: shape of one sample; None for the one that the model is made for.
-        weights: a checkpoint to load; None for random weights.
-
-    Raises:
-        UsageError: if no data are named.
-        PlacenormError: one of its kinds, where a name, a file or the model cannot be used.
-    """
-    if data is None:
-        raise UsageError("Cannot look for outliers without data: name them with --data.")
-    model, _ = build_example(name, sample_shape, weights)
-    return outliers(model, load_in_order(data))
+    return done, outliers(model, load_in_order(data)) if far and data is not None else None

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
@@ -27,14 +26,12 @@ from placenorm.probe.outlier_scores import (
     measure_excess,
 )
 from placenorm.probe.outlier_sites import OutlierReader, list_inputs
-from placenorm.report.files import replace_file
+from placenorm.report.forms import print_to_text, write_form
 from placenorm.report.outliers import print_outliers
-from placenorm.report.outliers_page import Picture, write_outliers_page
+from placenorm.report.outliers_page import Picture, render_outliers_page
 
 TABLE_WIDTH = 120
 
-PAGES = (".html", ".htm")
-TEXTS = (".json", ".txt")
 
 DATA, CLEAN = "data", "clean data"
 
@@ -69,9 +66,7 @@ class Outlying:
 
     def table(self) -> str:
         """Return the most surprising samples and the sites as text, for 120 columns."""
-        text = io.StringIO()
-        print_outliers(self.facts, self.top, Console(file=text, width=TABLE_WIDTH))
-        return text.getvalue()
+        return print_to_text(lambda console: print_outliers(self.facts, self.top, console), TABLE_WIDTH)
 
     def report(self, path: Path | str) -> Path:
         """Write what was found and return the path of the file.
@@ -83,16 +78,12 @@ class Outlying:
             UsageError: if the file has another ending.
             StoreError: if it cannot be written.
         """
-        target = Path(path)
-        ending = target.suffix.lower()
-        if ending not in (*PAGES, *TEXTS):
-            raise UsageError(f"Cannot write the outliers {target}: name a file that ends in .html, .json or .txt.")
-        if ending in PAGES:
-            write_outliers_page(self.facts, self.pictures, self.top, target)
-        else:
-            text = dumps(self.facts) + "\n" if ending == ".json" else self.table()
-            replace_file(target, text.encode())
-        return target
+        forms = {
+            ".html": lambda: render_outliers_page(self.facts, self.pictures, self.top),
+            ".json": lambda: dumps(self.facts) + "\n",
+            ".txt": self.table,
+        }
+        return write_form(path, "outliers", forms)
 
 
 def outliers(model: nn.Module, data: object, clean: object = None, *, top: int = 20) -> Outlying:

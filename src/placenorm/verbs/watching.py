@@ -1,29 +1,25 @@
 """The verb `watch`: what happens inside a network while somebody trains it."""
 
-import io
 import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from torch import nn
 
-from placenorm.errors import NoEffectWarning, UsageError
+from placenorm.errors import NoEffectWarning
 from placenorm.facts.codec import dumps
 from placenorm.facts.finding import Finding
 from placenorm.facts.reading import History, Level, Look, Reading, Watched
 from placenorm.probe.watching import WINDOW, Watcher
-from placenorm.report.files import replace_file
+from placenorm.report.forms import print_to_text, write_form
 from placenorm.report.looks_log import LooksLog
-from placenorm.report.watch_page import write_watch_page
+from placenorm.report.watch_page import render_watch_page
 from placenorm.report.watching import LiveLine, print_watched
-from placenorm.rules.training import find_in_training
+from placenorm.rules.rule import ask_rules
+from placenorm.rules.training import TRAINING_RULES
 
 TABLE_WIDTH = 160
-
-PAGES = (".html", ".htm")
-TEXTS = (".json", ".txt")
 
 
 class Probe:
@@ -94,13 +90,11 @@ class Probe:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what the rules BN401 and on find in what was seen so far, the worst first."""
-        return find_in_training(self.history)
+        return ask_rules(TRAINING_RULES, self.history)
 
     def table(self) -> str:
         """Return the findings and the last readings as text."""
-        text = io.StringIO()
-        print_watched(self._watched(), Console(file=text, width=TABLE_WIDTH))
-        return text.getvalue()
+        return print_to_text(lambda console: print_watched(self._watched(), console), TABLE_WIDTH)
 
     def report(self, path: Path | str) -> Path:
         """Write what was seen so far and return the path of the file.
@@ -112,20 +106,16 @@ class Probe:
             UsageError: if the file has another ending.
             StoreError: if it cannot be written.
         """
-        target = Path(path)
-        ending = target.suffix.lower()
-        if ending not in (*PAGES, *TEXTS):
-            raise UsageError(f"Cannot write the report {target}: name a file that ends in .html, .json or .txt.")
-        if ending in PAGES:
-            write_watch_page(self._watched(), target)
-        else:
-            text = dumps(self._watched()) + "\n" if ending == ".json" else self.table()
-            replace_file(target, text.encode())
-        return target
+        forms = {
+            ".html": lambda: render_watch_page(self._watched()),
+            ".json": lambda: dumps(self._watched()) + "\n",
+            ".txt": self.table,
+        }
+        return write_form(path, "report", forms)
 
     def _watched(self) -> Watched:
         history = self.history
-        return Watched(history, find_in_training(history))
+        return Watched(history, ask_rules(TRAINING_RULES, history))
 
     def _hear(self, look: Look) -> None:
         if self._log is not None:
@@ -136,7 +126,7 @@ class Probe:
     def _say(self) -> None:
         assert self._line is not None
         history = self._watcher.history()
-        self._line.update(history, find_in_training(history))
+        self._line.update(history, ask_rules(TRAINING_RULES, history))
 
 
 def watch(

@@ -16,7 +16,7 @@ from placenorm.facts.edits import Edit
 from placenorm.graph.tracing import trace_model
 from placenorm.rewrite import keeping
 from placenorm.rewrite.attributes import HeldArgumentError
-from placenorm.rewrite.outcome import find_misplaced, find_other_change, prove_outcome
+from placenorm.rewrite.outcome import Standing, find_other_change, prove_outcome
 from placenorm.rewrite.proving import count_numbers, measure_error
 from placenorm.rewrite.rewriter import Rewriter
 
@@ -78,15 +78,15 @@ def edit(before: Any, after: Any, norm: int | None, anchor: int | None) -> Edit:
 def test_misplaced_norm_is_named() -> None:
     """The graph of a network with its norm at one place, and an edit that wanted another."""
     graph = trace_model(chain(nn.BatchNorm2d(4), nn.ReLU()), X)
-    assert find_misplaced(graph, edit("none", "before-activation", None, 1), "0", {}) == ""
+    assert Standing(graph, {}).find_misplaced(edit("none", "before-activation", None, 1), "0") == ""
     wrong = edit("none", "after-activation", None, 1)
-    assert find_misplaced(graph, wrong, "0", {}) == "it stands at before-activation"
+    assert Standing(graph, {}).find_misplaced(wrong, "0") == "it stands at before-activation"
     with pytest.raises(ModelError, match="after the change it stands at before-activation"):
         prove_outcome(graph, graph, [wrong], {})
-    assert find_misplaced(graph, wrong, "0", {"0": "1"}) == ""
-    assert find_misplaced(graph, wrong, "0", {"0": "elsewhere"}) == "it does not run"
+    assert Standing(graph, {"0": "1"}).find_misplaced(wrong, "0") == ""
+    assert Standing(graph, {"0": "elsewhere"}).find_misplaced(wrong, "0") == "it does not run"
     twice = trace_model(chain(nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.ReLU()), X)
-    assert find_misplaced(twice, edit("none", "before-activation", None, 1), "0", {}) == "2 norms run there"
+    assert Standing(twice, {}).find_misplaced(edit("none", "before-activation", None, 1), "0") == "2 norms run there"
 
 
 class Forks(nn.Module):

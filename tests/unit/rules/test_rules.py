@@ -17,18 +17,9 @@ from placenorm.rules.depth import LEAST_DEPTH, count_depth
 from placenorm.rules.engine import RULES, find_all
 from placenorm.rules.layout import Layout
 from placenorm.rules.rule import Rule
+from support.rule_pages import SECTIONS
 
 EVIDENCE = Path(__file__).parents[3] / "docs" / "evidence.md"
-
-SECTIONS = (
-    "What it does",
-    "Why it matters",
-    "When to ignore it",
-    "Example",
-    "Use instead",
-    "Fix safety",
-    "Evidence",
-)
 
 
 class Residual(nn.Module):

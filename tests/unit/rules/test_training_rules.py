@@ -12,17 +12,8 @@ from placenorm.facts.finding import SEVERITIES, Finding
 from placenorm.rules.rule import TrainingRule
 from placenorm.rules.training import TRAINING_RULES
 from placenorm.verbs.watching import Probe
+from support.rule_pages import SECTIONS
 from support.watched import ConvNet, SharedReLU, batches, named, perceptron, watch_training
-
-SECTIONS = (
-    "What it does",
-    "Why it matters",
-    "When to ignore it",
-    "Example",
-    "Use instead",
-    "Fix safety",
-    "Evidence",
-)
 
 IMAGES = (16, 1, 8, 8)
 ROWS = (32, 6)
