@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from placenorm import __version__
 from placenorm.facts.reading import History, Watched
+from placenorm.report.findings import SHOWN_SITES
 from placenorm.report.sheet import make_content_policy, make_style, read_part
 from placenorm.report.watch_wording import (
     NORM_BASIS,
@@ -68,6 +69,7 @@ def render_watch_page(watched: Watched) -> str:
     return environment.from_string(read_part("watch.html.jinja")).render(
         history=history,
         findings=watched.findings,
+        shown_sites=SHOWN_SITES,
         headline=say_headline(watched),
         looked=say_watched(history),
         courses=list_courses(history),

@@ -134,7 +134,7 @@ def find_fast_momentum(layout: Layout) -> Iterator[Hit]:
 
 
 def find_unready_statistics(layout: Layout) -> Iterator[Hit]:
-    """Yield a finding for each norm that has seen too few batches for its momentum.
+    """Yield a finding for the norms that have seen too few batches for their momentum.
 
     What it does:
         Computes the share (1 - momentum)^batches of the starting values, mean 0 and variance 1, that is left in the
@@ -158,19 +158,23 @@ def find_unready_statistics(layout: Layout) -> Iterator[Hit]:
     Evidence:
         Arithmetic: an exponential average.
     """
+    alike: dict[tuple[int, float], list[str]] = {}
     for norm in layout.state.norms.values():
         if not norm.updates or not norm.tracks or norm.momentum is None or not 0 < norm.momentum < 1 or norm.measured:
             continue
-        left = (1 - norm.momentum) ** norm.updates
-        if left > LEFT_OF_START:
-            enough = math.ceil(math.log(LEFT_OF_START) / math.log(1 - norm.momentum))
-            yield Hit(
-                (norm.path,),
-                f"{norm.path} has seen {_say_batches(norm.updates)} at a momentum of "
-                f"{norm.momentum:g}: {100 * left:.0f} % of its running statistics are still mean 0 and variance 1.",
-                {"share left": left, "batches": float(norm.updates), "batches needed": float(enough)},
-                Fix(f"Train for {enough:,} batches before evaluating, or measure the statistics with pn.recalibrate."),
-            )
+        if (1 - norm.momentum) ** norm.updates > LEFT_OF_START:
+            alike.setdefault((norm.updates, norm.momentum), []).append(norm.path)
+    for (updates, momentum), paths in alike.items():
+        left = (1 - momentum) ** updates
+        enough = math.ceil(math.log(LEFT_OF_START) / math.log(1 - momentum))
+        have = "has" if len(paths) == 1 else "have"
+        yield Hit(
+            tuple(paths),
+            f"{say_blocks(tuple(paths))} {have} seen {_say_batches(updates)} at a momentum of {momentum:g}: "
+            f"{100 * left:.0f} % of the running statistics are still mean 0 and variance 1.",
+            {"share left": left, "batches": float(updates), "batches needed": float(enough)},
+            Fix(f"Train for {enough:,} batches before evaluating, or measure the statistics with pn.recalibrate."),
+        )
 
 
 def find_still_channels(layout: Layout) -> Iterator[Hit]:
