@@ -65,8 +65,8 @@ def find_lagging_statistics(history: History) -> Iterator[Hit]:
         yield Hit(
             tuple(site for site, _ in early),
             f"The running statistics of {_say_sites(early)} are not there yet: after "
-            f"{say_count(gap.updates or 0, 'update')} at momentum {gap.momentum}, {left:.0f} % of their starting values "
-            f"are left ({site}), and they are {gap.systematic:.2g} standard deviations from the batches.",
+            f"{say_count(gap.updates or 0, 'update')} at momentum {gap.momentum}, {left:.0f} % of their starting "
+            f"values are left ({site}), and they are {gap.systematic:.2g} standard deviations from the batches.",
             {**_list_gaps(early), "updates": gap.updates or 0, "left share": gap.left_share or 0.0},
             fix,
         )
