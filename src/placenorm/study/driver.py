@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.trial import TrialKey
+from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.assembly import assemble, plan_of
 from placenorm.study.store import TrialStore
-from placenorm.study.training import Recipe
+from placenorm.study.training import Recipe, Trainer
 from placenorm.study.workers import WorkerPool
 
 AHEAD = 2
@@ -56,7 +57,7 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
     on_progress(finished, finished + len(queue))
     if not queue:
         return assemble(store)
-    with WorkerPool(plan.recipe, jobs, plan.references) as pool:
+    with WorkerPool(partial(_make_trainer, plan.recipe), jobs, plan.references) as pool:
         queue.feed(pool, AHEAD * jobs)
         try:
             for result in pool.finished():
@@ -70,6 +71,10 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
                 store.add(result)
             raise
     return assemble(store)
+
+
+def _make_trainer(recipe: Recipe) -> Callable[[TrialKey], TrialResult]:
+    return Trainer(recipe).run
 
 
 class _Queue:
@@ -87,7 +92,7 @@ class _Queue:
     def __len__(self) -> int:
         return len(self._waiting) + self._running
 
-    def feed(self, pool: WorkerPool, most: int) -> None:
+    def feed(self, pool: WorkerPool[TrialKey, TrialResult], most: int) -> None:
         """Hand trials to the workers until so many are with them."""
         while self._waiting and self._running < most:
             *_, key = heappop(self._waiting)

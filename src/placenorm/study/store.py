@@ -105,7 +105,7 @@ def open_store(folder: Path, head: Comparison, *, resume: bool) -> TrialStore:
     Raises:
         StoreError: if the folder cannot be written, is in use, or holds another comparison or, without `resume`, this.
     """
-    lock = _lock_folder(folder)
+    lock = lock_folder(folder)
     try:
         held = _read_head(folder) if (folder / HEAD).exists() else None
         if held is None and (folder / TRIALS).exists():
@@ -155,7 +155,7 @@ def read_store(folder: Path) -> TrialStore:
     return TrialStore(folder, head, _open_study(folder, head), None)
 
 
-def _lock_folder(folder: Path) -> IO[str]:
+def lock_folder(folder: Path) -> IO[str]:
     """Return the open lock file of a folder, made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

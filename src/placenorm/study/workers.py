@@ -4,11 +4,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import cloudpickle
 import torch
@@ -16,9 +16,7 @@ from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from placenorm.errors import PlacenormError, TrialError
-from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.lookup import describe_error, load_object
-from placenorm.study.training import Recipe, Trainer
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Set before a worker imports torch: sums in another order of threads give other weights."""
@@ -26,37 +24,40 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 WATCH_S = 1.0
 """How often a worker looks whether its driver is still there."""
 
-_trainer: Trainer | None = None
-"""The worker's own trainer; None in the driver."""
+_work: Callable[[Any], Any] | None = None
+"""What the worker does with a key; None in the driver."""
+
+K = TypeVar("K")
+R = TypeVar("R")
 
 
-class WorkerPool:
+class WorkerPool(Generic[K, R]):
     """Worker processes that run trials.
 
     Processes are spawned afresh (never forked), each with one thread, so that results do not depend on how many
-    there are. The recipe is sent once to each.
+    there are. What they need for all trials is sent once to each.
 
     Args:
-        recipe: what all trials share.
+        make_work: called once in each worker; gives what runs one trial, from its key to its result.
         jobs: number of processes.
-        references: the user's own code by reference, loaded in each worker before the recipe.
+        references: the user's own code by reference, loaded in each worker first.
     """
 
-    def __init__(self, recipe: Recipe, jobs: int, references: Iterable[str] = ()) -> None:
+    def __init__(self, make_work: Callable[[], Callable[[K], R]], jobs: int, references: Iterable[str] = ()) -> None:
         self._pool = ProcessPoolExecutor(
             max_workers=jobs,
             initializer=_set_up,
-            initargs=(cloudpickle.dumps(recipe), tuple(references), os.getpid()),
+            initargs=(cloudpickle.dumps(make_work), tuple(references), os.getpid()),
             env=ONE_THREAD,
         )
-        self._pending: dict[Future[TrialResult], TrialKey] = {}
+        self._pending: dict[Future[R], K] = {}
 
-    def submit(self, key: TrialKey) -> None:
+    def submit(self, key: K) -> None:
         """Queue a trial."""
         with _shield_from_interrupts():  # a worker inherits the mask: Ctrl-C is for the driver alone
             self._pending[self._pool.submit(_run, key)] = key
 
-    def finished(self) -> Iterator[TrialResult]:
+    def finished(self) -> Iterator[R]:
         """Yield results as they come in; trials may be submitted meanwhile. Ends when none is left.
 
         Raises:
@@ -69,7 +70,7 @@ class WorkerPool:
             for future in done & self._pending.keys():
                 _raise_failure(self._pending.pop(future), future)
 
-    def take_finished(self) -> Iterator[TrialResult]:
+    def take_finished(self) -> Iterator[R]:
         """Yield the results that are there by now, without waiting; failed trials are left."""
         for future in [future for future in self._pending if future.done() and future.exception() is None]:
             del self._pending[future]
@@ -96,7 +97,7 @@ def _shield_from_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _raise_failure(key: TrialKey, future: Future[TrialResult]) -> NoReturn:
+def _raise_failure(key: object, future: Future[Any]) -> NoReturn:
     """Raise what made a trial fail, in words."""
     error = future.exception()
     if isinstance(error, PlacenormError):
@@ -112,9 +113,9 @@ def _raise_failure(key: TrialKey, future: Future[TrialResult]) -> NoReturn:
     ) from error
 
 
-def _set_up(recipe: bytes, references: tuple[str, ...], driver: int) -> None:
-    """Make a worker ready: bound to its driver's life, one thread, the user's code, the recipe."""
-    global _trainer  # noqa: PLW0603 - a worker process has one trainer, and a pool hands over no other place for it
+def _set_up(make_work: bytes, references: tuple[str, ...], driver: int) -> None:
+    """Make a worker ready: bound to its driver's life, one thread, the user's code, what it is for."""
+    global _work  # noqa: PLW0603 - a worker process has one purpose, and a pool hands over no other place for it
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
     torch.set_num_threads(1)
     tqdm.set_lock(
@@ -122,7 +123,7 @@ def _set_up(recipe: bytes, references: tuple[str, ...], driver: int) -> None:
     )  # torch.fx draws bars with it; a killed worker would leave its usual semaphore behind
     for reference in references:
         load_object(reference)
-    _trainer = Trainer(cloudpickle.loads(recipe))
+    _work = cloudpickle.loads(make_work)()
 
 
 def _end_with(driver: int) -> None:
@@ -132,6 +133,6 @@ def _end_with(driver: int) -> None:
     os._exit(1)
 
 
-def _run(key: TrialKey) -> TrialResult:
-    assert _trainer is not None, "the worker was not set up"
-    return _trainer.run(key)
+def _run(key: Any) -> Any:
+    assert _work is not None, "the worker was not set up"
+    return _work(key)

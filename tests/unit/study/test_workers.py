@@ -37,8 +37,8 @@ def futures(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
 TRIALS = [make_trial(seed=seed) for seed in range(4)]
 
 
-def start(made: list[ByHand]) -> tuple[WorkerPool, list[Future[TrialResult]]]:
-    pool = WorkerPool(None, 1)  # type: ignore[arg-type]  # no worker reads the recipe
+def start(made: list[ByHand]) -> tuple[WorkerPool[TrialKey, TrialResult], list[Future[TrialResult]]]:
+    pool = WorkerPool[TrialKey, TrialResult](None, 1)  # type: ignore[arg-type]  # no worker makes its work
     for trial in TRIALS:
         pool.submit(trial.key)
     return pool, list(made[0].futures.values())

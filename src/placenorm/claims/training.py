@@ -1,0 +1,166 @@
+"""The experiment ``training``: one network is trained, and what a claim may want to know of it is written down.
+
+Several claims ask for the same trials; each is run once.
+"""
+
+import math
+import statistics
+import time
+from typing import Final
+
+from torch import nn
+
+from placenorm.claims.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.networks import make_cnn, make_mlp
+from placenorm.facts.claim import Number, Question
+from placenorm.facts.placement import Placement
+from placenorm.graph.vocabulary import RELU_LIKE
+from placenorm.probe.watching import Watcher
+
+KIND: Final = "training"
+
+EPOCHS: Final = 12
+"""About 200 steps on the embedded digits: every network that trains at all is above 90 % by then."""
+
+HOPELESS: Final = 1e4
+"""A loss above this is as good as infinite: the network computes nothing any more."""
+
+
+def ask(
+    seed: int,
+    placement: str,
+    lr: float,
+    *,
+    network: str = "mlp",
+    depth: int = 8,
+    activation: str = "relu",
+    residual: bool = False,
+    epochs: int = EPOCHS,
+) -> Question:
+    """Return the question of one training.
+
+    Args:
+        seed: the seed.
+        placement: name of a policy.
+        lr: learning rate of SGD with momentum 0.9.
+        network: ``mlp`` or ``cnn``.
+        depth: hidden or conv layers.
+        activation: ``relu``, ``elu``, ``tanh`` or ``gelu``.
+        residual: whether layers add their input to their output.
+        epochs: passes over the training data.
+    """
+    return Question(
+        KIND,
+        {
+            "network": network,
+            "depth": depth,
+            "activation": activation,
+            "residual": residual,
+            "placement": placement,
+            "lr": lr,
+            "epochs": epochs,
+        },
+        seed,
+    )
+
+
+def build(lab: Laboratory, question: Question) -> nn.Module:
+    """Return the network of a question: the same weights for every placement of a seed, wherever shapes agree."""
+    factors = question.factors
+    make = make_cnn if factors["network"] == "cnn" else make_mlp
+    with fix_seed(question.seed):
+        model = make(
+            lab.source.sample_shape,
+            lab.source.outputs,
+            int(factors["depth"]),
+            str(factors["activation"]),
+            residual=bool(factors["residual"]),
+        )
+        placement: Placement = str(factors["placement"])  # type: ignore[assignment]  # checked by `place`
+        return lab.place(model, placement, question.seed)
+
+
+def run(lab: Laboratory, question: Question) -> Measured:
+    """Train and return what was measured.
+
+    Values: ``test_accuracy`` (0 to 1; chance after divergence), ``val_loss`` (None after divergence), ``area`` (mean
+    validation accuracy over training), ``diverged`` (0 or 1), ``step_time_ms`` (median), and of the ReLU-like
+    activations, in the last look at training data, ``dead_train`` and ``active_train``, and on the validation data
+    ``dead_eval`` and ``active_eval`` (shares; None where the network has no such activation).
+    Series: ``step``, ``val_accuracy``, ``train_loss`` after each epoch, and by layer ``active_by_layer``,
+    ``dead_by_layer`` (evaluation).
+    """
+    model = build(lab, question)
+    epochs, lr = int(question.factors["epochs"]), float(question.factors["lr"])
+    optimizer = make_sgd(model, lr)
+    steps: list[Number] = []
+    accuracy: list[Number] = []
+    losses: list[Number] = []
+    recent: list[float] = []
+    times: list[float] = []
+    diverged, val_loss = False, math.inf
+    with fix_seed(seeded(question)):
+        started = time.perf_counter()
+        for step in lab.train(model, optimizer, question.seed, epochs):
+            times.append(1000 * (time.perf_counter() - started))
+            recent.append(step.loss)
+            diverged = not step.loss < HOPELESS
+            if step.last or diverged:
+                val_loss, reached = (math.inf, lab.chance) if diverged else lab.evaluate(model, question.seed)
+                diverged = diverged or not math.isfinite(val_loss)
+                steps.append(step.number)
+                accuracy.append(lab.chance if diverged else reached)
+                losses.append(None if diverged else statistics.fmean(recent))
+                recent.clear()
+            if diverged:
+                break
+            started = time.perf_counter()
+        accuracy += [lab.chance] * (epochs - len(accuracy))
+        test = lab.chance if diverged else lab.evaluate(model, question.seed, test=True)[1]
+        shares = {} if diverged else _measure_units(lab, model, question)
+    known = [value for value in accuracy if value is not None]
+    values: dict[str, Number] = {
+        "test_accuracy": test,
+        "val_loss": None if diverged else val_loss,
+        "area": statistics.fmean(known),
+        "diverged": float(diverged),
+        "step_time_ms": statistics.median(times),
+    }
+    series: dict[str, tuple[Number, ...]] = {
+        "step": tuple(steps),
+        "val_accuracy": tuple(accuracy),
+        "train_loss": tuple(losses),
+    }
+    for mode, short in (("training", "train"), ("evaluation", "eval")):
+        active, dead = shares.get(mode, ((), ()))
+        values[f"active_{short}"] = statistics.fmean(active) if active else None
+        values[f"dead_{short}"] = statistics.fmean(dead) if dead else None
+        if mode == "evaluation":
+            series["active_by_layer"], series["dead_by_layer"] = active, dead
+    return Measured(values, series)
+
+
+def _measure_units(
+    lab: Laboratory, model: nn.Module, question: Question
+) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Return by mode the shares of active values and of dead units, each by layer; the network is not trained on.
+
+    A unit is dead if no value of the whole validation data (in training mode: of one large batch) made it active.
+    """
+    found: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    x, _ = lab.samples(question.seed, 512)
+    for mode in ("training", "evaluation"):
+        model.train(mode == "training")
+        with Watcher(model, every=1, level="standard", window=1) as watcher:
+            model(x)
+        look = watcher.history().looks[-1]
+        activities = [
+            reading.activity for reading in look.readings if reading.activity is not None and reading.name in RELU_LIKE
+        ]
+        found[mode] = (
+            tuple(activity.active_share for activity in activities),
+            tuple((activity.dead or 0) / activity.units for activity in activities),
+        )
+    model.load_state_dict(state)
+    return found

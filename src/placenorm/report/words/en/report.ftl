@@ -1,0 +1,11 @@
+# Words that every page shares.
+placement-none = no norm
+placement-before-activation = before the activation
+placement-after-activation = after the activation
+placement-after-pool = after the pool
+placement-after-pool-before-activation = after the pool, before the activation
+placement-as-is = as is
+outcome-holds = holds
+outcome-holds-only-if = holds only if …
+outcome-does-not-hold = does not hold
+outcome-undecided = undecided
