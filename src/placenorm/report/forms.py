@@ -1,7 +1,8 @@
 """One result in several forms: text for a terminal of some width, and a file by its ending."""
 
+import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,27 @@ def print_to_text(print_it: Callable[[Console], None], width: int) -> str:
     text = io.StringIO()
     print_it(Console(file=text, width=width))
     return text.getvalue()
+
+
+def print_to_html(print_it: Callable[[Console], None], width: int, pictures: Sequence[str] = ()) -> str:
+    """Return what is printed to a console as HTML, for a notebook, with pictures below.
+
+    Args:
+        print_it: prints it.
+        width: width of the console, in characters.
+        pictures: each as the text of an SVG; shown as an image, in which no script runs.
+    """
+    console = Console(file=io.StringIO(), width=width, record=True, force_terminal=True, color_system="standard")
+    print_it(console)
+    pre = (
+        '<pre style="white-space:pre;overflow-x:auto;line-height:1.35;background:transparent;color:inherit;'
+        "font-family:Menlo,'DejaVu Sans Mono',Consolas,monospace\">{code}</pre>"
+    )
+    parts = [console.export_html(inline_styles=True, code_format=pre)]
+    for picture in pictures:
+        data = base64.b64encode(picture.encode()).decode()
+        parts.append(f'<img alt="" style="max-width:100%;background:#fff" src="data:image/svg+xml;base64,{data}">')
+    return "".join(parts)
 
 
 def write_form(path: Path | str, what: str, forms: Mapping[str, Callable[[], str]]) -> Path:

@@ -45,11 +45,17 @@ def write_picture(comparison: Comparison, path: Path) -> None:
         )
     if comparison.verdict is None:
         raise UsageError(f"Cannot draw {path}: the comparison has no verdict yet; finish it with --resume first.")
-    spec = compose_picture(comparison, comparison.verdict)
     if suffix == ".png":
+        spec = compose_picture(comparison, comparison.verdict)
         replace_file(path, vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
     else:
-        replace_file(path, vl_convert.vegalite_to_svg(spec).encode())
+        replace_file(path, draw_svg(comparison, comparison.verdict).encode())
+
+
+def draw_svg(comparison: Comparison, verdict: Verdict) -> str:
+    """Return the picture of a result as the text of an SVG."""
+    svg: str = vl_convert.vegalite_to_svg(compose_picture(comparison, verdict))
+    return svg
 
 
 def compose_picture(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:

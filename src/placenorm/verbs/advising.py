@@ -11,7 +11,7 @@ from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightl
 from placenorm.probe.states import find_idle_dropouts
 from placenorm.report.advice import print_advice
 from placenorm.report.advice_page import render_advice_page
-from placenorm.report.forms import print_to_text, write_form
+from placenorm.report.forms import print_to_html, print_to_text, write_form
 from placenorm.rules.advising import drop_idle_dropouts, make_advice
 
 TABLE_WIDTH = 120
@@ -30,6 +30,10 @@ class Advised:
     def __str__(self) -> str:
         """Return what `table` returns."""
         return self.table()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return print_to_html(lambda console: print_advice(self.advice, console), TABLE_WIDTH)
 
     def table(self) -> str:
         """Return the advice as text, for 120 columns."""

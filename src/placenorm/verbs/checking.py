@@ -16,7 +16,7 @@ from placenorm.graph.comments import IgnoreComments
 from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightly
 from placenorm.probe.states import find_idle_dropouts, read_state
 from placenorm.report.checking import print_check
-from placenorm.report.forms import print_to_text, write_form
+from placenorm.report.forms import print_to_html, print_to_text, write_form
 from placenorm.rules.advising import drop_idle_dropouts
 from placenorm.rules.checking import choose_rules
 from placenorm.rules.layout import Layout
@@ -60,6 +60,10 @@ class Checked:
     def __str__(self) -> str:
         """Return what `table` returns."""
         return self.table()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return print_to_html(lambda console: print_check(self.check, console), TABLE_WIDTH)
 
     def table(self) -> str:
         """Return the findings as text, for 120 columns."""

@@ -1,6 +1,5 @@
 """The verb `compare`: which placement of the norm is best for this network on these data?"""
 
-import io
 import os
 import re
 import sys
@@ -8,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from rich.console import Console
 
 from placenorm.errors import ComparisonInterrupted, UsageError
 from placenorm.facts.comparison import (
@@ -22,6 +19,8 @@ from placenorm.facts.comparison import (
 )
 from placenorm.facts.placement import Placement
 from placenorm.graph.tracing import ExampleInputs
+from placenorm.report.forms import print_to_html, print_to_text
+from placenorm.report.picture import draw_svg
 from placenorm.report.terminal import print_comparison
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.metrics import MetricFunction
@@ -55,9 +54,12 @@ class ComparisonResult:
 
     def table(self) -> str:
         """Return the table and the verdict as text, for 120 columns."""
-        text = io.StringIO()
-        print_comparison(self.comparison, Console(file=text, width=TABLE_WIDTH))
-        return text.getvalue()
+        return print_to_text(lambda console: print_comparison(self.comparison, console), TABLE_WIDTH)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the table, the verdict and the picture of the report."""
+        picture = draw_svg(self.comparison, self.verdict)
+        return print_to_html(lambda console: print_comparison(self.comparison, console), TABLE_WIDTH, [picture])
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the report and return its path: ``report.html`` in the folder, or any .html, .png or .svg file."""

@@ -26,7 +26,7 @@ from placenorm.probe.outlier_scores import (
     measure_excess,
 )
 from placenorm.probe.outlier_sites import OutlierReader, list_inputs
-from placenorm.report.forms import print_to_text, write_form
+from placenorm.report.forms import print_to_html, print_to_text, write_form
 from placenorm.report.outliers import print_outliers
 from placenorm.report.outliers_page import Picture, render_outliers_page
 
@@ -63,6 +63,10 @@ class Outlying:
     def __str__(self) -> str:
         """Return what `table` returns."""
         return self.table()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return print_to_html(lambda console: print_outliers(self.facts, self.top, console), TABLE_WIDTH)
 
     def table(self) -> str:
         """Return the most surprising samples and the sites as text, for 120 columns."""

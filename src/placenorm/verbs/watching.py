@@ -12,7 +12,7 @@ from placenorm.facts.codec import dumps
 from placenorm.facts.finding import Finding
 from placenorm.facts.reading import History, Level, Look, Reading, Watched
 from placenorm.probe.watching import WINDOW, Watcher
-from placenorm.report.forms import print_to_text, write_form
+from placenorm.report.forms import print_to_html, print_to_text, write_form
 from placenorm.report.looks_log import LooksLog
 from placenorm.report.watch_page import render_watch_page
 from placenorm.report.watching import LiveLine, print_watched
@@ -91,6 +91,10 @@ class Probe:
     def findings(self) -> tuple[Finding, ...]:
         """Return what the rules BN401 and on find in what was seen so far, the worst first."""
         return ask_rules(TRAINING_RULES, self.history)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return print_to_html(lambda console: print_watched(self._watched(), console), TABLE_WIDTH)
 
     def table(self) -> str:
         """Return the findings and the last readings as text."""

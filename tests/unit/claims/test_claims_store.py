@@ -1,0 +1,88 @@
+"""The folder of a run of the claims: every observation is kept, once, and belongs to the data it was made on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from placenorm.claims.store import HEAD, OBSERVATIONS, open_store, read_store
+from placenorm.errors import StoreError
+from placenorm.facts.claim import ClaimSettings, ClaimsReport, Observation, Question
+from placenorm.facts.comparison import DataFacts
+from placenorm.facts.environment import Environment
+
+EMPTY = ClaimsReport(
+    settings=ClaimSettings("digits", full=False, seeds=2, claims=("A4",)),
+    data=DataFacts("digits", 1078, 359, 360, (1, 8, 8), 10, fixed_test=False, fingerprint="f"),
+    environment=Environment("0.1.0", "2.14.1", "3.11", "Linux", 2, "cpu", "2026-01-01", "placenorm claims"),
+    results=(),
+    seconds=0.0,
+)
+
+
+def observe(seed: int, value: float = 0.5) -> Observation:
+    return Observation(Question("training", {"depth": 4, "lr": 0.1}, seed), {"area": value}, {"step": (1.0, None)})
+
+
+def test_observations_come_back_as_they_were(tmp_path: Path) -> None:
+    with open_store(tmp_path, EMPTY, resume=False) as store:
+        store.add(observe(0))
+        store.add(observe(1))
+    assert read_store(tmp_path).observations == {o.question.key: o for o in (observe(0), observe(1))}
+
+
+def test_a_line_that_was_half_written_is_dropped_and_the_rest_goes_on(tmp_path: Path) -> None:
+    with open_store(tmp_path, EMPTY, resume=False) as store:
+        store.add(observe(0))
+    path = tmp_path / OBSERVATIONS
+    path.write_text(path.read_text() + '{"format": 1, "fact": {"quest')
+    with open_store(tmp_path, EMPTY, resume=True) as store:
+        store.add(observe(1))
+    assert len(read_store(tmp_path).observations) == 2
+
+
+def test_a_folder_is_continued_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    open_store(tmp_path, EMPTY, resume=False).close()
+    with pytest.raises(StoreError, match=r"holds claims already; go on with --resume, or choose another --out"):
+        open_store(tmp_path, EMPTY, resume=False)
+
+
+def test_other_claims_may_be_asked_of_the_same_data(tmp_path: Path) -> None:
+    open_store(tmp_path, EMPTY, resume=False).close()
+    more = replace(EMPTY, settings=replace(EMPTY.settings, claims=("A4", "A8"), seeds=5))
+    open_store(tmp_path, more, resume=True).close()
+    assert read_store(tmp_path).head.settings == more.settings
+
+
+def test_other_data_are_refused_and_leave_the_folder_alone(tmp_path: Path) -> None:
+    open_store(tmp_path, EMPTY, resume=False).close()
+    before = (tmp_path / HEAD).read_bytes()
+    other = replace(EMPTY, data=replace(EMPTY.data, name="mine", train=10, fingerprint="g"))
+    with pytest.raises(
+        StoreError, match=r"put to digits \(1078 training samples\).* mine \(10\); choose another --out"
+    ):
+        open_store(tmp_path, other, resume=True)
+    assert (tmp_path / HEAD).read_bytes() == before
+    open_store(tmp_path, EMPTY, resume=True).close()  # the lock was given back
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "name a folder that `placenorm claims` wrote"),
+        ('{"format": 0, "fact": {}}', "it is in format 0, this placenorm reads format 1"),
+        ("no json", "it is not JSON"),
+        ('{"format": 1, "fact": {"settings": 3}}', "it is damaged or not a ClaimsReport"),
+    ],
+    ids=["nothing-there", "older-format", "no-json", "damaged"],
+)
+def test_a_folder_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / HEAD).write_text(text)
+    with pytest.raises(StoreError, match=words):
+        read_store(tmp_path)
+
+
+def test_a_question_has_a_name_of_its_own() -> None:
+    questions = [observe(0).question, observe(1).question, Question("training", {"depth": 8, "lr": 0.1}, 0)]
+    assert len({question.key for question in questions}) == len(questions)
