@@ -1,7 +1,7 @@
 """The networks that the claims are put to: plain and residual, of any depth, activation and pool.
 
 Weights are drawn as for the built-in networks (He initialisation, zero biases), so that a deep plain network without a
-norm is not at chance for its initialisation alone.
+norm is not at chance for its initialisation alone; in a residual one every branch is divided by their number.
 """
 
 import math
@@ -29,22 +29,27 @@ Pool = Literal["max", "average"]
 
 
 class ResidualLayer(nn.Module):
-    """A layer whose input is added to what it returns.
+    """A layer whose input is added to a share of what its activation returns; nothing follows the sum.
+
+    The shares of all layers add up to 1. With whole branches the signal would grow with every sum, since a ReLU's
+    outputs have a positive mean: a hundred times and more in 20 layers, and norms would be compared with that.
 
     Args:
         weight: a weight op that keeps the shape.
         activation: what follows it on the branch.
+        share: what the branch is multiplied by, 0 to 1; behind a norm where there is one.
     """
 
-    def __init__(self, weight: nn.Module, activation: nn.Module) -> None:
+    def __init__(self, weight: nn.Module, activation: nn.Module, share: float) -> None:
         super().__init__()
         self.weight_op = weight
         self.activation = activation
+        self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum, of the shape of x."""
         branch: Tensor = self.activation(self.weight_op(x))
-        return x + branch
+        return x + self.share * branch
 
 
 def make_mlp(
@@ -57,13 +62,13 @@ def make_mlp(
         outputs: number of logits.
         depth: number of hidden layers, 1 or more.
         activation: one of `ACTIVATIONS`.
-        residual: whether every hidden layer but the first adds its input to its output.
+        residual: whether every hidden layer but the first adds its input to its share of the output.
     """
     features = math.prod(sample_shape)
     layers: list[nn.Module] = [nn.Flatten(), nn.Linear(features, MLP_WIDTH), ACTIVATIONS[activation]()]
     for _ in range(depth - 1):
         pair = nn.Linear(MLP_WIDTH, MLP_WIDTH), ACTIVATIONS[activation]()
-        layers += [ResidualLayer(*pair)] if residual else pair
+        layers += [ResidualLayer(*pair, share=1 / (depth - 1))] if residual else pair
     return _finish(layers, MLP_WIDTH, outputs)
 
 
@@ -84,7 +89,7 @@ def make_cnn(
         outputs: number of logits.
         depth: number of conv layers, 1 or more.
         activation: one of `ACTIVATIONS`.
-        residual: whether every conv layer but the first adds its input to its output.
+        residual: whether every conv layer but the first adds its input to its share of the output.
         pool: which pools.
         pools: how many, spread evenly behind the conv layers; fewer where depth or image size leave no room.
     """
@@ -94,7 +99,7 @@ def make_cnn(
     layers: list[nn.Module] = []
     for place in range(1, depth + 1):
         pair = nn.Conv2d(channels, CNN_WIDTH, kernel_size=3, padding=1), ACTIVATIONS[activation]()
-        layers += [ResidualLayer(*pair)] if residual and place > 1 else pair
+        layers += [ResidualLayer(*pair, share=1 / (depth - 1))] if residual and place > 1 else pair
         channels = CNN_WIDTH
         if place in behind:
             layers.append(nn.MaxPool2d(2) if pool == "max" else nn.AvgPool2d(2))

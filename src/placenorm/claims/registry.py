@@ -4,7 +4,27 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Final
 
-from placenorm.claims import training
+from placenorm.claims import (
+    a01_transform,
+    a02_affine,
+    a03_outliers,
+    a04_convergence,
+    a05_shift,
+    a06_dead_units,
+    a07_recovery,
+    a08_depth,
+    a09_before_after,
+    a10_pooling,
+    a11_shape,
+    changes,
+    drifting,
+    explosions,
+    pool_costs,
+    pool_trainings,
+    rare_feature,
+    training,
+    waking,
+)
 from placenorm.claims.claim import Claim
 from placenorm.claims.laboratory import Laboratory, Measured
 from placenorm.errors import UsageError
@@ -12,10 +32,38 @@ from placenorm.facts.claim import Question
 
 Experiment = Callable[[Laboratory, Question], Measured]
 
-CLAIMS: Final[tuple[Claim, ...]] = ()
+CLAIMS: Final[tuple[Claim, ...]] = (
+    a01_transform.CLAIM,
+    a02_affine.CLAIM,
+    a03_outliers.CLAIM,
+    a04_convergence.CLAIM,
+    a05_shift.CLAIM,
+    a06_dead_units.CLAIM,
+    a07_recovery.CLAIM,
+    a08_depth.CLAIM,
+    a09_before_after.CLAIM,
+    a10_pooling.CLAIM,
+    a11_shape.CLAIM,
+)
 """In the article's order."""
 
-EXPERIMENTS: Final[dict[str, Experiment]] = {training.KIND: training.run}
+EXPERIMENTS: Final[dict[str, Experiment]] = {
+    training.KIND: training.run,
+    rare_feature.KIND: rare_feature.run,
+    a01_transform.KIND: a01_transform.run,
+    a02_affine.KIND: a02_affine.run,
+    a02_affine.TRAINED: a02_affine.run_trained,
+    a03_outliers.KIND: a03_outliers.run,
+    a03_outliers.LIMIT: a03_outliers.run_limit,
+    a11_shape.KIND: a11_shape.run,
+    changes.KIND: changes.run,
+    drifting.KIND: drifting.run,
+    waking.KIND: waking.run,
+    explosions.SPIKE: explosions.run,
+    explosions.SINGULAR: explosions.run,
+    pool_costs.KIND: pool_costs.run,
+    pool_trainings.KIND: pool_trainings.run,
+}
 """What answers a question, by the question's kind."""
 
 

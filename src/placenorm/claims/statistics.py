@@ -3,13 +3,17 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
+from typing import Literal
 
 from placenorm.facts.claim import Effect, Factor, Number, Observation
 from placenorm.facts.comparison import Pair
-from placenorm.study.pairing import FAMILY_ERROR, critical_t, floor_of, judge_pair, spread
+from placenorm.study.pairing import FAMILY_ERROR, MIN_SEEDS, critical_t, floor_of, judge_pair, spread
 
 POINT = 0.01
 """The margin for accuracy: differences up to one point have no practical meaning."""
+
+Side = Literal["below", "above", "open"]
+"""Where an interval lies of a limit."""
 
 
 def choose(observations: Iterable[Observation], kind: str | None = None, **factors: Factor) -> list[Observation]:
@@ -121,3 +125,48 @@ def mean_by(
         if number is not None:
             found.setdefault(observation.question.factors[factor], []).append(number)
     return {level: estimate(numbers) for level, numbers in found.items()}
+
+
+def seeds_of(observations: Iterable[Observation]) -> list[int]:
+    """Return the seeds of observations, each once, in order."""
+    return sorted({observation.question.seed for observation in observations})
+
+
+def largest(observations: Iterable[Observation], value: str) -> float:
+    """Return the largest of a value over observations; infinite where one could not be measured, or there is none."""
+    found = [observation.values.get(value) for observation in observations]
+    return max((math.inf if number is None or math.isnan(number) else number for number in found), default=math.inf)
+
+
+def average_by_seed(observations: Iterable[Observation], value: Callable[[Observation], Number]) -> dict[int, float]:
+    """Return the mean over the observations of each seed of a value, where it was measured."""
+    found: dict[int, list[float]] = {}
+    for observation in observations:
+        number = value(observation)
+        if number is not None:
+            found.setdefault(observation.question.seed, []).append(number)
+    return {seed: fmean(numbers) for seed, numbers in sorted(found.items())}
+
+
+def find_side(values: Sequence[float], limit: float, comparisons: int = 1) -> Side:
+    """Return on which side of a limit the mean of some values, one a seed, lies with its whole interval.
+
+    Returns:
+        ``below`` if the interval's upper end is at most the limit, ``above`` if its lower end is over it, else
+        ``open``; always ``open`` with fewer than `MIN_SEEDS` values.
+    """
+    if len(values) < MIN_SEEDS:
+        return "open"
+    _, low, high = estimate(values, comparisons)
+    if high is not None and high <= limit:
+        return "below"
+    return "above" if low is not None and low > limit else "open"
+
+
+def effect_of_mean(
+    name: str, values: Sequence[float], unit: str = "", scale: float = 1.0, comparisons: int = 1, **factors: Factor
+) -> Effect:
+    """Return the mean of some values, one a seed, as an effect, times a scale (100 for percent)."""
+    mean, low, high = estimate(values, comparisons) if values else (0.0, None, None)
+    least, most = (None if end is None else scale * end for end in (low, high))
+    return Effect(name, scale * mean, least, most, len(values), unit, factors)

@@ -10,7 +10,7 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.laboratory import Laboratory, Measured, build_plain_norm, fix_seed, make_sgd, seeded
 from placenorm.claims.networks import make_cnn, make_mlp
 from placenorm.facts.claim import Number, Question
 from placenorm.facts.placement import Placement
@@ -25,6 +25,9 @@ EPOCHS: Final = 12
 HOPELESS: Final = 1e4
 """A loss above this is as good as infinite: the network computes nothing any more."""
 
+UNIT_SAMPLES: Final = 512
+"""Training samples that active and dead shares are read from: enough for shares of a point."""
+
 
 def ask(
     seed: int,
@@ -35,6 +38,7 @@ def ask(
     depth: int = 8,
     activation: str = "relu",
     residual: bool = False,
+    affine: bool = True,
     epochs: int = EPOCHS,
 ) -> Question:
     """Return the question of one training.
@@ -47,6 +51,7 @@ def ask(
         depth: hidden or conv layers.
         activation: ``relu``, ``elu``, ``tanh`` or ``gelu``.
         residual: whether layers add their input to their output.
+        affine: whether norms have gamma and beta.
         epochs: passes over the training data.
     """
     return Question(
@@ -57,6 +62,7 @@ def ask(
             "activation": activation,
             "residual": residual,
             "placement": placement,
+            "affine": affine,
             "lr": lr,
             "epochs": epochs,
         },
@@ -77,18 +83,21 @@ def build(lab: Laboratory, question: Question) -> nn.Module:
             residual=bool(factors["residual"]),
         )
         placement: Placement = str(factors["placement"])  # type: ignore[assignment]  # checked by `place`
-        return lab.place(model, placement, question.seed)
+        return lab.place(model, placement, question.seed, "torch" if factors["affine"] else build_plain_norm)
 
 
 def run(lab: Laboratory, question: Question) -> Measured:
     """Train and return what was measured.
 
-    Values: ``test_accuracy`` (0 to 1; chance after divergence), ``val_loss`` (None after divergence), ``area`` (mean
-    validation accuracy over training), ``diverged`` (0 or 1), ``step_time_ms`` (median), and of the ReLU-like
-    activations, in the last look at training data, ``dead_train`` and ``active_train``, and on the validation data
-    ``dead_eval`` and ``active_eval`` (shares; None where the network has no such activation).
-    Series: ``step``, ``val_accuracy``, ``train_loss`` after each epoch, and by layer ``active_by_layer``,
-    ``dead_by_layer`` (evaluation).
+    Values: ``test_accuracy`` (0 to 1, when training is over; chance after divergence), ``val_loss`` (when training is
+    over; None after divergence), ``area`` (mean over the epochs of the validation accuracy after each, chance from
+    divergence on), ``diverged`` (0 or 1: a loss above `HOPELESS`, or none that is a number), ``step_time_ms`` (median
+    of the training steps), and of the ReLU-like activations ``active_train``, ``dead_train``, ``active_eval`` and
+    ``dead_eval``, in training and in evaluation mode, each the mean over layers of `_measure_units` (None after
+    divergence, and where the network has no such activation).
+    Series: ``step``, ``val_accuracy`` and ``train_loss`` (mean over the steps of the epoch) at the end of each epoch,
+    where ``val_accuracy`` goes on at chance after divergence and the others end; ``active_by_layer`` and
+    ``dead_by_layer``, in evaluation mode.
     """
     model = build(lab, question)
     epochs, lr = int(question.factors["epochs"]), float(question.factors["lr"])
@@ -143,13 +152,14 @@ def run(lab: Laboratory, question: Question) -> Measured:
 def _measure_units(
     lab: Laboratory, model: nn.Module, question: Question
 ) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Return by mode the shares of active values and of dead units, each by layer; the network is not trained on.
+    """Return by mode the shares of active values and of dead units, each by layer; the network stays as it is.
 
-    A unit is dead if no value of the whole validation data (in training mode: of one large batch) made it active.
+    In both modes the first `UNIT_SAMPLES` training samples of the seed are read, as one batch: in training mode norms
+    take that batch's statistics, in evaluation mode their running ones. A unit is dead if none of its values is active.
     """
     found: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    x, _ = lab.samples(question.seed, 512)
+    x, _ = lab.samples(question.seed, UNIT_SAMPLES)
     for mode in ("training", "evaluation"):
         model.train(mode == "training")
         with Watcher(model, every=1, level="standard", window=1) as watcher:
