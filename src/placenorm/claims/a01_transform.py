@@ -25,8 +25,8 @@ from typing import Final
 from torch import Tensor, nn
 
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.laboratory import Laboratory, Measured
-from placenorm.claims.outputs import NEURONS, SAMPLES, draw_outputs
+from placenorm.claims.experiments.laboratory import Laboratory, Measured
+from placenorm.claims.experiments.outputs import NEURONS, SAMPLES, draw_outputs
 from placenorm.claims.statistics import choose, largest, levels, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Published, Question, Ruling
 from placenorm.study.pairing import MIN_SEEDS

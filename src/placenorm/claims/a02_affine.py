@@ -28,12 +28,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims import training
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed
-from placenorm.claims.outputs import NEURONS, draw_outputs
+from placenorm.claims.experiments import training
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed
+from placenorm.claims.experiments.outputs import NEURONS, draw_outputs
+from placenorm.claims.experiments.trained import RATE, train_network
 from placenorm.claims.statistics import choose, estimate, largest, levels, seeds_of
-from placenorm.claims.trained import RATE, train_network
 from placenorm.facts.claim import (
     Chart,
     Effect,

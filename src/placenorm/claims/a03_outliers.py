@@ -38,11 +38,20 @@ import torch
 from torch import nn
 
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.corruption import BATCH, BY_COUNT, BY_NORMS, CORRUPTIONS, FAR, VALUES, WAYS, find_corrupted
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed
+from placenorm.claims.experiments.corruption import (
+    BATCH,
+    BY_COUNT,
+    BY_NORMS,
+    CORRUPTIONS,
+    FAR,
+    VALUES,
+    WAYS,
+    find_corrupted,
+)
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed
+from placenorm.claims.experiments.tails import measure_tails
+from placenorm.claims.experiments.trained import PLACEMENTS, ask_networks, train_network
 from placenorm.claims.statistics import average_by_seed, choose, estimate, largest, levels, seeds_of
-from placenorm.claims.tails import measure_tails
-from placenorm.claims.trained import PLACEMENTS, ask_networks, train_network
 from placenorm.data import count_samples, fetch
 from placenorm.facts.claim import (
     Chart,

@@ -29,8 +29,9 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Final
 
-from placenorm.claims import training
 from placenorm.claims.claim import Claim, Scale
+from placenorm.claims.experiments import training
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.claims.grid import (
     Word,
     ask_depths,
@@ -43,7 +44,6 @@ from placenorm.claims.grid import (
     read_best,
     read_norms,
 )
-from placenorm.claims.scenes import NORMS, PLACEMENTS
 from placenorm.claims.statistics import (
     POINT,
     choose,

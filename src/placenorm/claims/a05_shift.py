@@ -35,9 +35,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Final, Literal
 
-from placenorm.claims import changes, drifting
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.scenes import NORMS, PLACEMENTS
+from placenorm.claims.experiments import changes, drifting
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.claims.statistics import (
     POINT,
     average_by_seed,

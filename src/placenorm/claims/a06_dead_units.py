@@ -29,9 +29,9 @@ layers, docs/evidence.md, section 10) and the reason of Ioffe & Szegedy 2015 for
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from placenorm.claims import training, waking
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.scenes import NORMS, PLACEMENTS
+from placenorm.claims.experiments import training, waking
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.claims.statistics import (
     average_by_seed,
     choose,

@@ -30,7 +30,7 @@ from statistics import fmean
 from typing import Final, NamedTuple, get_args
 
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.explosions import (
+from placenorm.claims.experiments.explosions import (
     BACK,
     EPOCHS_AFTER,
     FULL_EPOCHS_AFTER,
@@ -40,7 +40,7 @@ from placenorm.claims.explosions import (
     ask_singular,
     ask_spike,
 )
-from placenorm.claims.scenes import NORMS, PLACEMENTS
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.claims.statistics import choose, effect_of_mean, estimate, find_side, levels, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Question, Ruling
 from placenorm.study.pairing import MIN_SEEDS

@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from placenorm.claims.claim import Claim, Scale
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.claims.grid import (
     ask_depths,
     ask_residual,
@@ -38,7 +39,6 @@ from placenorm.claims.grid import (
     read_best,
     read_norms,
 )
-from placenorm.claims.scenes import NORMS, PLACEMENTS
 from placenorm.claims.statistics import POINT, compare_arms, effect_of, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Published, Question, Ruling
 from placenorm.facts.comparison import Pair

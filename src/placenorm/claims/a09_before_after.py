@@ -30,9 +30,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Final
 
-from placenorm.claims import rare_feature, training
 from placenorm.claims.a08_depth import DEEP, SHALLOW
 from placenorm.claims.claim import Claim, Scale
+from placenorm.claims.experiments import rare_feature, training
+from placenorm.claims.experiments.scenes import NORMS
 from placenorm.claims.grid import (
     FULL_RATES,
     Word,
@@ -45,7 +46,6 @@ from placenorm.claims.grid import (
     list_depths,
     read_best,
 )
-from placenorm.claims.scenes import NORMS
 from placenorm.claims.statistics import POINT, choose, compare_arms, effect_of, estimate, levels, seeds_of, values_of
 from placenorm.facts.claim import Chart, Factor, Observation, Outcome, Point, Published, Question, Ruling
 from placenorm.facts.comparison import Pair

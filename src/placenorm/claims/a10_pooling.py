@@ -29,9 +29,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Final, Literal
 
-from placenorm.claims import pool_costs, pool_trainings
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.pool_networks import AFTER, BEFORE, POOLED, POSITIONS, SWAPPED
+from placenorm.claims.experiments import pool_costs, pool_trainings
+from placenorm.claims.experiments.pool_networks import AFTER, BEFORE, POOLED, POSITIONS, SWAPPED
 from placenorm.claims.statistics import (
     POINT,
     best_by_seed,

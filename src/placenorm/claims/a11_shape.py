@@ -28,10 +28,10 @@ import torch
 from torch import Tensor
 
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.laboratory import Laboratory, Measured
-from placenorm.claims.shapes import Shape, measure_shapes
+from placenorm.claims.experiments.laboratory import Laboratory, Measured
+from placenorm.claims.experiments.shapes import Shape, measure_shapes
+from placenorm.claims.experiments.trained import PLACEMENTS, ask_networks, train_network
 from placenorm.claims.statistics import choose, estimate, largest, levels, seeds_of
-from placenorm.claims.trained import PLACEMENTS, ask_networks, train_network
 from placenorm.facts.claim import (
     Chart,
     Effect,

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Final, Literal
 
-from placenorm.claims import training
 from placenorm.claims.claim import Scale
-from placenorm.claims.scenes import NORMS
+from placenorm.claims.experiments import training
+from placenorm.claims.experiments.scenes import NORMS
 from placenorm.claims.statistics import best_by_seed, choose, levels, values_of
 from placenorm.facts.claim import Factor, Observation, Question
 from placenorm.facts.comparison import Pair

@@ -16,6 +16,9 @@ from placenorm.claims import (
     a09_before_after,
     a10_pooling,
     a11_shape,
+)
+from placenorm.claims.claim import Claim
+from placenorm.claims.experiments import (
     changes,
     drifting,
     explosions,
@@ -25,8 +28,7 @@ from placenorm.claims import (
     training,
     waking,
 )
-from placenorm.claims.claim import Claim
-from placenorm.claims.laboratory import Laboratory, Measured
+from placenorm.claims.experiments.laboratory import Laboratory, Measured
 from placenorm.errors import UsageError
 from placenorm.facts.claim import Question
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.laboratory import Laboratory
+from placenorm.claims.experiments.laboratory import Laboratory
 from placenorm.claims.registry import EXPERIMENTS, find_claims
 from placenorm.claims.store import ObservationStore
 from placenorm.data import load_data

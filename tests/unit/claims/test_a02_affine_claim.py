@@ -7,7 +7,7 @@ import pytest
 
 from placenorm.claims import a02_affine as a2
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory
+from placenorm.claims.experiments.laboratory import Laboratory
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

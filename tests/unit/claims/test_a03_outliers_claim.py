@@ -10,11 +10,11 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from placenorm.claims import a03_outliers as a3
-from placenorm.claims import corruption
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory
-from placenorm.claims.tails import measure_tails
-from placenorm.claims.trained import PLACEMENTS
+from placenorm.claims.experiments import corruption
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.tails import measure_tails
+from placenorm.claims.experiments.trained import PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

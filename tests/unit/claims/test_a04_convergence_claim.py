@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from placenorm.claims import a04_convergence as a04
-from placenorm.claims import training
 from placenorm.claims.claim import Scale
+from placenorm.claims.experiments import training
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.scenes import PLACEMENTS
 from placenorm.claims.grid import DEPTHS, choose_cell, choose_fastest, read_best
-from placenorm.claims.laboratory import Laboratory
-from placenorm.claims.scenes import PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import find_keys, make_up, say_everything, shuffle_arms

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from placenorm.claims import a05_shift as a5
-from placenorm.claims import changes, drifting
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory
-from placenorm.claims.scenes import NORMS, PLACEMENTS
+from placenorm.claims.experiments import changes, drifting
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from placenorm.claims import a06_dead_units as a6
-from placenorm.claims import training, waking
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory
-from placenorm.claims.scenes import NORMS, PLACEMENTS
+from placenorm.claims.experiments import training, waking
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

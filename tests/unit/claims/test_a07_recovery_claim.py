@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from placenorm.claims import a07_recovery as a7
-from placenorm.claims import explosions
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory
-from placenorm.claims.scenes import NORMS, PLACEMENTS
+from placenorm.claims.experiments import explosions
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

@@ -8,8 +8,8 @@ from torch import nn
 
 from placenorm.claims import a08_depth as a08
 from placenorm.claims.claim import Scale
-from placenorm.claims.networks import make_mlp
-from placenorm.claims.scenes import PLACEMENTS
+from placenorm.claims.experiments.networks import make_mlp
+from placenorm.claims.experiments.scenes import PLACEMENTS
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
 

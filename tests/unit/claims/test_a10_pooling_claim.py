@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from placenorm.claims import a10_pooling as a10
-from placenorm.claims import pool_costs, pool_trainings
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory
-from placenorm.claims.pool_networks import AFTER, POOLED, POSITIONS, SWAPPED
+from placenorm.claims.experiments import pool_costs, pool_trainings
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.pool_networks import AFTER, POOLED, POSITIONS, SWAPPED
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

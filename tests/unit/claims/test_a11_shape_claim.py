@@ -9,9 +9,9 @@ from torch import nn
 
 from placenorm.claims import a11_shape as a11
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory
-from placenorm.claims.shapes import measure_shapes
-from placenorm.claims.trained import PLACEMENTS
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.shapes import measure_shapes
+from placenorm.claims.experiments.trained import PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

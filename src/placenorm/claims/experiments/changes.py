@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
-from placenorm.claims.scenes import (
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.scenes import (
     SAMPLES,
     build_scene,
     find_layer,

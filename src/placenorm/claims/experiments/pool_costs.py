@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed, seeded
-from placenorm.claims.pool_networks import AFTER, build_network, find_placement
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, seeded
+from placenorm.claims.experiments.pool_networks import AFTER, build_network, find_placement
 from placenorm.cost import count_cost
 from placenorm.facts.claim import Question
 from placenorm.rewrite.placing import Placed, place_model

@@ -3,9 +3,9 @@
 import math
 from typing import Final
 
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
-from placenorm.claims.pool_networks import build_placed
-from placenorm.claims.training import HOPELESS
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.pool_networks import build_placed
+from placenorm.claims.experiments.training import HOPELESS
 from placenorm.facts.claim import Question
 
 KIND: Final = "pool-training"

@@ -10,8 +10,8 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.laboratory import Laboratory, Measured, build_plain_norm, fix_seed, make_sgd, seeded
-from placenorm.claims.networks import make_cnn, make_mlp
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, build_plain_norm, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.networks import make_cnn, make_mlp
 from placenorm.facts.claim import Number, Question
 from placenorm.facts.placement import Placement
 from placenorm.graph.vocabulary import RELU_LIKE

@@ -4,8 +4,8 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.laboratory import Laboratory, fix_seed
-from placenorm.claims.networks import Pool, make_cnn
+from placenorm.claims.experiments.laboratory import Laboratory, fix_seed
+from placenorm.claims.experiments.networks import Pool, make_cnn
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement, Position
 

@@ -5,9 +5,9 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims import training
 from placenorm.claims.claim import Scale
-from placenorm.claims.laboratory import Laboratory, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments import training
+from placenorm.claims.experiments.laboratory import Laboratory, fix_seed, make_sgd, seeded
 from placenorm.facts.claim import Question
 
 RATE: Final = 0.03

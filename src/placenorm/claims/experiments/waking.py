@@ -9,8 +9,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
-from placenorm.claims.scenes import SAMPLES, build_scene, find_layer, look, take_step
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.scenes import SAMPLES, build_scene, find_layer, look, take_step
 from placenorm.facts.claim import Number, Question
 
 KIND: Final = "wake"

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.laboratory import Laboratory, fix_seed
-from placenorm.claims.networks import make_mlp
+from placenorm.claims.experiments.laboratory import Laboratory, fix_seed
+from placenorm.claims.experiments.networks import make_mlp
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement
 

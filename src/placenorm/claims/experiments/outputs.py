@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.laboratory import Laboratory, fix_seed
+from placenorm.claims.experiments.laboratory import Laboratory, fix_seed
 
 SAMPLES: Final = 128
 NEURONS: Final = 100

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.claims.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
-from placenorm.claims.scenes import SAMPLES, build_scene, look
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.scenes import SAMPLES, build_scene, look
 from placenorm.facts.claim import Factor, Number, Question
 
 KIND: Final = "drift"
