@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from placenorm.errors import PlacenormError as PlacenormError
     from placenorm.verbs.advising import advise as advise
     from placenorm.verbs.checking import check as check
+    from placenorm.verbs.claiming import claims as claims
     from placenorm.verbs.comparing import compare as compare
     from placenorm.verbs.outlying import outliers as outliers
     from placenorm.verbs.placing import place as place
@@ -29,6 +30,7 @@ _HOME = {
     "PlacenormError": "placenorm.errors",
     "advise": "placenorm.verbs.advising",
     "check": "placenorm.verbs.checking",
+    "claims": "placenorm.verbs.claiming",
     "compare": "placenorm.verbs.comparing",
     "outliers": "placenorm.verbs.outlying",
     "place": "placenorm.verbs.placing",
@@ -45,6 +47,7 @@ __all__ = [
     "PlacenormError",
     "advise",
     "check",
+    "claims",
     "compare",
     "layers",
     "outliers",

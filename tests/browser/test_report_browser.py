@@ -1,11 +1,6 @@
 """The report in a real browser: charts drawn, nothing fetched, nothing cut off, names shown as text."""
 
-import html
-import json
 import re
-import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,102 +8,10 @@ import pytest
 
 from placenorm.facts.comparison import Comparison
 from placenorm.report.html import render_page
+from support.browser import HOSTILE, PHONE_PX, WIDE_PX, open_framed, open_page
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-    "--v=0",
-    "--virtual-time-budget=10000",
-)
-TIMEOUT_S = 120  # a browser on a machine whose cores are all busy
-PHONE_PX = 400
-WIDE_PX = 1400
-NO_PAGE = "not an origin"
-HOSTILE = "<script>alert(1)</script>"
-
-# Chromium does not make a window narrower than 500 px: the page is measured in a frame. A frame with `srcdoc` has the
-# origin of the page around it, which can then look inside.
-FRAME = """<!doctype html><body style="margin:0">
-<iframe id="frame" style="border:0;width:{width}px;height:4000px" srcdoc="{page}"></iframe>
-<pre id="measured"></pre>
-<script>
-setTimeout(() => {{
-  const inner = document.getElementById("frame").contentDocument;
-  const width = inner.documentElement.clientWidth;
-  const scrolls = (element) => element.closest("pre") !== null;
-  const hidden = (element) => element.closest("[role=rowgroup]:first-child, .skip") !== null;
-  const wide = [...inner.body.querySelectorAll("*")]
-    .filter((element) => !scrolls(element) && !hidden(element) && element.getBoundingClientRect().right > width + 1)
-    .map((element) => `${{element.tagName}}.${{element.getAttribute("class")}} ${{element.textContent.slice(0, 40)}}`);
-  const charts = [...inner.querySelectorAll(".chart")].map((chart) => ({{
-    id: chart.id,
-    marks: chart.querySelectorAll("svg .mark-symbol path, svg .mark-rule line, svg .mark-line path").length,
-    width: chart.querySelector("svg")?.getBoundingClientRect().width ?? 0,
-  }}));
-  document.getElementById("measured").textContent = JSON.stringify({{
-    width,
-    scroll: inner.documentElement.scrollWidth,
-    wide,
-    charts,
-    drawn: inner.documentElement.dataset.charts,
-    text: inner.body.innerText,
-    alerts: inner.querySelectorAll("main script").length,
-    surface: inner.defaultView.getComputedStyle(inner.body).backgroundColor,
-    ink: inner.querySelector("svg text") && inner.defaultView.getComputedStyle(inner.querySelector("svg text")).fill,
-  }});
-}}, 6000);
-</script>"""
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """What a browser did with a page."""
-
-    dom: str
-    console: list[str]
-    requests: list[str]
-
-    def measured(self) -> Any:
-        """Return what the frame measured."""
-        found = re.search(r'<pre id="measured">(.+?)</pre>', self.dom, re.DOTALL)
-        assert found, f"the page was not measured; the console says: {self.console}"
-        return json.loads(html.unescape(found[1]))
-
-
-def open_page(page: str, folder: Path, *flags: str) -> Visit:
-    """Open a page in headless Chromium with an empty profile, and return what came of it."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.fail("There is no chromium on the PATH: install Debian's package chromium to run the browser tests.")
-    file, log = folder / "page.html", folder / "net.json"
-    file.write_text(page, encoding="utf-8")
-    places = (f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}")
-    command = [browser, *FLAGS, *flags, *places, "--dump-dom", file.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
-    events = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
-    # What Chromium asks its maker for on its own has no origin; what a page asks for has the page's.
-    urls = [event["url"] for event in events if event.get("initiator", NO_PAGE) != NO_PAGE and "url" in event]
-    return Visit(
-        dom=done.stdout,
-        console=[line for line in done.stderr.splitlines() if "CONSOLE" in line],
-        requests=sorted({url for url in urls if url.startswith(("http:", "https:", "ws:", "wss:"))}),
-    )
-
-
-def open_framed(page: str, folder: Path, width: int, *flags: str) -> Visit:
-    """Open a page in a frame of a width and measure it."""
-    return open_page(FRAME.format(width=width, page=html.escape(page)), folder, *flags, f"--window-size={WIDE_PX},4000")
 
 
 def make_long_names() -> Comparison:

@@ -1,20 +1,16 @@
 """The command `placenorm`: arguments in, verbs called."""
 
-import shlex
 import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from placenorm.errors import ComparisonInterrupted, PlacenormError, UsageError
+from placenorm.cli.claiming import LANGUAGE_HELP, claims, show_claims_of
+from placenorm.cli.console import command_line, errors_in_words, show_progress, warnings_in_words
+from placenorm.errors import UsageError
 from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
 
 if TYPE_CHECKING:
@@ -25,12 +21,8 @@ if TYPE_CHECKING:
 _MODELS = "cnn, cnn:DEPTH, mlp:DEPTH, torchvision:NAME, timm:NAME, path/to/file.py:Name or package.module:factory."
 
 FOUND = 1
-BAD_USAGE = 2
-LINES = 20
-"""So many lines of progress are written where there is no terminal."""
 
-INTERRUPTED = 130
-"""What shells expect of a program that Ctrl-C ended."""
+_GROWING = " (more if rates lie at an end)"
 
 app = typer.Typer(
     help="Where exactly should batch normalisation go in this network, on this data?",
@@ -101,7 +93,10 @@ def compare(
     """Train the network with its norms in several places and say which place is best."""
     from placenorm.verbs.comparing import compare as run
 
-    with _errors_in_words("Stopped before the first trial; nothing was written."), _progress(quiet=as_json) as progress:
+    with (
+        errors_in_words("Stopped before the first trial; nothing was written."),
+        show_progress(quiet=as_json, note=_GROWING) as progress,
+    ):
         result = run(
             model,
             data,
@@ -125,7 +120,7 @@ def compare(
             out=out,
             resume=resume,
             on_progress=progress,
-            command=_command(),
+            command=command_line(),
         )
     _show(result.comparison, [result.folder / "report.html", result.folder / "report.png"], as_json=as_json)
 
@@ -160,7 +155,7 @@ def place(
     from placenorm.report.placing import print_placing
     from placenorm.verbs.placing_named import place_named
 
-    with _errors_in_words("Stopped; nothing was written."), _warnings_in_words():
+    with errors_in_words("Stopped; nothing was written."), warnings_in_words():
         done = place_named(
             model,
             to,
@@ -200,7 +195,7 @@ def advise(
     from placenorm.verbs.advising import advise as run
     from placenorm.verbs.named import build_example
 
-    with _errors_in_words("Stopped; nothing was written."):
+    with errors_in_words("Stopped; nothing was written."):
         shape = None if input_shape is None else _shape(input_shape)
         done = run(*build_example(model, shape, weights), name=model, weights=weights)
         if as_json:
@@ -241,7 +236,7 @@ def check(
     from placenorm.report.outliers import print_outliers
     from placenorm.verbs.checking_named import check_named
 
-    with _errors_in_words("Stopped; nothing was written."):
+    with errors_in_words("Stopped; nothing was written."):
         shape = None if input_shape is None else _shape(input_shape)
         done, far = check_named(
             model,
@@ -275,18 +270,26 @@ def _say_fixes(out: Path) -> str:
     )
 
 
+app.command()(claims)
+
+
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of a comparison, or of claims.")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write: .html, .png or .svg; report.html in the folder by default.")
+        Path | None, typer.Option(help="File to write: .html, .png or .svg; the page in the folder by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole comparison as JSON.")] = False,
+    lang: Annotated[str, typer.Option(help=LANGUAGE_HELP)] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Write the report of a comparison again, from its stored trials."""
-    from placenorm.verbs.reporting import read_comparison
+    """Write the report of a comparison or of claims again, from the stored trials."""
+    from placenorm.verbs.reporting import choose_language, holds_claims, read_comparison
 
-    with _errors_in_words("Stopped; nothing was changed."):
+    with errors_in_words("Stopped; nothing was changed."):
+        if holds_claims(folder):
+            show_claims_of(folder, out, lang, as_json=as_json)
+            return
+        choose_language(lang)
         comparison = read_comparison(folder)
     _show(comparison, [out or folder / "report.html"], as_json=as_json)
 
@@ -298,7 +301,7 @@ def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> No
     from placenorm.verbs.reporting import write_report
 
     stopped = f"Stopped before {' and '.join(map(str, targets))} was written; the finished trials are kept."
-    with _errors_in_words(stopped):
+    with errors_in_words(stopped):
         if as_json:
             sys.stdout.write(dumps(comparison) + "\n")
         else:
@@ -307,84 +310,6 @@ def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> No
             write_report(comparison, target)
     if not as_json:
         typer.echo(f"\nWritten: {', '.join(map(str, targets))}")
-
-
-@contextmanager
-def _warnings_in_words() -> Iterator[None]:
-    """Print the warnings of placenorm as sentences, without the line of code that they come from."""
-    from placenorm.errors import PlacenormWarning
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PlacenormWarning)
-        yield
-    for warning in caught:
-        typer.echo(f"placenorm: {warning.message}", err=True)
-
-
-@contextmanager
-def _errors_in_words(stopped: str) -> Iterator[None]:
-    """End with one sentence where the user can mend what is wrong, or with `stopped` on Ctrl-C."""
-    try:
-        yield
-    except ComparisonInterrupted as stop:
-        typer.echo(f"\n{stop}", err=True)
-        raise typer.Exit(INTERRUPTED) from stop
-    except PlacenormError as error:
-        typer.echo(f"placenorm: {error}", err=True)
-        raise typer.Exit(BAD_USAGE) from error
-    except KeyboardInterrupt as stop:
-        typer.echo(f"\n{stopped}", err=True)
-        raise typer.Exit(INTERRUPTED) from stop
-
-
-class _Meter:
-    """Shows how many trials are finished and how long the rest will take, in a terminal."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("building the networks", total=None)
-
-    def __call__(self, finished: int, total: int) -> None:
-        self._progress.update(self._task, description="training", completed=finished, total=total)
-
-
-class _Lines:
-    """Writes the same as a line now and then, for a file or a pipe."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._first: int | None = None
-        self._written = 0
-
-    def __call__(self, finished: int, total: int) -> None:
-        if self._first is None:
-            self._first = self._written = finished
-        if finished - self._written < total / LINES and not self._written < finished == total:
-            return
-        self._written = finished
-        gone = time.monotonic() - self._started
-        left = gone / (finished - self._first) * (total - finished)
-        typer.echo(f"{finished} of {total} trials, {gone:.0f} s gone, about {left:.0f} s left", err=True)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield (lambda finished, total: None) if quiet else _Lines()
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("trials (more if rates lie at an end),"),
-        TimeElapsedColumn(),
-        TextColumn("gone,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Meter(progress)
 
 
 def _split(text: str) -> list[str]:
@@ -415,10 +340,6 @@ def _shape(text: str) -> tuple[int, ...]:
     if not all(size.isdigit() and int(size) for size in sizes):
         raise UsageError(f"Cannot read --input {text!r}: give the shape of one sample, such as 3x32x32.")
     return tuple(map(int, sizes))
-
-
-def _command() -> str:
-    return shlex.join(["placenorm", *sys.argv[1:]])
 
 
 def main() -> None:

@@ -1,12 +1,10 @@
 """A comparison as one HTML file that loads nothing from anywhere."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
 from placenorm.facts.comparison import Comparison, Summary, Variant, Verdict
@@ -20,10 +18,10 @@ from placenorm.report.charts import (
     draw_step_times,
 )
 from placenorm.report.files import replace_file
-from placenorm.report.palette import MARKS, PAGE, slots_of
+from placenorm.report.palette import MARK_PATHS, MARKS, PAGE, slots_of
 from placenorm.report.sheet import make_content_policy, make_style, read_part
 from placenorm.report.titles import tags_of
-from placenorm.report.vega import Drawing
+from placenorm.report.vega import Drawing, bundle_vega
 from placenorm.report.winner import python_lines
 from placenorm.report.wording import (
     Units,
@@ -43,18 +41,6 @@ OPEN_BLOCKS: Final = 40
 """A network of more blocks than this starts folded away: it would push the rest off the page."""
 
 _HALF_HEIGHT = 230  # of the charts that stand side by side, in pixels
-
-# The marks of the charts as paths in a box from -10 to 10, for legends outside of them.
-_MARK_PATHS: Final = {
-    "circle": "M0,-8a8,8 0 1,0 0.01,0z",
-    "square": "M-7.5,-7.5h15v15h-15z",
-    "triangle-up": "M0,-8.5L9,7.5H-9z",
-    "diamond": "M0,-10L9,0L0,10L-9,0z",
-    "cross": "M-3,-9h6v6h6v6h-6v6h-6v-6h-6v-6h6z",
-    "triangle-down": "M0,8.5L9,-7.5H-9z",
-    "triangle-right": "M8.5,0L-7.5,9V-9z",
-    "stroke": "M-9,-2.5h18v5h-18z",
-}
 
 
 def write_html(comparison: Comparison, path: Path) -> None:
@@ -76,7 +62,7 @@ def render_page(comparison: Comparison) -> str:
     Args:
         comparison: the comparison, finished or not.
     """
-    bundle, script = _bundle(), read_part("page.js")
+    bundle, script = bundle_vega(), read_part("page.js")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     return environment.from_string(read_part("page.html.jinja")).render(
         **_describe(comparison),
@@ -204,7 +190,7 @@ def _find(comparison: Comparison, name: str) -> Variant:
 
 
 def _legend_entry(variant: Variant, slot: int) -> _LegendEntry:
-    return _LegendEntry(variant.label, slot, _MARK_PATHS[MARKS[slot]])
+    return _LegendEntry(variant.label, slot, MARK_PATHS[MARKS[slot]])
 
 
 def _say_length(comparison: Comparison) -> str:
@@ -224,7 +210,7 @@ def _make_table(comparison: Comparison, verdict: Verdict, units: Units) -> _Tabl
         _TableRow(
             label=_find(comparison, row.variant).label,
             slot=slots[row.variant],
-            mark=_MARK_PATHS[MARKS[slots[row.variant]]],
+            mark=MARK_PATHS[MARKS[slots[row.variant]]],
             tags=tags_of(comparison, verdict, row.variant),
             pick=row.variant == verdict.pick,
             cells=_make_cells(row, units),
@@ -335,9 +321,3 @@ def _list_environment(comparison: Comparison) -> _Group:
         "Device": where.device,
     }
     return _Group("Environment", tuple(entries.items()))
-
-
-@cache
-def _bundle() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script; no text in it may end the element that it stands in."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")

@@ -1,10 +1,13 @@
 """The reader's language: sentences from catalogues, numbers in the reader's digits, Latin terms kept in their order."""
 
+import math
 import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from babel.lists import format_list
 from babel.numbers import format_decimal
 from fluent.runtime import FluentBundle, FluentResource
 from markupsafe import Markup, escape
@@ -17,11 +20,28 @@ RIGHT_TO_LEFT: Final = frozenset({"fa"})
 
 _PERSIAN_DIGITS: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
+_RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+_FEWEST_ZEROS, _MOST_PLACES = 3, 6
+"""A number from 0.001 to 999,999 is written out."""
+
 _LEFT_TO_RIGHT_MARK: Final = "\u200e"
 """Before a minus in Persian: it would stand behind its number otherwise (Unicode CLDR, fa)."""
 
-_LATIN: Final = re.compile(r"[A-Za-z]+[A-Za-z0-9_./:=+×#'()\[\]-]*(?:\s+[A-Za-z0-9_./:=+×#'()\[\]-]*[A-Za-z0-9)\]])*")
-"""A run of Latin words: what must keep its own direction in a Persian sentence."""
+_BARE_SIGN: Final = re.compile(r"(?<![\w\u200e])[−+](?=[۰-۹])")
+
+_TOKEN = r"[A-Za-z0-9_./:=+×√²#%@'()\[\]<>|-]"
+_LATIN: Final = re.compile(
+    rf"(?:(?<!\w)-{{1,2}}|[0-9][0-9.×]*)?\|?[A-Za-z√]{_TOKEN}*(?:\s(?:[−+=×·/<>≤≥&-]\s(?:[۰-۹]+\)?)?)?{_TOKEN}*(?<=\S))*"
+)
+"""A run of Latin words, or a formula: what must keep its own direction in a Persian sentence."""
+
+_BRACKETS: Final = {")": "(", "]": "["}
+
+_POINTED: Final = " \t\n.,:;'/=<>|-"
+"""What belongs to the sentence, and not to the Latin run in front of it."""
+
+ISOLATE_RTL, ISOLATE_LTR, END_ISOLATE = "\u2067", "\u2066", "\u2069"
 
 
 class Language:
@@ -74,13 +94,57 @@ class Language:
         text, errors = self._bundle.format_pattern(pattern, given)
         if errors:
             raise KeyError(f"message {key!r} of the catalogue {self.code}: {errors[0]}")
-        return str(text)
+        return str(text) if self.direction == "ltr" else _BARE_SIGN.sub(f"{_LEFT_TO_RIGHT_MARK}\\g<0>", str(text))
 
     def number(self, value: float, digits: int = 1, *, signed: bool = False) -> str:
         """Return a number with at most so many digits behind the point, in the reader's digits and signs."""
         pattern = "#,##0." + "#" * digits if digits else "#,##0"
+        value = round(value, digits) + 0.0  # + 0.0: no minus before a 0
         text = self._digits(format_decimal(value, format=pattern, locale=self.code, numbering_system="default"))
-        return f"+{text}" if signed and value > 0 else text
+        return f"{self._plus}{text}" if signed and value > 0 else text
+
+    @property
+    def _plus(self) -> str:
+        return "+" if self.direction == "ltr" else f"{_LEFT_TO_RIGHT_MARK}+"
+
+    def scientific(self, value: float, digits: int = 3) -> str:
+        """Return a number with so many digits that count; one that is very small or large with a power of ten."""
+        if value == 0 or not math.isfinite(value):
+            return self.number(0, 0) if value == 0 else ("∞" if value > 0 else "−∞" if value < 0 else "–")
+        exponent = math.floor(math.log10(abs(value)))
+        if -_FEWEST_ZEROS <= exponent < _MOST_PLACES:
+            return self.number(value, max(0, digits - 1 - exponent))
+        mantissa = self.number(value / 10.0**exponent, digits - 1)
+        power = str(exponent).translate(_RAISED)
+        factor = "" if mantissa == self.number(1, 0) else f"{mantissa} × "
+        text = f"{factor}{self.number(10, 0)}{power}"
+        return text if self.direction == "ltr" else f"{ISOLATE_LTR}{text}{END_ISOLATE}"
+
+    def join(self, parts: Sequence[str]) -> str:
+        """Return parts of a sentence as a list: ``one, two, and three``."""
+        return str(format_list(list(parts), locale=self.code))
+
+    @property
+    def numerals(self) -> dict[str, Any]:
+        """The digits and signs of this language for d3, which writes the numbers of charts."""
+        if self.direction == "ltr":
+            return {
+                "decimal": ".",
+                "thousands": ",",
+                "grouping": [3],
+                "currency": ["", ""],
+                "minus": "−",
+                "percent": "\u00a0%",
+            }
+        return {
+            "decimal": "٫",
+            "thousands": "٬",
+            "grouping": [3],
+            "currency": ["", ""],
+            "numerals": [*"۰۱۲۳۴۵۶۷۸۹"],
+            "minus": f"{_LEFT_TO_RIGHT_MARK}−",
+            "percent": "٪",
+        }
 
     def _digits(self, text: str) -> str:
         if self.code != "fa":
@@ -91,12 +155,41 @@ class Language:
         """Return text for a page of this language: in Persian every Latin run is an element of its own direction."""
         if self.direction == "ltr":
             return escape(text)
-        parts: list[Markup] = []
-        end = 0
-        for match in _LATIN.finditer(text):
-            parts += [escape(text[end : match.start()]), Markup("<bdi>{}</bdi>").format(match.group())]
-            end = match.end()
-        return Markup("").join([*parts, escape(text[end:])])
+        return Markup("").join(
+            Markup("<bdi>{}</bdi>").format(part) if is_latin else escape(part) for part, is_latin in _find_latin(text)
+        )
+
+    def embed(self, text: str) -> str:
+        """Return text for a place that reads from the left and takes no elements, such as a chart."""
+        if self.direction == "ltr" or not text:
+            return text
+        parts = [f"{ISOLATE_LTR}{part}{END_ISOLATE}" if is_latin else part for part, is_latin in _find_latin(text)]
+        return f"{ISOLATE_RTL}{''.join(parts)}{END_ISOLATE}"
+
+
+def _find_latin(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a text, and whether each is a Latin run."""
+    end = 0
+    while match := _LATIN.search(text, end):
+        run = _trim(match.group())
+        yield text[end : match.start()], False
+        yield run, True
+        end = match.start() + len(run)
+    yield text[end:], False
+
+
+def _trim(run: str) -> str:
+    """Return a Latin run without brackets that do not close in it, and without what ends the sentence."""
+    opened: list[int] = []
+    for place, letter in enumerate(run):
+        if letter in _BRACKETS.values():
+            opened.append(place)
+        elif letter in _BRACKETS and not opened:
+            return _trim(run[:place])
+        elif letter in _BRACKETS:
+            opened.pop()
+    kept = (run[: opened[0]] if opened else run).rstrip(_POINTED)
+    return kept if kept == run else _trim(kept)
 
 
 @cache

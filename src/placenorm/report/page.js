@@ -1,6 +1,7 @@
 "use strict";
 // Draws every chart into the element of its name. Expressions are interpreted (`ast`), so that the page needs no eval.
 (() => {
+  const words = document.body.dataset; // what buttons say, in the reader's language
   const specs = JSON.parse(document.getElementById("charts").textContent);
   const options = {
     mode: "vega-lite",
@@ -8,33 +9,42 @@
     actions: false,
     ast: true,
     tooltip: { theme: "custom" },
+    formatLocale: words.numerals ? JSON.parse(words.numerals) : undefined,
   };
-  const drawings = Object.entries(specs).map(([name, spec]) => {
+  const draw = ([name, spec]) => {
     const place = document.getElementById(`chart-${name}`);
-    const words = place.innerHTML;
+    const inWords = place.innerHTML;
     return window.vegaEmbed(place, spec, options).then(
-      () => place.classList.add("drawn"),
+      (result) => {
+        place.view = result.view;
+        place.classList.add("drawn");
+      },
       (error) => {
-        place.innerHTML = words; // the alt text, escaped by the template: a chart that fails still says what it shows
+        place.innerHTML = inWords; // the alt text, escaped by the template: a chart that fails still says what it shows
         console.error(`The chart ${name} could not be drawn:`, error);
       },
     );
-  });
-  Promise.allSettled(drawings).then(() => {
+  };
+  const drawAll = async () => {
+    // Letters are measured while a chart is drawn: a font of the page has to be there by then.
+    await Promise.all([...document.fonts].map((font) => font.load())).catch(() => {});
+    await Promise.allSettled(Object.entries(specs).map(draw));
     document.documentElement.dataset.charts = String(document.querySelectorAll(".chart.drawn").length);
-  });
+  };
+  drawAll();
 
   for (const button of document.querySelectorAll(".copy")) {
     const code = button.parentElement.querySelector("code");
+    const before = button.textContent;
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(code.textContent);
-        button.textContent = "Copied";
+        button.textContent = words.copied ?? "Copied";
       } catch {
         window.getSelection().selectAllChildren(code); // no clipboard here: selected, it takes one key
-        button.textContent = "Selected";
+        button.textContent = words.selected ?? "Selected";
       }
-      setTimeout(() => (button.textContent = "Copy"), 2000);
+      setTimeout(() => (button.textContent = before), 2000);
     });
   }
 

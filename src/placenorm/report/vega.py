@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import altair as alt
+import vl_convert
 
 from placenorm.facts.comparison import Comparison
 from placenorm.report.palette import MARKS, Theme, slots_of
@@ -165,3 +167,10 @@ def finish_spec(layers: Sequence[alt.Chart], height: int, theme: Theme) -> dict[
     spec: dict[str, Any] = chart.to_dict()
     del spec["$schema"]  # what draws it is always the version that comes with vl-convert
     return spec
+
+
+@cache
+def bundle_vega() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script; no text in it may end the element that it stands in."""
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle.replace("</script", "<\\/script")

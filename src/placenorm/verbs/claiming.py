@@ -12,6 +12,11 @@ from placenorm.claims.store import open_store, read_store
 from placenorm.data import describe, load_data, split
 from placenorm.errors import ComparisonInterrupted, DataError, UsageError
 from placenorm.facts.claim import ClaimResult, ClaimSettings, ClaimsReport
+from placenorm.report.claims_page import write_claims_page
+from placenorm.report.claims_picture import compose_board, draw_svg, write_board, write_chart
+from placenorm.report.claims_terminal import print_claims
+from placenorm.report.forms import print_to_html, print_to_text
+from placenorm.report.language import Language
 from placenorm.study.planning import describe_environment
 
 QUICK_SEEDS, FULL_SEEDS = 5, 10
@@ -22,6 +27,7 @@ FULL_LIMIT = 6000
 """Samples of fashion-mnist that the long run takes: enough for 90 %, and a training stays at seconds."""
 
 RESULTS = Path("placenorm-results")
+TABLE_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,54 @@ class ClaimsResult:
     def claims(self) -> tuple[ClaimResult, ...]:
         """The claims in the article's order."""
         return self.facts.results
+
+    def table(self, lang: str = "en") -> str:
+        """Return the table and the verdicts as text, for 120 columns."""
+        return print_to_text(lambda console: print_claims(self.facts, console, Language(lang)), TABLE_WIDTH)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the table, the verdicts, and the picture of all of them."""
+        english = Language("en")
+        pictures = [draw_svg(compose_board(self.facts, english), english)] if self.claims else []
+        return print_to_html(lambda console: print_claims(self.facts, console, english), TABLE_WIDTH, pictures)
+
+    def report(self, path: Path | str | None = None, lang: str = "en") -> Path:
+        """Write the report and return its path.
+
+        Args:
+            path: ``claims.html`` in the folder, or any .html file; a .png or .svg gets the picture of all verdicts.
+            lang: language of the reader: ``en`` or ``fa``.
+
+        Raises:
+            UsageError: if the file has another ending, there is no such language, or nothing to draw.
+            StoreError: if it cannot be written.
+        """
+        language = Language(lang)
+        target = Path(path) if path is not None else self.folder / "claims.html"
+        match target.suffix.lower():
+            case ".html" | ".htm":
+                write_claims_page(self.facts, target, language)
+            case ".png" | ".svg":
+                write_board(self.facts, target, language)
+            case _:
+                raise UsageError(f"Cannot write the report {target}: name a file that ends in .html, .png or .svg.")
+        return target
+
+    def save_charts(self, folder: Path | str | None = None, lang: str = "en") -> list[Path]:
+        """Write every chart as an SVG and a PNG, and return the files.
+
+        Args:
+            folder: where to; by default the folder ``charts`` of the run.
+            lang: language of the reader.
+
+        Raises:
+            UsageError: if there is no such language.
+            StoreError: if they cannot be written.
+        """
+        target = Path(folder) if folder is not None else self.folder / "charts"
+        language = Language(lang)
+        charts = [chart for result in self.claims for chart in result.charts]
+        return [path for chart in charts for path in write_chart(chart, target, language)]
 
 
 def claims(

@@ -1,16 +1,39 @@
-"""The verb `report`: a comparison that was run is written down again."""
+"""The verb `report`: a comparison that was run is written down again; claims are in `placenorm.verbs.claiming`."""
 
 from pathlib import Path
 
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import Comparison
 from placenorm.report.html import write_html
+from placenorm.report.language import Language
 from placenorm.report.picture import write_picture
 from placenorm.study.assembly import assemble
 from placenorm.study.store import read_store
 
+CLAIMS_HEAD = "claims.json"
+"""What a folder of claims holds, as `placenorm.claims.store.HEAD` says, which takes torch to import."""
+
 PICTURES = (".png", ".svg")
 PAGES = (".html", ".htm")
+
+
+def holds_claims(folder: Path) -> bool:
+    """Return whether a folder holds claims and no comparison."""
+    return (folder / CLAIMS_HEAD).is_file()
+
+
+def choose_language(code: str) -> Language:
+    """Return the language of the report of a comparison.
+
+    Raises:
+        UsageError: if there is no such language, or no such report in it.
+    """
+    language = Language(code)
+    if code != "en":
+        raise UsageError(
+            f"Cannot write the report of a comparison in {code!r}: it is in English so far; use --lang en."
+        )
+    return language
 
 
 def read_comparison(folder: Path) -> Comparison:

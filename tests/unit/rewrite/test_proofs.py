@@ -407,3 +407,31 @@ def test_preserve_in_half_precision_gives_norms_float32_or_an_error() -> None:
     assert {norm.running_var.dtype for norm in norms} == {torch.float32}
     assert placed.max_error_dtype is not None
     assert placed.max_error_dtype < 0.1
+
+
+class Touchy(nn.Module):
+    """What it returns is the difference of two nearly equal numbers, so that rounding is a million times larger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 2)
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm(self.fc(x))
+        return h[:, :1] - h[:, 1:]
+
+
+def test_network_in_float64_that_amplifies_rounding_is_preserved() -> None:
+    torch.manual_seed(0)
+    model = Touchy().double().eval()
+    with torch.no_grad():
+        model.fc.weight[1] = model.fc.weight[0] * (1 + 1e-6)
+        model.fc.bias[1] = model.fc.bias[0]
+        model.norm.running_mean.fill_(0.3)
+        model.norm.running_var.fill_(2.0)
+    x = torch.randn(8, 6, dtype=torch.float64)
+    done = pn.place(model, x, "none", preserve=x)
+    assert done.changes
+    assert done.max_error is not None
+    assert 1e-13 < done.max_error < 1e-9  # more than 100 roundings, and still exact

@@ -51,6 +51,10 @@ claims-found = What we found
 claims-advice = What to do
 claims-effects = What the verdict rests on
 claims-effects-note = Intervals of one claim share an error of 5 %. Where none is given, the number was proved or counted, not estimated.
+claims-effects-rest = { $rest_count ->
+    [one] One more number
+   *[other] { $rest } more numbers
+}
 claims-decides = decides
 claims-head-effect = Measured
 claims-head-value = Estimate

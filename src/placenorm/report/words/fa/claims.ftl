@@ -48,6 +48,7 @@ claims-found = آنچه یافتیم
 claims-advice = چه باید کرد
 claims-effects = نتیجه بر چه استوار است
 claims-effects-note = همه‌ی بازه‌های یک ادعا روی هم ۵٪ خطا دارند. جایی که بازه‌ای نیامده، عدد اثبات یا شمرده شده است، نه برآورد.
+claims-effects-rest = { $rest } عدد دیگر
 claims-decides = تعیین‌کننده
 claims-head-effect = کمیت
 claims-head-value = برآورد

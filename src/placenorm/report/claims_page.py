@@ -1,0 +1,208 @@
+"""A run of the claims as one HTML file that loads nothing from anywhere, in the reader's language."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from placenorm import __version__
+from placenorm.facts.claim import ClaimResult, ClaimsReport, Effect, Outcome
+from placenorm.report.claim_charts import ClaimDrawing, draw_chart
+from placenorm.report.claims_wording import (
+    COLUMNS,
+    list_environment,
+    list_settings,
+    name_effect,
+    say_facts,
+    say_headline,
+    say_missing,
+    say_part,
+    say_verdict,
+    show_effect,
+    show_interval,
+    show_value,
+)
+from placenorm.report.files import replace_file
+from placenorm.report.language import Language
+from placenorm.report.palette import BADGES, MARK_PATHS, MARKS, PAGE, Theme
+from placenorm.report.sheet import FONT, PERSIAN_FONTS, make_content_policy, make_style, read_part
+from placenorm.report.stepper import NEURON, NEURONS, SAMPLES, Step, encode_example, make_example, say_steps
+from placenorm.report.vega import bundle_vega
+from placenorm.report.wording import resume_command
+
+STEPPED: Final = "A1"
+"""The claim whose section has the article's example, step by step."""
+
+SHOWN_EFFECTS: Final = 8
+"""So many effects are shown at once; the others are folded away below them."""
+
+HOW: Final = ("question", "design", "measure", "rule")
+
+_WEB: Final = ("https://", "http://")
+
+
+def write_claims_page(report: ClaimsReport, path: Path, language: Language) -> None:
+    """Write the claims as one file, of about 1 to 2 MB, that opens without any network access.
+
+    Args:
+        report: the claims; those whose trials are missing are named, with the command that goes on.
+        path: where to; an older report is replaced only by a whole new one.
+        language: of the reader.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    replace_file(path, render_claims_page(report, language).encode())
+
+
+def render_claims_page(report: ClaimsReport, language: Language) -> str:
+    """Return the text of that page."""
+    bundle, page_script, claims_script = bundle_vega(), read_part("page.js"), read_part("claims.js")
+    persian = language.direction == "rtl"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # Persian would take three times the room
+    return environment.from_string(read_part("claims.html.jinja")).render(
+        **_describe(report, language),
+        language=language,
+        say=language.say,
+        text=_Writer(language),
+        policy=make_content_policy(bundle, page_script, claims_script, font=persian),
+        style=Markup(make_style("claims.css", persian=persian)),
+        bundle=Markup(bundle),
+        page_script=Markup(page_script),
+        claims_script=Markup(claims_script),
+    )
+
+
+class _Writer:
+    """Makes a sentence of a catalogue fit for the page: code between backticks, Latin runs in their own direction."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+
+    def __call__(self, sentence: str) -> Markup:
+        """Return a sentence as HTML; everything in it that is no markup of ours is escaped."""
+        parts = [
+            Markup('<code dir="ltr">{}</code>').format(part) if place % 2 else self._language.isolate(part)
+            for place, part in enumerate(sentence.split("`"))
+        ]
+        return Markup("").join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _EffectRow:
+    label: str
+    value: str
+    interval: str
+    seeds: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    says: str
+    source: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ClaimSection:
+    number: str
+    slug: str
+    title: str
+    outcome: Outcome
+    deciding: str
+    article: str
+    verdict: str
+    advice: str
+    trials: str
+    how: tuple[tuple[str, str], ...]
+    effects: tuple[_EffectRow, ...]
+    drawings: tuple[ClaimDrawing, ...]
+    published: tuple[_Figure, ...]
+    stepper: bool
+
+
+def _describe(report: ClaimsReport, language: Language) -> dict[str, Any]:
+    """Return everything that the template shows."""
+    theme = theme_of_page(language)
+    claims = [_describe_claim(result, language, theme) for result in report.results]
+    stepped = any(claim.stepper for claim in claims)
+    example = make_example() if stepped else None
+    steps: list[Step] = say_steps(example, language) if example else []
+    sizes = {"samples": SAMPLES, "neurons": NEURONS, "neuron": NEURON}
+    say = language.say
+    missing = say_missing(report, language)
+    return {
+        "headline": say_headline(report, language),
+        "facts": say_facts(report, language),
+        "missing": missing,
+        "resume": resume_command(report.environment.command) if missing else "",
+        "claims": claims,
+        "columns": COLUMNS,
+        "badges": BADGES,
+        "marks": [MARK_PATHS[mark] for mark in MARKS],
+        "shown_effects": SHOWN_EFFECTS,
+        "heads": [say(f"claims-head-{name}") for name in ("effect", "value", "interval", "seeds")],
+        "steps": steps,
+        "step_intro": say("step-intro", **sizes),
+        "step_matrix": say("step-matrix-alt", **sizes),
+        "step_histogram": say("step-histogram", **sizes),
+        "step_histogram_alt": say("step-histogram-alt", **sizes),
+        "example": encode_example(example, language) if example else {},
+        "groups": [
+            (say("claims-settings"), list_settings(report, language), False),
+            (say("claims-environment"), list_environment(report, language), True),
+        ],
+        "notes": report.data.notes,
+        "command": report.environment.command,
+        "version": __version__,
+        "numerals": language.numerals,
+        "specs": {panel.name: panel.spec for claim in claims for drawing in claim.drawings for panel in drawing.panels},
+    }
+
+
+def theme_of_page(language: Language) -> Theme:
+    """Return the colours and the font of the charts of a page in a language."""
+    return PAGE if language.direction == "ltr" else replace(PAGE, font=f"{FONT}, {PERSIAN_FONTS}")
+
+
+def _describe_claim(result: ClaimResult, language: Language, theme: Theme) -> _ClaimSection:
+    effects = result.ruling.effects
+    deciding = ""
+    if effects:
+        label, value = name_effect(result, effects[0], language), show_effect(effects[0], language)
+        deciding = language.say("claims-board-effect", label=label, value=value)
+    return _ClaimSection(
+        number=result.number,
+        slug=result.slug,
+        title=say_part(result, "title", language),
+        outcome=result.ruling.outcome,
+        deciding=deciding,
+        article=say_part(result, "article", language),
+        verdict=say_verdict(result, language),
+        advice=say_part(result, "advice", language),
+        trials=language.say("claims-trials", trials=len(result.questions)),
+        how=tuple((language.say(f"claims-{part}"), say_part(result, part, language)) for part in HOW),
+        effects=tuple(_describe_effect(result, effect, language) for effect in effects),
+        drawings=tuple(draw_chart(chart, language, theme) for chart in result.charts),
+        published=tuple(
+            _Figure(
+                language.say(each.key, **result.ruling.facts),
+                each.source,
+                each.url if each.url.startswith(_WEB) else "",
+            )
+            for each in result.published
+        ),
+        stepper=result.number == STEPPED,
+    )
+
+
+def _describe_effect(result: ClaimResult, effect: Effect, language: Language) -> _EffectRow:
+    return _EffectRow(
+        label=name_effect(result, effect, language),
+        value=show_value(effect, language),
+        interval=show_interval(effect, language),
+        seeds=language.number(effect.seeds, 0),
+    )

@@ -1,0 +1,135 @@
+"""`placenorm claims` and `placenorm report` of a folder of claims."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import placenorm as pn
+from placenorm.claims.store import HEAD, open_store
+from placenorm.cli.main import app
+from placenorm.facts.claim import ClaimsReport
+from placenorm.facts.codec import loads
+from placenorm.study.store import open_store as open_comparison
+from placenorm.verbs.claiming import ClaimsResult
+from placenorm.verbs.reporting import CLAIMS_HEAD
+from support.claims_report import make_claims_report, make_unfinished_report
+from support.comparisons import make_comparison
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def one_sentence(result: Result) -> str:
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run of the quickest claim."""
+    out = tmp_path_factory.mktemp("claims")
+    result = invoke("claims", "transform", "--seeds", "3", "--jobs", "1", "--out", str(out), "--lang", "fa")
+    assert result.exit_code == 0, result.stderr
+    assert "A1 transform" in result.stdout
+    assert "نوشته شد" in result.stdout
+    return out
+
+
+def test_claims_writes_its_page_and_its_charts(folder: Path) -> None:
+    assert 'dir="rtl"' in (folder / "claims.html").read_text(encoding="utf-8")
+    names = {path.name for path in (folder / "charts").iterdir()}
+    assert names == {"A1-variance.svg", "A1-variance.png"}
+
+
+def test_report_of_claims_is_written_in_another_language(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    result = invoke("report", str(folder), "--out", str(target))
+    assert result.exit_code == 0, result.stderr
+    assert f"Written: {target}" in result.stdout.replace("\n", "")
+    assert 'lang="en"' in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_report_of_claims_is_a_picture_by_its_name(folder: Path, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"board{suffix}"
+    assert invoke("report", str(folder), "--out", str(target), "--lang", "fa").exit_code == 0
+    assert target.read_bytes()[:4] in (b"<svg", b"\x89PNG")
+
+
+def test_claims_as_json_are_the_facts(folder: Path) -> None:
+    result = invoke("report", str(folder), "--json")
+    assert loads(ClaimsReport, result.stdout, "stdout").results[0].slug == "transform"
+
+
+def test_unknown_claim_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "There is no claim 'deth'; did you mean depth?" in one_sentence(invoke("claims", "deth"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_language_is_one_sentence(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = "There is no language 'de' here; use en or fa."
+    assert words in one_sentence(invoke("claims", "A1", "--lang", "de"))
+    assert words in one_sentence(invoke("report", str(folder), "--lang", "de"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_of_claims_with_another_ending_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    result = invoke("report", str(folder), "--out", str(tmp_path / "claims.pdf"), "--json")
+    assert result.exit_code == 2
+    assert "name a file that ends in .html, .png or .svg" in result.stderr
+
+
+def test_folder_of_another_format_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / HEAD).write_text(json.dumps({"format": 99, "fact": {}}))
+    words = one_sentence(invoke("report", str(tmp_path)))
+    assert "it is in format 99" in words
+
+
+def test_folder_that_holds_claims_needs_resume(folder: Path) -> None:
+    words = one_sentence(invoke("claims", "A1", "--out", str(folder)))
+    assert "it holds claims already; go on with --resume" in words
+
+
+def test_report_of_a_comparison_is_in_english_so_far(tmp_path: Path) -> None:
+    with open_comparison(tmp_path, replace(make_comparison(), trials=(), verdict=None), resume=False):
+        pass
+    assert "it is in English so far; use --lang en" in one_sentence(invoke("report", str(tmp_path), "--lang", "fa"))
+
+
+def test_unfinished_claims_say_how_to_go_on(tmp_path: Path) -> None:
+    with open_store(tmp_path, make_unfinished_report(), resume=False):
+        pass
+    result = invoke("report", str(tmp_path))
+    assert result.exit_code == 0, result.stderr
+    assert "placenorm claims A1 A3 A11 --resume" in result.stdout
+    assert (tmp_path / "claims.html").is_file()
+
+
+def test_names_of_the_folder_agree() -> None:
+    assert CLAIMS_HEAD == HEAD
+
+
+def test_result_shows_itself_in_a_notebook(tmp_path: Path) -> None:
+    result = ClaimsResult(make_claims_report(), tmp_path)
+    shown = result._repr_html_()
+    assert "A3 outliers" in shown
+    assert shown.count("data:image/svg+xml;base64,") == 1
+    assert result.report(lang="fa") == tmp_path / "claims.html"
+    assert "A11 shape" in result.table("fa")
+
+
+def test_claims_are_public_and_take_no_torch_to_name() -> None:
+    assert "claims" in pn.__all__
+    check = "import placenorm, placenorm.cli.main, sys; assert not {'torch', 'altair', 'babel'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
