@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from placenorm.claims.claim import Claim, Scale
 from placenorm.claims.experiments import training
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed
+from placenorm.claims.experiments.laboratory import Laboratory, Measured
 from placenorm.claims.experiments.outputs import NEURONS, draw_outputs
 from placenorm.claims.experiments.trained import RATE, train_network
 from placenorm.claims.statistics import choose, estimate, largest, levels, seeds_of
@@ -46,6 +46,7 @@ from placenorm.facts.claim import (
     Question,
     Ruling,
 )
+from placenorm.randomness import fix_seed
 from placenorm.study.pairing import MIN_SEEDS
 
 KIND: Final = "affine"

@@ -48,9 +48,10 @@ from placenorm.claims.experiments.corruption import (
     WAYS,
     find_corrupted,
 )
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed
+from placenorm.claims.experiments.laboratory import Laboratory, Measured
+from placenorm.claims.experiments.scenes import NORMS
 from placenorm.claims.experiments.tails import measure_tails
-from placenorm.claims.experiments.trained import PLACEMENTS, ask_networks, train_network
+from placenorm.claims.experiments.trained import ask_networks, train_network
 from placenorm.claims.statistics import average_by_seed, choose, estimate, largest, levels, seeds_of
 from placenorm.data import count_samples, fetch
 from placenorm.facts.claim import (
@@ -65,6 +66,7 @@ from placenorm.facts.claim import (
     Question,
     Ruling,
 )
+from placenorm.randomness import fix_seed
 from placenorm.study.pairing import MIN_SEEDS
 
 KIND: Final = "outliers"
@@ -178,7 +180,7 @@ def judge(observations: Sequence[Observation]) -> Ruling:
     if (
         min(seeds, len(by_seed[BY_NORMS]), len(by_seed[BY_COUNT])) < MIN_SEEDS
         or len(known) < len(ends)
-        or len(ratio) < len(PLACEMENTS)
+        or len(ratio) < len(NORMS)
     ):
         outcome = "undecided"
     else:
@@ -204,8 +206,8 @@ def judge(observations: Sequence[Observation]) -> Ruling:
         "value_precision": round(100 * precision[VALUES][0]),
         "counted_precision": round(100 * precision[BY_COUNT][0]),
         "alarms": round(100 * alarms[0], 1),
-        "ratio_before": round(ratio.get(PLACEMENTS[0], (0.0,))[0], 1),
-        "ratio_after": round(ratio.get(PLACEMENTS[1], (0.0,))[0], 1),
+        "ratio_before": round(ratio.get(NORMS[0], (0.0,))[0], 1),
+        "ratio_after": round(ratio.get(NORMS[1], (0.0,))[0], 1),
         "least_values": next((size for size in SIZES if (size - 1) ** 0.5 >= FAR), 0),
     }
     return Ruling(outcome, tuple(effects), facts, "counted" if outcome == "holds-only-if" else "")

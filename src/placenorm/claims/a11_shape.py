@@ -29,8 +29,9 @@ from torch import Tensor
 
 from placenorm.claims.claim import Claim, Scale
 from placenorm.claims.experiments.laboratory import Laboratory, Measured
+from placenorm.claims.experiments.scenes import NORMS
 from placenorm.claims.experiments.shapes import Shape, measure_shapes
-from placenorm.claims.experiments.trained import PLACEMENTS, ask_networks, train_network
+from placenorm.claims.experiments.trained import ask_networks, train_network
 from placenorm.claims.statistics import choose, estimate, largest, levels, seeds_of
 from placenorm.facts.claim import (
     Chart,
@@ -108,10 +109,10 @@ def judge(observations: Sequence[Observation]) -> Ruling:
     observations = choose(observations, KIND)
     networks = list(dict.fromkeys(_network(each) for each in observations))
     seeds = len(seeds_of(observations))
-    comparisons = 2 * len(PLACEMENTS) * len(networks)
+    comparisons = 2 * len(NORMS) * len(networks)
     effects: list[Effect] = []
     looks: dict[str, str] = {}
-    for placement in PLACEMENTS:
+    for placement in NORMS:
         ends = []
         for network, depth in networks:
             found = choose(observations, network=network, depth=depth, placement=placement)
@@ -124,7 +125,7 @@ def judge(observations: Sequence[Observation]) -> Ruling:
         looks[placement] = _look(ends)
     outcome: Outcome
     variant = ""
-    before, after = (looks[placement] for placement in PLACEMENTS)
+    before, after = (looks[placement] for placement in NORMS)
     if before == after == "normal":
         outcome = "holds"
     elif before == after == "not":
@@ -136,7 +137,7 @@ def judge(observations: Sequence[Observation]) -> Ruling:
     change = max(largest(observations, f"{name}_change") for name in ("skewness", "kurtosis"))
     effects.append(Effect("change", change, None, None, seeds))
     facts: dict[str, Factor] = {"seeds": seeds, "skewness_margin": SKEWNESS, "kurtosis_margin": KURTOSIS}
-    for placement, short in zip(PLACEMENTS, ("before", "after"), strict=True):
+    for placement, short in zip(NORMS, ("before", "after"), strict=True):
         found = choose(observations, placement=placement)
         for site in ("norm-in", "norm-out", "activation"):
             zeros = _known(found, f"zeros_{site}")

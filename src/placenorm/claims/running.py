@@ -69,7 +69,8 @@ def run_claims(store: ObservationStore, request: DataRequest, jobs: int, on_prog
     """
     claims = find_claims(store.head.settings.claims)
     asked = list_questions(claims, scale_of(store.head))
-    waiting = [question for question in asked if question.key not in store.observations]
+    found = store.observations
+    waiting = [question for question in asked if question.key not in found]
     finished, total = len(asked) - len(waiting), len(asked)
     on_progress(finished, total)
     if waiting:

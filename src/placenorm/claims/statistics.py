@@ -8,6 +8,7 @@ from typing import Literal
 from placenorm.facts.claim import Effect, Factor, Number, Observation
 from placenorm.facts.comparison import Pair
 from placenorm.study.pairing import FAMILY_ERROR, MIN_SEEDS, critical_t, floor_of, judge_pair, spread
+from placenorm.study.speed import find_crossing
 
 POINT = 0.01
 """The margin for accuracy: differences up to one point have no practical meaning."""
@@ -62,7 +63,6 @@ def compare_arms(
     *,
     comparisons: int = 1,
     margin: float = 0.0,
-    higher_is_better: bool = True,
 ) -> Pair:
     """Return the paired difference first - second over the seeds that both have, with its word.
 
@@ -71,13 +71,12 @@ def compare_arms(
         second: values by seed.
         comparisons: how many such intervals the claim rests on; all of them share one error of 5 % (Bonferroni).
         margin: differences up to this size have no practical meaning.
-        higher_is_better: which way is good; the sign of the difference follows.
     """
     floor = floor_of([*first.values(), *second.values()], 0.0)
     return judge_pair(
         ("first", "second"),
         (first, second),
-        higher_is_better=higher_is_better,
+        higher_is_better=True,
         floor=floor,
         margin=margin,
         error=FAMILY_ERROR / comparisons,
@@ -102,17 +101,10 @@ def estimate(values: Sequence[float], comparisons: int = 1) -> tuple[float, Numb
 
 def find_arrival(observation: Observation, target: float) -> float:
     """Return the step at which a training first reached a validation accuracy, straight lines between; inf if never."""
-    before: tuple[float, float] | None = None
-    for step, height in zip(observation.series["step"], observation.series["val_accuracy"], strict=False):
-        if step is None or height is None:
-            continue
-        if height >= target:
-            if before is None or height == before[1]:
-                return step
-            last, low = before
-            return last + (target - low) / (height - low) * (step - last)
-        before = step, height
-    return math.inf
+    points = zip(observation.series["step"], observation.series["val_accuracy"], strict=False)
+    curve = ((step, None if height is None else height - target) for step, height in points if step is not None)
+    arrival = find_crossing(curve)
+    return math.inf if arrival is None else arrival
 
 
 def mean_by(

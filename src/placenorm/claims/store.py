@@ -1,20 +1,18 @@
 """A folder of claims: what was asked for in ``claims.json``, every observation as a line of ``observations.jsonl``."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from placenorm.errors import StoreError
-from placenorm.facts.claim import ClaimsReport, Observation
+from placenorm.facts.claim import CLAIMS_FILE, ClaimsReport, Observation
 from placenorm.facts.codec import dumps, loads
 from placenorm.report.files import replace_file
-from placenorm.study.store import lock_folder
+from placenorm.study.store import LockedFolder, lock_folder
 
-HEAD = "claims.json"
 OBSERVATIONS = "observations.jsonl"
 
 
-class ObservationStore:
+class ObservationStore(LockedFolder):
     """The folder of one run.
 
     An observation is a line that is written when its trial is over: a killed run loses at most the trials that were
@@ -27,9 +25,8 @@ class ObservationStore:
     """
 
     def __init__(self, folder: Path, head: ClaimsReport, lock: IO[str] | None) -> None:
-        self.folder = folder
+        super().__init__(folder, lock)
         self.head = head
-        self._lock = lock
         self._found = _read_observations(folder / OBSERVATIONS)
 
     @property
@@ -56,20 +53,7 @@ class ObservationStore:
     def finish(self, report: ClaimsReport) -> None:
         """Write what the observations come to."""
         self.head = report
-        replace_file(self.folder / HEAD, (dumps(report) + "\n").encode())
-
-    def close(self) -> None:
-        """Let other processes write."""
-        if self._lock is not None:
-            self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        replace_file(self.folder / CLAIMS_FILE, (dumps(report) + "\n").encode())
 
 
 def open_store(folder: Path, head: ClaimsReport, *, resume: bool) -> ObservationStore:
@@ -80,7 +64,7 @@ def open_store(folder: Path, head: ClaimsReport, *, resume: bool) -> Observation
     """
     lock = lock_folder(folder)
     try:
-        if (folder / HEAD).exists():
+        if (folder / CLAIMS_FILE).exists():
             held = _read_head(folder)
             if held.data != head.data:
                 raise StoreError(
@@ -109,7 +93,7 @@ def read_store(folder: Path) -> ObservationStore:
 
 
 def _read_head(folder: Path) -> ClaimsReport:
-    path = folder / HEAD
+    path = folder / CLAIMS_FILE
     try:
         return loads(ClaimsReport, path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:

@@ -12,6 +12,9 @@ from placenorm.facts.environment import Environment
 Outcome = Literal["holds", "holds-only-if", "does-not-hold", "undecided"]
 """What a claim's rule may say."""
 
+CLAIMS_FILE = "claims.json"
+"""The file of a folder that says that claims are in it, and which."""
+
 Factor = str | int | float | bool
 Number = float | None
 

@@ -1,6 +1,6 @@
 """A run of the claims as one HTML file that loads nothing from anywhere, in the reader's language."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from placenorm.report.claims_wording import (
 from placenorm.report.files import replace_file
 from placenorm.report.language import Language
 from placenorm.report.palette import BADGES, MARK_PATHS, MARKS, PAGE, Theme
-from placenorm.report.sheet import FONT, PERSIAN_FONTS, make_content_policy, make_style, read_part
+from placenorm.report.sheet import choose_font, make_content_policy, make_style, read_part
 from placenorm.report.stepper import NEURON, NEURONS, SAMPLES, Step, encode_example, make_example, say_steps
 from placenorm.report.vega import bundle_vega
 from placenorm.report.wording import resume_command
@@ -126,7 +126,7 @@ class _ClaimSection:
 
 def _describe(report: ClaimsReport, language: Language) -> dict[str, Any]:
     """Return everything that the template shows."""
-    theme = theme_of_page(language)
+    theme = choose_font(PAGE, language)
     claims = [_describe_claim(result, language, theme) for result in report.results]
     stepped = any(claim.stepper for claim in claims)
     example = make_example() if stepped else None
@@ -161,11 +161,6 @@ def _describe(report: ClaimsReport, language: Language) -> dict[str, Any]:
         "numerals": language.numerals,
         "specs": {panel.name: panel.spec for claim in claims for drawing in claim.drawings for panel in drawing.panels},
     }
-
-
-def theme_of_page(language: Language) -> Theme:
-    """Return the colours and the font of the charts of a page in a language."""
-    return PAGE if language.direction == "ltr" else replace(PAGE, font=f"{FONT}, {PERSIAN_FONTS}")
 
 
 def _describe_claim(result: ClaimResult, language: Language, theme: Theme) -> _ClaimSection:

@@ -2,7 +2,6 @@
 
 import base64
 import textwrap
-from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -17,8 +16,8 @@ from placenorm.report.claim_charts import draw_chart
 from placenorm.report.claims_wording import COLUMNS, name_effect, say_facts, say_headline, say_part, show_effect
 from placenorm.report.files import replace_file
 from placenorm.report.language import Language
-from placenorm.report.palette import BADGES, LIGHT, Theme
-from placenorm.report.sheet import FONT, FONT_FILE, PERSIAN_FONTS, read_font
+from placenorm.report.palette import BADGES, LIGHT
+from placenorm.report.sheet import FONT, FONT_FILE, choose_font, read_font
 from placenorm.report.vega import OPAQUE, finish_spec, inline
 
 WIDTH: Final = 860
@@ -92,14 +91,9 @@ def embed_font(svg: str, language: Language) -> str:
     return f"{svg[:end]}<style>{face}</style>{svg[end:]}"
 
 
-def theme_of(language: Language) -> Theme:
-    """Return the colours and the font of a picture in a language."""
-    return LIGHT if language.direction == "ltr" else replace(LIGHT, font=f"{FONT}, {PERSIAN_FONTS}")
-
-
 def compose_board(report: ClaimsReport, language: Language) -> dict[str, Any]:
     """Return the verdicts of all claims in Vega-Lite: a row a claim, a column an outcome, and the deciding number."""
-    theme, embed = theme_of(language), language.embed
+    theme, embed = choose_font(LIGHT, language), language.embed
     right = language.direction == "rtl"
     columns = list(COLUMNS if not right else reversed(COLUMNS))
     names = {outcome: embed(language.say(f"outcome-{outcome}")) for outcome in columns}
@@ -155,7 +149,7 @@ def compose_board(report: ClaimsReport, language: Language) -> dict[str, Any]:
 
 def compose_chart(chart: Chart, language: Language) -> dict[str, Any]:
     """Return a chart of a claim in Vega-Lite, with its title, its axes' titles and its legend."""
-    theme = theme_of(language)
+    theme = choose_font(LIGHT, language)
     drawing = draw_chart(chart, language, theme, alone=True)
     if len(drawing.panels) == 1:
         spec, width = drawing.panels[0].spec, ONE_WIDTH
@@ -169,7 +163,7 @@ def compose_chart(chart: Chart, language: Language) -> dict[str, Any]:
 
 
 def _frame(spec: dict[str, Any], title: list[str], below: str, width: int | None, language: Language) -> dict[str, Any]:
-    theme = theme_of(language)
+    theme = choose_font(LIGHT, language)
     lines = textwrap.wrap(below, CAPTION_COLUMNS)
     head = {
         "text": [language.embed(line) for line in title] or [""],

@@ -1,7 +1,6 @@
 """What is said about claims: sentences and labels put together from the catalogues, for the page and the terminal."""
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from placenorm.facts.claim import Chart, ClaimResult, ClaimsReport, Effect, Factor, Outcome
@@ -146,9 +145,3 @@ def list_environment(report: ClaimsReport, language: Language) -> list[tuple[str
         "device": where.device,
     }
     return [(language.say(f"claims-env-{name}"), value) for name, value in entries.items()]
-
-
-def count_outcomes(results: Sequence[ClaimResult]) -> dict[Outcome, int]:
-    """Return how many claims have each outcome, those that none has left out."""
-    outcomes = [result.ruling.outcome for result in results]
-    return {outcome: outcomes.count(outcome) for outcome in OUTCOMES if outcome in outcomes}

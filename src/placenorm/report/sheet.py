@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Final
 
+from placenorm.report.language import Language
 from placenorm.report.palette import BADGES, DARK, LIGHT, MARKS, Theme
 
 FONT: Final = "Vazirmatn"
@@ -14,6 +16,11 @@ FONT_FILE: Final = "vazirmatn-subset.woff2"
 
 PERSIAN_FONTS: Final = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
 """What draws Latin terms on a Persian page."""
+
+
+def choose_font(theme: Theme, language: Language) -> Theme:
+    """Return a theme with the font of a language."""
+    return theme if language.direction == "ltr" else replace(theme, font=f"{FONT}, {PERSIAN_FONTS}")
 
 
 def make_style(*more: str, persian: bool = False) -> str:

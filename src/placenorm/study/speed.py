@@ -1,6 +1,6 @@
 """How fast a trial gets there: the area under its validation curve, and the way to a target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean, median
 
@@ -64,18 +64,29 @@ def find_arrival(trial: TrialResult, metric: Metric, target: float) -> float | N
     cannot arrive earlier than there.
     """
     sign = 1.0 if metric.higher_is_better else -1.0
+    return find_crossing(
+        (record.step, None if record.val_metric is None else sign * (record.val_metric - target))
+        for record in trial.epochs
+    )
+
+
+def find_crossing(curve: Iterable[tuple[float, float | None]]) -> float | None:
+    """Return where a curve first reaches 0 from below, straight lines between its points; None if it never does.
+
+    Args:
+        curve: places with heights, in order; a height that is not known interrupts the line.
+    """
     before = None
-    for record in trial.epochs:
-        if record.val_metric is None:
+    for place, ahead in curve:
+        if ahead is None:
             before = None
             continue
-        ahead = sign * (record.val_metric - target)
         if ahead >= 0:
             if before is None:
-                return float(record.step)
+                return float(place)
             last, behind = before
-            return last + behind / (behind - ahead) * (record.step - last)
-        before = (record.step, ahead)
+            return last + behind / (behind - ahead) * (place - last)
+        before = (place, ahead)
     return None
 
 

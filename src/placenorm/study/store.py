@@ -38,7 +38,33 @@ _RESULT = "result"
 _PLAN_KEY = "plan_key"
 
 
-class TrialStore:
+class LockedFolder:
+    """A folder that one process writes at a time, for the length of a block.
+
+    Args:
+        folder: where it lies.
+        lock: the open lock file; None for reading.
+    """
+
+    def __init__(self, folder: Path, lock: IO[str] | None) -> None:
+        self.folder = folder
+        self._lock = lock
+
+    def close(self) -> None:
+        """Let other processes write."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class TrialStore(LockedFolder):
     """The folder of one comparison.
 
     A trial is added once, when it is finished, in one transaction: a killed run loses at most the trials that were
@@ -52,10 +78,9 @@ class TrialStore:
     """
 
     def __init__(self, folder: Path, head: Comparison, study: optuna.Study, lock: IO[str] | None) -> None:
-        self.folder = folder
+        super().__init__(folder, lock)
         self.head = head
         self._study = study
-        self._lock = lock
         self._results = {result.key: result for result in _read_results(study, folder)}
 
     @property
@@ -79,19 +104,6 @@ class TrialStore:
                 "safe, so make room or mend the folder and go on with --resume."
             ) from error
         self._results[result.key] = result
-
-    def close(self) -> None:
-        """Let other processes write."""
-        if self._lock is not None:
-            self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_store(folder: Path, head: Comparison, *, resume: bool) -> TrialStore:

@@ -10,7 +10,7 @@ from placenorm.claims.registry import find_claims
 from placenorm.claims.running import DataRequest, OnProgress, assemble, run_claims
 from placenorm.claims.store import open_store, read_store
 from placenorm.data import describe, load_data, split
-from placenorm.errors import ComparisonInterrupted, DataError, UsageError
+from placenorm.errors import DataError, UsageError
 from placenorm.facts.claim import ClaimResult, ClaimSettings, ClaimsReport
 from placenorm.report.claims_page import write_claims_page
 from placenorm.report.claims_picture import compose_board, draw_svg, write_board, write_chart
@@ -18,6 +18,7 @@ from placenorm.report.claims_terminal import print_claims
 from placenorm.report.forms import print_to_html, print_to_text
 from placenorm.report.language import Language
 from placenorm.study.planning import describe_environment
+from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
 
 QUICK_SEEDS, FULL_SEEDS = 5, 10
 
@@ -26,7 +27,6 @@ QUICK_DATA, FULL_DATA = "digits", "fashion-mnist"
 FULL_LIMIT = 6000
 """Samples of fashion-mnist that the long run takes: enough for 90 %, and a training stays at seconds."""
 
-RESULTS = Path("placenorm-results")
 TABLE_WIDTH = 120
 
 
@@ -158,18 +158,14 @@ def claims(
         results=(),
         seconds=0.0,
     )
-    folder = Path(out) if out is not None else RESULTS / f"claims-{name.split(':')[0]}"
+    folder = Path(out) if out is not None else RESULTS / name_folder("claims", name)
     request = DataRequest(name, None if data_dir is None else Path(data_dir), limit, device)
-    with open_store(folder, head, resume=resume) as store:
-        try:
-            facts = run_claims(
-                store, request, jobs or len(os.sched_getaffinity(0)), on_progress or (lambda finished, total: None)
-            )
-        except KeyboardInterrupt as error:
-            raise ComparisonInterrupted(
-                f"Stopped: {len(store.observations)} finished trials are kept in {folder}; "
-                "the same command with --resume goes on."
-            ) from error
+    tell = on_progress or (lambda finished, total: None)
+    with (
+        open_store(folder, head, resume=resume) as store,
+        told_when_stopped(lambda: len(store.observations), folder),
+    ):
+        facts = run_claims(store, request, jobs or len(os.sched_getaffinity(0)), tell)
     return ClaimsResult(facts, folder)
 
 

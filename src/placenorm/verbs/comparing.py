@@ -1,14 +1,13 @@
 """The verb `compare`: which placement of the norm is best for this network on these data?"""
 
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from placenorm.errors import ComparisonInterrupted, UsageError
+from placenorm.errors import UsageError
 from placenorm.facts.comparison import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
@@ -29,8 +28,8 @@ from placenorm.study.request import Datasets, ModelMaker, Request
 from placenorm.study.store import open_store
 from placenorm.study.training import OwnTrain
 from placenorm.verbs.reporting import write_report
+from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
 
-RESULTS = Path("placenorm-results")
 TABLE_WIDTH = 120
 
 
@@ -160,20 +159,15 @@ def compare(
     )
     plan = make_plan(request, command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}")
     folder = Path(out) if out is not None else RESULTS / _slug(plan.head.settings)
-    with open_store(folder, plan.head, resume=resume) as store:
-        try:
-            comparison = run_study(
-                plan, store, jobs or len(os.sched_getaffinity(0)), on_progress or (lambda finished, total: None)
-            )
-        except KeyboardInterrupt as error:
-            raise ComparisonInterrupted(
-                f"Stopped: {len(store.results)} finished trials are kept in {folder}; "
-                "the same command with --resume goes on."
-            ) from error
+    tell = on_progress or (lambda finished, total: None)
+    with (
+        open_store(folder, plan.head, resume=resume) as store,
+        told_when_stopped(lambda: len(store.results), folder),
+    ):
+        comparison = run_study(plan, store, jobs or len(os.sched_getaffinity(0)), tell)
     return ComparisonResult(comparison, folder)
 
 
 def _slug(settings: Settings) -> str:
-    """Return the name of a comparison's folder: model and data, in plain characters."""
-    parts = (settings.model, settings.train or settings.data or "")
-    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") for part in parts) or "comparison"
+    """Return the name of a comparison's folder."""
+    return name_folder(settings.model, settings.train or settings.data or "") or "comparison"

@@ -32,7 +32,6 @@ from placenorm.report.outliers_page import Picture, render_outliers_page
 
 TABLE_WIDTH = 120
 
-
 DATA, CLEAN = "data", "clean data"
 
 

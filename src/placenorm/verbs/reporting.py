@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from placenorm.errors import UsageError
+from placenorm.facts.claim import CLAIMS_FILE
 from placenorm.facts.comparison import Comparison
 from placenorm.report.html import write_html
 from placenorm.report.language import Language
@@ -10,16 +11,13 @@ from placenorm.report.picture import write_picture
 from placenorm.study.assembly import assemble
 from placenorm.study.store import read_store
 
-CLAIMS_HEAD = "claims.json"
-"""What a folder of claims holds, as `placenorm.claims.store.HEAD` says, which takes torch to import."""
-
 PICTURES = (".png", ".svg")
 PAGES = (".html", ".htm")
 
 
 def holds_claims(folder: Path) -> bool:
     """Return whether a folder holds claims and no comparison."""
-    return (folder / CLAIMS_HEAD).is_file()
+    return (folder / CLAIMS_FILE).is_file()
 
 
 def choose_language(code: str) -> Language:

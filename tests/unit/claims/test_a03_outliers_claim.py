@@ -13,13 +13,13 @@ from placenorm.claims import a03_outliers as a3
 from placenorm.claims.claim import Scale
 from placenorm.claims.experiments import corruption
 from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.scenes import NORMS
 from placenorm.claims.experiments.tails import measure_tails
-from placenorm.claims.experiments.trained import PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
 
-BEFORE, AFTER = PLACEMENTS
+BEFORE, AFTER = NORMS
 
 
 def observe(
@@ -97,7 +97,7 @@ def test_shuffled_placements_do_not_hold() -> None:
 
 
 def test_every_network_is_asked_with_both_placements() -> None:
-    assert all(arms == set(PLACEMENTS) for arms in arms_by_pair(a3.CLAIM, "placement").values())
+    assert all(arms == set(NORMS) for arms in arms_by_pair(a3.CLAIM, "placement").values())
 
 
 def test_conv_networks_need_images() -> None:

@@ -10,13 +10,13 @@ from torch import nn
 from placenorm.claims import a11_shape as a11
 from placenorm.claims.claim import Scale
 from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.claims.experiments.scenes import NORMS
 from placenorm.claims.experiments.shapes import measure_shapes
-from placenorm.claims.experiments.trained import PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
 
-BEFORE, AFTER = PLACEMENTS
+BEFORE, AFTER = NORMS
 NORMAL, SKEWED, HEAVY = (0.4, 0.9), (0.6, 0.9), (0.4, 1.1)
 
 
@@ -77,7 +77,7 @@ def test_shuffled_placements_do_not_hold() -> None:
 
 
 def test_every_network_is_asked_with_both_placements() -> None:
-    assert all(arms == set(PLACEMENTS) for arms in arms_by_pair(a11.CLAIM, "placement").values())
+    assert all(arms == set(NORMS) for arms in arms_by_pair(a11.CLAIM, "placement").values())
 
 
 def test_words_of_the_long_run_are_there() -> None:

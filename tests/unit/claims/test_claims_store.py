@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from placenorm.claims.store import HEAD, OBSERVATIONS, open_store, read_store
+from placenorm.claims.store import OBSERVATIONS, open_store, read_store
 from placenorm.errors import StoreError
-from placenorm.facts.claim import ClaimSettings, ClaimsReport, Observation, Question
+from placenorm.facts.claim import CLAIMS_FILE, ClaimSettings, ClaimsReport, Observation, Question
 from placenorm.facts.comparison import DataFacts
 from placenorm.facts.environment import Environment
 
@@ -56,13 +56,13 @@ def test_other_claims_may_be_asked_of_the_same_data(tmp_path: Path) -> None:
 
 def test_other_data_are_refused_and_leave_the_folder_alone(tmp_path: Path) -> None:
     open_store(tmp_path, EMPTY, resume=False).close()
-    before = (tmp_path / HEAD).read_bytes()
+    before = (tmp_path / CLAIMS_FILE).read_bytes()
     other = replace(EMPTY, data=replace(EMPTY.data, name="mine", train=10, fingerprint="g"))
     with pytest.raises(
         StoreError, match=r"put to digits \(1078 training samples\).* mine \(10\); choose another --out"
     ):
         open_store(tmp_path, other, resume=True)
-    assert (tmp_path / HEAD).read_bytes() == before
+    assert (tmp_path / CLAIMS_FILE).read_bytes() == before
     open_store(tmp_path, EMPTY, resume=True).close()  # the lock was given back
 
 
@@ -78,7 +78,7 @@ def test_other_data_are_refused_and_leave_the_folder_alone(tmp_path: Path) -> No
 )
 def test_a_folder_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: str | None, words: str) -> None:
     if text is not None:
-        (tmp_path / HEAD).write_text(text)
+        (tmp_path / CLAIMS_FILE).write_text(text)
     with pytest.raises(StoreError, match=words):
         read_store(tmp_path)
 

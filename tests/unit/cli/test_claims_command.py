@@ -10,13 +10,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import placenorm as pn
-from placenorm.claims.store import HEAD, open_store
+from placenorm.claims.store import open_store
 from placenorm.cli.main import app
-from placenorm.facts.claim import ClaimsReport
+from placenorm.facts.claim import CLAIMS_FILE, ClaimsReport
 from placenorm.facts.codec import loads
 from placenorm.study.store import open_store as open_comparison
 from placenorm.verbs.claiming import ClaimsResult
-from placenorm.verbs.reporting import CLAIMS_HEAD
 from support.claims_report import make_claims_report, make_unfinished_report
 from support.comparisons import make_comparison
 
@@ -91,7 +90,7 @@ def test_report_of_claims_with_another_ending_is_one_sentence(folder: Path, tmp_
 
 
 def test_folder_of_another_format_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / HEAD).write_text(json.dumps({"format": 99, "fact": {}}))
+    (tmp_path / CLAIMS_FILE).write_text(json.dumps({"format": 99, "fact": {}}))
     words = one_sentence(invoke("report", str(tmp_path)))
     assert "it is in format 99" in words
 
@@ -114,10 +113,6 @@ def test_unfinished_claims_say_how_to_go_on(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "placenorm claims A1 A3 A11 --resume" in result.stdout
     assert (tmp_path / "claims.html").is_file()
-
-
-def test_names_of_the_folder_agree() -> None:
-    assert CLAIMS_HEAD == HEAD
 
 
 def test_result_shows_itself_in_a_notebook(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
 from placenorm.claims.experiments.scenes import (
     SAMPLES,
     build_scene,
@@ -21,9 +21,9 @@ from placenorm.claims.experiments.scenes import (
     keep_buffers,
     look,
     measure_accuracy,
-    take_step,
 )
 from placenorm.facts.claim import Number, Question
+from placenorm.randomness import fix_seed
 
 KIND: Final = "scene-shift"
 
@@ -84,9 +84,8 @@ def run(lab: Laboratory, question: Question) -> Measured:
     series: dict[str, tuple[Number, ...]] = {"size": SIZES}
     with fix_seed(seeded(question)):
         optimizer = make_sgd(model, float(question.factors["lr"]))
-        for epoch in range(int(question.factors["epochs"])):
-            for batch in lab.batches(question.seed, epoch):
-                take_step(model, optimizer, *batch)
+        for _ in lab.train(model, optimizer, question.seed, int(question.factors["epochs"])):
+            pass
         x, y = lab.samples(question.seed, SAMPLES)
         before = {mode: look(model.train(mode), x) for mode in (True, False)}
         model.train()
@@ -131,7 +130,7 @@ def _relearn(lab: Laboratory, model: nn.Sequential, question: Question, accuracy
     """Return the steps until the logits, which alone learn, are back; the network is as before afterwards."""
     logits = find_logits(model)
     held = {name: tensor.clone() for name, tensor in logits.state_dict().items()}
-    optimizer = torch.optim.SGD(logits.parameters(), lr=float(question.factors["lr"]), momentum=0.9)
+    optimizer = make_sgd(logits, float(question.factors["lr"]))
     x, y = lab.samples(question.seed, SAMPLES)
     steps, epoch = 0, int(question.factors["epochs"])
     with keep_buffers(model):

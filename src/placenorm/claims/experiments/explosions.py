@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
-from placenorm.claims.experiments.scenes import SAMPLES, build_scene, is_finite, look, measure_accuracy, take_step
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded, take_step
+from placenorm.claims.experiments.scenes import SAMPLES, build_scene, is_finite, look, measure_accuracy
 from placenorm.facts.claim import Factor, Number, Question
+from placenorm.randomness import fix_seed
 
 SPIKE: Final = "spike"
 SINGULAR: Final = "singular-loss"
@@ -69,9 +70,8 @@ def run(lab: Laboratory, question: Question) -> Measured:
     chance = lab.chance
     with fix_seed(seeded(question)):
         optimizer = make_sgd(model, float(question.factors["lr"]))
-        for epoch in range(EPOCHS_BEFORE):
-            for batch in lab.batches(question.seed, epoch):
-                take_step(model, optimizer, *batch)
+        for _ in lab.train(model, optimizer, question.seed, EPOCHS_BEFORE):
+            pass
         x, y = lab.samples(question.seed, SAMPLES)
         _, before = lab.evaluate(model, question.seed)
         before_batch = measure_accuracy(look(model, x), y)

@@ -8,10 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.data import DataSource, Split, count_samples, epoch_batches, eval_batches, fetch, split
+from placenorm.data import (
+    DataSource,
+    Split,
+    count_batches,
+    count_samples,
+    epoch_batches,
+    eval_batches,
+    fetch,
+    split,
+)
 from placenorm.facts.claim import Number, Question
 from placenorm.facts.placement import Placement
-from placenorm.randomness import fix_seed
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import place_model
 
@@ -107,15 +115,12 @@ class Laboratory:
     def train(self, model: nn.Module, optimizer: torch.optim.Optimizer, seed: int, epochs: int) -> Iterator[Step]:
         """Train with cross-entropy and yield every step when it is over; whoever reads may act between steps."""
         number = 0
+        per_epoch = count_batches(count_samples(self.parts(seed).train), BATCH_SIZE)
         for epoch in range(epochs):
-            batches = list(self.batches(seed, epoch))
-            for place, (x, y) in enumerate(batches, start=1):
+            for x, y in self.batches(seed, epoch):
+                loss = take_step(model, optimizer, x, y)
                 number += 1
-                loss = F.cross_entropy(model(x), y)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                yield Step(number, epoch, loss.item(), last=place == len(batches))
+                yield Step(number, epoch, loss, last=number % per_epoch == 0)
 
     @property
     def chance(self) -> float:
@@ -129,6 +134,15 @@ def make_sgd(model: nn.Module, lr: float) -> torch.optim.SGD:
     return torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM, foreach=True)
 
 
+def take_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
+    """Take one training step with cross-entropy and return the loss."""
+    loss = F.cross_entropy(model(x), y)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 def build_plain_norm(channels: int, rank: int) -> nn.Module:
     """Return a norm without gamma and beta, for a tensor of this rank."""
     kind = nn.BatchNorm2d if rank == IMAGE_RANK else nn.BatchNorm1d
@@ -138,6 +152,3 @@ def build_plain_norm(channels: int, rank: int) -> nn.Module:
 def seeded(question: Question) -> int:
     """Return the seed of the random states while a trial trains."""
     return TRAINING_SEED + question.seed
-
-
-__all__ = ["Laboratory", "Measured", "Step", "build_plain_norm", "fix_seed", "make_sgd", "seeded"]

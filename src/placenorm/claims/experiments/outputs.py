@@ -5,7 +5,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.experiments.laboratory import Laboratory, fix_seed
+from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.randomness import fix_seed
 
 SAMPLES: Final = 128
 NEURONS: Final = 100

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, seeded
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, seeded
 from placenorm.claims.experiments.pool_networks import AFTER, build_network, find_placement
 from placenorm.cost import count_cost
 from placenorm.facts.claim import Question
+from placenorm.randomness import fix_seed
 from placenorm.rewrite.placing import Placed, place_model
 
 KIND: Final = "pool-cost"

@@ -4,10 +4,11 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.experiments.laboratory import Laboratory, fix_seed
+from placenorm.claims.experiments.laboratory import Laboratory
 from placenorm.claims.experiments.networks import Pool, make_cnn
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement, Position
+from placenorm.randomness import fix_seed
 
 BEFORE: Final[Position] = "before-activation"
 AFTER: Final[Position] = "after-activation"

@@ -3,10 +3,11 @@
 import math
 from typing import Final
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
 from placenorm.claims.experiments.pool_networks import build_placed
 from placenorm.claims.experiments.training import HOPELESS
 from placenorm.facts.claim import Question
+from placenorm.randomness import fix_seed
 
 KIND: Final = "pool-training"
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, build_plain_norm, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, build_plain_norm, make_sgd, seeded
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement
+from placenorm.randomness import fix_seed
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import place_model
 

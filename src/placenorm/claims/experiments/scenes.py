@@ -6,12 +6,12 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from placenorm.claims.experiments.laboratory import Laboratory, fix_seed
+from placenorm.claims.experiments.laboratory import Laboratory
 from placenorm.claims.experiments.networks import make_mlp
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement
+from placenorm.randomness import fix_seed
 
 PLACEMENTS: Final = ("none", "before-activation", "after-activation")
 
@@ -73,15 +73,6 @@ def measure_accuracy(outputs: Tensor, y: Tensor) -> float:
     """Return the share of samples whose class has the largest logit, 0 to 1; logits that are no numbers are wrong."""
     right = (outputs.argmax(1) == y) & outputs.isfinite().all(1)
     return float(right.double().mean())
-
-
-def take_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
-    """Take one training step with cross-entropy and return the loss."""
-    loss = F.cross_entropy(model(x), y)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.item()
 
 
 def is_finite(model: nn.Module) -> bool:

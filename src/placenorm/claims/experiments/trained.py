@@ -7,13 +7,13 @@ from torch import nn
 
 from placenorm.claims.claim import Scale
 from placenorm.claims.experiments import training
-from placenorm.claims.experiments.laboratory import Laboratory, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.laboratory import Laboratory, make_sgd, seeded
+from placenorm.claims.experiments.scenes import NORMS
 from placenorm.facts.claim import Question
+from placenorm.randomness import fix_seed
 
 RATE: Final = 0.03
 """Learning rate: of the standard grid the one at which every placement trains at every depth asked for."""
-
-PLACEMENTS: Final = ("before-activation", "after-activation")
 
 MLP_DEPTHS, FULL_MLP_DEPTHS = (8,), (4, 8, 16)
 CNN_DEPTH: Final = 4
@@ -28,7 +28,7 @@ def ask_networks(scale: Scale, kind: str) -> list[Question]:
     return [
         replace(training.ask(seed, placement, RATE, network=network, depth=depth), kind=kind)
         for network, depth in shapes
-        for placement in PLACEMENTS
+        for placement in NORMS
         for seed in range(scale.seeds)
     ]
 

@@ -10,12 +10,14 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, build_plain_norm, fix_seed, make_sgd, seeded
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, build_plain_norm, make_sgd, seeded
 from placenorm.claims.experiments.networks import make_cnn, make_mlp
+from placenorm.claims.experiments.scenes import keep_buffers
 from placenorm.facts.claim import Number, Question
 from placenorm.facts.placement import Placement
 from placenorm.graph.vocabulary import RELU_LIKE
 from placenorm.probe.watching import Watcher
+from placenorm.randomness import fix_seed
 
 KIND: Final = "training"
 
@@ -158,11 +160,10 @@ def _measure_units(
     take that batch's statistics, in evaluation mode their running ones. A unit is dead if none of its values is active.
     """
     found: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     x, _ = lab.samples(question.seed, UNIT_SAMPLES)
     for mode in ("training", "evaluation"):
         model.train(mode == "training")
-        with Watcher(model, every=1, level="standard", window=1) as watcher:
+        with keep_buffers(model), Watcher(model, every=1, level="standard", window=1) as watcher:
             model(x)
         look = watcher.history().looks[-1]
         activities = [
@@ -172,5 +173,4 @@ def _measure_units(
             tuple(activity.active_share for activity in activities),
             tuple((activity.dead or 0) / activity.units for activity in activities),
         )
-    model.load_state_dict(state)
     return found

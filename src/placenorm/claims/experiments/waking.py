@@ -9,9 +9,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, fix_seed, make_sgd, seeded
-from placenorm.claims.experiments.scenes import SAMPLES, build_scene, find_layer, look, take_step
+from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
+from placenorm.claims.experiments.scenes import SAMPLES, build_scene, find_layer, look
 from placenorm.facts.claim import Number, Question
+from placenorm.randomness import fix_seed
 
 KIND: Final = "wake"
 
@@ -70,14 +71,11 @@ def run(lab: Laboratory, question: Question) -> Measured:
     with fix_seed(seeded(question)):
         note(0)
         optimizer = make_sgd(model, RATE)
-        number = 0
-        for epoch in range(EPOCHS):
-            for batch in lab.batches(question.seed, epoch):
-                take_step(model, optimizer, *batch)
-                number += 1
-                if number in FIRST_LOOKS:
-                    note(number)
-            note(number)
+        for step in lab.train(model, optimizer, question.seed, EPOCHS):
+            if step.number in FIRST_LOOKS:
+                note(step.number)
+            if step.last:
+                note(step.number)
         _, accuracy = lab.evaluate(model, question.seed, test=True)
     first = next((step for step, share in zip(steps, awake, strict=True) if share is not None and share >= HALF), None)
     values: dict[str, Number] = {
