@@ -78,13 +78,13 @@ def find_claims(names: Iterable[str]) -> tuple[Claim, ...]:
     asked = list(names)
     if not asked:
         return CLAIMS
-    known = {name.lower(): claim.number for claim in CLAIMS for name in (claim.number, claim.slug)}
+    known = {name.lower(): claim for claim in CLAIMS for name in (claim.number, claim.slug)}
     chosen = set()
     for name in asked:
         if name.lower() not in known:
             close = get_close_matches(name.lower(), known, n=1)
-            offer = f"did you mean {close[0]}? They are" if close else "they are"
+            offer = f"did you mean {known[close[0]].number} {known[close[0]].slug}? They are" if close else "they are"
             listed = ", ".join(f"{claim.number} {claim.slug}" for claim in CLAIMS)
             raise UsageError(f"There is no claim {name!r}; {offer} {listed}.")
-        chosen.add(known[name.lower()])
+        chosen.add(known[name.lower()].number)
     return tuple(claim for claim in CLAIMS if claim.number in chosen)

@@ -12,6 +12,7 @@ from placenorm.claims.registry import EXPERIMENTS, find_claims
 from placenorm.claims.store import ObservationStore
 from placenorm.data import load_data
 from placenorm.facts.claim import ClaimResult, ClaimsReport, Observation, Question
+from placenorm.facts.comparison import DataFacts
 from placenorm.study.workers import WorkerPool
 
 AHEAD = 2
@@ -45,18 +46,17 @@ class DataRequest:
 
 def scale_of(report: ClaimsReport) -> Scale:
     """Return how much a run may spend."""
-    images = len(report.data.sample_shape) == _IMAGE_AXES
-    return Scale(report.settings.seeds, report.settings.full, images)
+    return Scale(report.settings.seeds, report.settings.full, has_images(report.data))
+
+
+def has_images(data: DataFacts) -> bool:
+    """Whether a sample is an image, ``[C, H, W]``."""
+    return len(data.sample_shape) == _IMAGE_AXES
 
 
 def list_questions(claims: Sequence[Claim], scale: Scale) -> list[Question]:
     """Return what the claims ask for, each question once, those of one seed together."""
-    asked = {
-        question.key: question
-        for claim in claims
-        if scale.images or not claim.needs_images
-        for question in claim.ask(scale)
-    }
+    asked = {question.key: question for claim in claims for question in claim.ask(scale)}
     return sorted(asked.values(), key=lambda question: question.seed)
 
 

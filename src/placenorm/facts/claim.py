@@ -187,6 +187,7 @@ class ClaimSettings:
         seeds: number of seeds.
         claims: numbers of the claims.
         limit: at most so many training samples; None for all.
+        left_out: numbers of the claims that cannot be put to these data, as they need images.
     """
 
     data: str
@@ -194,6 +195,7 @@ class ClaimSettings:
     seeds: int
     claims: tuple[str, ...]
     limit: int | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from placenorm.report.claims_wording import (
     name_effect,
     say_facts,
     say_headline,
+    say_left_out,
     say_missing,
     say_part,
     say_verdict,
@@ -63,9 +64,7 @@ def render_claims_markdown(report: ClaimsReport, language: Language, folder: str
     say = language.say
     lines = [f"# {say('claims-title')}", f"**{_text(say_headline(report, language))}**", _text(say("claims-lead"))]
     lines.append(_text(" · ".join(say_facts(report, language))))
-    missing = say_missing(report, language)
-    if missing:
-        lines.append(_text(missing))
+    lines += [_text(words) for words in (say_left_out(report, language), say_missing(report, language)) if words]
     if report.results:
         lines.append(_picture(say("claims-board-title"), f"{folder}/{BOARD}{ending}"))
     for result in report.results:

@@ -17,6 +17,7 @@ from placenorm.report.claims_wording import (
     name_effect,
     say_facts,
     say_headline,
+    say_left_out,
     say_missing,
     say_part,
     say_verdict,
@@ -137,6 +138,7 @@ def _describe(report: ClaimsReport, language: Language) -> dict[str, Any]:
     return {
         "headline": say_headline(report, language),
         "facts": say_facts(report, language),
+        "left_out": say_left_out(report, language),
         "missing": missing,
         "resume": resume_command(report.environment.command) if missing else "",
         "claims": claims,

@@ -16,6 +16,7 @@ from placenorm.report.claims_wording import (
     name_effect,
     say_facts,
     say_headline,
+    say_left_out,
     say_missing,
     say_part,
     say_verdict,
@@ -49,6 +50,9 @@ def print_claims(report: ClaimsReport, console: Console, language: Language) -> 
         console.print()
     for result in report.results:
         _print_claim(result, console, language)
+    left_out = say_left_out(report, language)
+    if left_out:
+        console.print(Text(left_out))
     missing = say_missing(report, language)
     if missing:
         console.print(Text(missing, style="bold yellow"))

@@ -42,6 +42,12 @@ def say_missing(report: ClaimsReport, language: Language) -> str:
     return language.say("claims-missing", claims=language.join(missing)) if missing else ""
 
 
+def say_left_out(report: ClaimsReport, language: Language) -> str:
+    """Return which claims were not asked, as they need images; "" where all were."""
+    left_out = report.settings.left_out
+    return language.say("claims-left-out", claims=language.join(left_out)) if left_out else ""
+
+
 def say_facts(report: ClaimsReport, language: Language) -> list[str]:
     """Return on what the run stands, in a few words each."""
     trials = len({key for result in report.results for key in result.questions})

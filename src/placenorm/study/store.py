@@ -156,7 +156,8 @@ def read_store(folder: Path) -> TrialStore:
     """
     if not (folder / HEAD).is_file():
         raise StoreError(
-            f"There is no comparison in {folder}: it has no {HEAD}; give the folder that placenorm compare wrote."
+            f"There is no comparison in {folder}: it has no {HEAD}; give a folder that placenorm compare or "
+            "placenorm claims wrote."
         )
     if not (folder / TRIALS).is_file() or not (folder / TRIALS).stat().st_size:
         raise StoreError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from placenorm.claims.registry import find_claims
-from placenorm.claims.running import DataRequest, OnProgress, assemble, run_claims
+from placenorm.claims.running import DataRequest, OnProgress, assemble, has_images, run_claims
 from placenorm.claims.store import open_store, read_store
 from placenorm.data import describe, load_data, split
 from placenorm.errors import DataError, UsageError
@@ -128,7 +128,8 @@ def claims(
         command: the command that repeats the run, for the report.
 
     Raises:
-        UsageError: if there is no such claim, or an option cannot be used.
+        UsageError: if there is no such claim, or a claim that is named needs images and the data have none, or an
+            option cannot be used.
         DataError: if the data cannot be found or read, or are not classes.
         StoreError: if the folder cannot be used.
         TrialError: if a trial failed; what was observed is kept.
@@ -145,15 +146,23 @@ def claims(
     source = load_data(name, data_dir=None if data_dir is None else Path(data_dir), limit=limit)
     if source.task != "classification":
         raise DataError(f"Cannot put the claims to {name}: its targets are values, and accuracy needs classes.")
+    facts = describe(source, split(source, 0))
+    unfit = [claim for claim in chosen if claim.needs_images and not has_images(facts)]
+    if names and unfit:
+        raise UsageError(
+            f"Cannot put {unfit[0].number} {unfit[0].slug} to {name}: it needs images, and a sample is "
+            f"{list(facts.sample_shape)}; leave that claim out, or use data with images."
+        )
     head = ClaimsReport(
         settings=ClaimSettings(
             data=name,
             full=full,
             seeds=seeds or (FULL_SEEDS if full else QUICK_SEEDS),
-            claims=tuple(claim.number for claim in chosen),
+            claims=tuple(claim.number for claim in chosen if claim not in unfit),
             limit=limit,
+            left_out=tuple(claim.number for claim in unfit),
         ),
-        data=describe(source, split(source, 0)),
+        data=facts,
         environment=describe_environment(device, command or f"pn.claims(...) in {Path(sys.argv[0]).name or 'Python'}"),
         results=(),
         seconds=0.0,
@@ -165,8 +174,8 @@ def claims(
         open_store(folder, head, resume=resume) as store,
         told_when_stopped(lambda: len(store.observations), folder),
     ):
-        facts = run_claims(store, request, jobs or len(os.sched_getaffinity(0)), tell)
-    return ClaimsResult(facts, folder)
+        report = run_claims(store, request, jobs or len(os.sched_getaffinity(0)), tell)
+    return ClaimsResult(report, folder)
 
 
 def read_claims(folder: Path) -> ClaimsReport:

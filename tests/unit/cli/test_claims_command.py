@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -71,7 +72,7 @@ def test_claims_as_json_are_the_facts(folder: Path) -> None:
 
 def test_unknown_claim_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "There is no claim 'deth'; did you mean depth?" in one_sentence(invoke("claims", "deth"))
+    assert "There is no claim 'deth'; did you mean A8 depth?" in one_sentence(invoke("claims", "deth"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,3 +129,27 @@ def test_claims_are_public_and_take_no_torch_to_name() -> None:
     assert "claims" in pn.__all__
     check = "import placenorm, placenorm.cli.main, sys; assert not {'torch', 'altair', 'babel'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> str:
+    """Data of classes whose samples are no images."""
+    labels = np.arange(60) % 3
+    x = np.random.default_rng(0).normal(size=(60, 5)) + labels[:, None]
+    np.savez(tmp_path / "features.npz", x=x.astype(np.float32), y=labels)
+    return f"npz:{tmp_path / 'features.npz'}"
+
+
+def test_claim_about_pools_on_data_without_images_is_one_sentence(features: str, tmp_path: Path) -> None:
+    words = one_sentence(invoke("claims", "A1", "pooling", "--data", features, "--out", str(tmp_path / "out")))
+    assert "Cannot put A10 pooling to npz:" in words
+    assert "it needs images, and a sample is [5]" in words
+    assert not (tmp_path / "out").exists()
+
+
+def test_claims_that_were_not_asked_are_named_in_every_report(tmp_path: Path) -> None:
+    report = make_claims_report()
+    report = replace(report, settings=replace(report.settings, left_out=("A10",)))
+    result = ClaimsResult(report, tmp_path)
+    assert "Not asked, as samples of these data are no images: A10." in result.table()
+    assert "Not asked, as samples of these data are no images: A10." in result.report().read_text()

@@ -25,6 +25,7 @@ claims-part-undecided = { $number_count ->
    *[other] { $number } are undecided
 }
 claims-lead = A short Persian article asks where exactly the BatchNorm layer belongs. Each of its claims is put to data here as an experiment, under a rule that was written down first.
+claims-left-out = Not asked, as samples of these data are no images: { $claims }.
 claims-missing = Not finished yet: { $claims }. To go on, run the line below.
 claims-fact-data = data: { $data }
 claims-fact-seeds = { $seeds_count ->

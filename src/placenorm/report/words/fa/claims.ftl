@@ -25,6 +25,7 @@ claims-part-undecided = { $number_count ->
    *[other] { $number } ادعا نامشخص است
 }
 claims-lead = مقاله‌ای کوتاه به فارسی می‌پرسد لایه‌ی BatchNorm دقیقاً باید کجا قرار بگیرد. این‌جا هر ادعای آن با یک آزمایش روی داده‌ها سنجیده شده است؛ قاعده‌ی داوری پیش از آزمایش نوشته شده است.
+claims-left-out = پرسیده نشد، زیرا نمونه‌های این داده تصویر نیستند: { $claims }.
 claims-missing = هنوز تمام نشده است: { $claims }. برای ادامه، دستور زیر را اجرا کنید.
 claims-fact-data = داده: { $data }
 claims-fact-seeds = { $seeds_count ->
