@@ -24,7 +24,7 @@ claims-part-undecided = { $number_count ->
     [one] one is undecided
    *[other] { $number } are undecided
 }
-claims-lead = A short Persian article asks where exactly the BatchNorm layer belongs. Each of its claims is put to data here as an experiment, under a rule that was written down first.
+claims-lead = A short Persian article asks where exactly the BatchNorm layer belongs. Each of its claims is put to data here as an experiment, and a written rule makes the verdict from what was observed.
 claims-left-out = Not asked, as samples of these data are no images: { $claims }.
 claims-missing = Not finished yet: { $claims }. To go on, run the line below.
 claims-fact-data = data: { $data }
