@@ -14,7 +14,7 @@ from placenorm.report.files import replace_file
 def print_to_text(print_it: Callable[[Console], None], width: int) -> str:
     """Return what is printed to a console of a width, in characters."""
     text = io.StringIO()
-    print_it(Console(file=text, width=width))
+    print_it(Console(file=text, width=width, force_jupyter=False))  # in a notebook each print would be shown too
     return text.getvalue()
 
 
@@ -26,7 +26,9 @@ def print_to_html(print_it: Callable[[Console], None], width: int, pictures: Seq
         width: width of the console, in characters.
         pictures: each as the text of an SVG; shown as an image, in which no script runs.
     """
-    console = Console(file=io.StringIO(), width=width, record=True, force_terminal=True, color_system="standard")
+    console = Console(
+        file=io.StringIO(), width=width, record=True, force_terminal=True, force_jupyter=False, color_system="standard"
+    )
     print_it(console)
     pre = (
         '<pre style="white-space:pre;overflow-x:auto;line-height:1.35;background:transparent;color:inherit;'
