@@ -27,6 +27,9 @@ EXACT = 1e-9
 ROUNDING, ROUNDINGS = 10.0, 100.0
 """A model in its own type may be so many times as far from the truth as it was before, or so many rounding errors."""
 
+OWN_SHARE = 0.01
+"""From this share of `EXACT` on, what a last bit of the input does by itself explains that a proof fails."""
+
 LEAST_VALUES = 2
 """Values per channel from which a variance can be measured."""
 
@@ -64,6 +67,7 @@ class FunctionKeeper:
             )
         self.carried: set[str] = set()
         self.error = 0.0
+        self._model = model
         self._given = example_inputs
         self._graph = graph
         self._recording = recording
@@ -154,10 +158,17 @@ class FunctionKeeper:
             measure_error(on_data, self._evaluate_twin(fit_inputs(self._twin, first))),
         )
         if not self.error <= EXACT:
+            own = self._measure_own_error(first)
+            cause = (
+                f"The network itself multiplies rounding: one bit of its inputs moves it by {own:.1e} as it was given, "
+                "so no rewrite of it can be proved; place fewer blocks with filter, or without preserve."
+                if own > EXACT * OWN_SHARE
+                else "Place fewer blocks with filter, and please report this network."
+            )
             raise ModelError(
                 f"Cannot preserve what {type(self._twin).__name__} computes: the rewritten network differs by "
                 f"{self.error:.1e} of its largest output in float64, where {EXACT:.0e} is rounding, so nothing was "
-                "changed; place fewer blocks with filter, and please report this network."
+                f"changed. {cause}"
             )
 
     def prepare(self, model: nn.Module) -> None:
@@ -209,6 +220,17 @@ class FunctionKeeper:
             )
         return measure_error(self._expected, found)
 
+    def _measure_own_error(self, batch: ExampleInputs) -> float:
+        """Return how far the model as it was given moves, in float64, when its inputs change in their last bit."""
+        original = copy.deepcopy(self._model).double()
+        moved: list[float] = []
+        for given in (self._given, batch):
+            inputs = fit_inputs(original, given)
+            moved.append(
+                measure_error(_evaluate(original, inputs), _evaluate(original, map_tensors(_change_last_bits, inputs)))
+            )
+        return max(moved)
+
     def _evaluate_twin(self, inputs: ExampleInputs) -> tuple[Any, ...]:
         """Return what the twin evaluates to, and what it gives in training where parts of it run then alone."""
         evaluated = _evaluate(self._twin, inputs)
@@ -254,6 +276,16 @@ def _check_finite(batch: ExampleInputs) -> None:
             "The first batch of the data holds values that are not finite, so nothing can be proved on it; give data "
             "without NaN and infinities."
         )
+
+
+def _change_last_bits(x: Tensor) -> Tensor:
+    """Return a tensor whose every second value of floating point is the next larger one."""
+    if not x.is_floating_point():
+        return x
+    changed = x.clone()
+    flat = changed.reshape(-1)
+    flat[::2] = torch.nextafter(flat[::2], torch.full_like(flat[::2], float("inf")))
+    return flat.reshape(x.shape)
 
 
 def _largest_eps(model: nn.Module) -> float:

@@ -321,8 +321,33 @@ def test_forward_that_counts_in_an_object_is_not_traced() -> None:
 
 def test_preserve_that_gets_the_values_wrong_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "set_measured", lambda norm, moments: norm.bias.data.add_(1.0))
-    with pytest.raises(ModelError, match="the rewritten network differs by"):
+    with pytest.raises(ModelError, match=r"the rewritten network differs by .* report this network"):
         pn.place(chain(nn.ReLU()), X, "after-activation", preserve=X)
+
+
+class Chaotic(nn.Module):
+    """What it gives depends on the last bit of what it is given: a round of the logistic map doubles a difference."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        norm = nn.BatchNorm2d(4)
+        norm.running_mean = torch.tensor([0.1, -0.3, 0.7, 0.9])
+        norm.running_var = torch.tensor([0.3, 1.7, 0.6, 2.9])
+        self.body, self.rounds = chain(norm, nn.ReLU()), rounds
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x).sigmoid()
+        for _ in range(self.rounds):
+            x = 4 * x * (1 - x)
+        return x
+
+
+def test_network_that_multiplies_rounding_is_told_so() -> None:
+    calm = pn.place(Chaotic(3), X, "none", preserve=X)
+    assert calm.max_error is not None
+    assert calm.max_error < keeping.EXACT
+    with pytest.raises(ModelError, match=r"multiplies rounding: one bit of its inputs moves it by \d"):
+        pn.place(Chaotic(60), X, "none", preserve=X)
 
 
 class Gives(nn.Module):
