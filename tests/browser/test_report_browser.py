@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from placenorm.facts.comparison import Comparison
-from placenorm.report.html import render_page
+from placenorm.report.comparison_page import render_comparison_page
 from support.browser import HOSTILE, PHONE_PX, WIDE_PX, open_framed, open_page
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
@@ -38,7 +38,7 @@ COMPARISONS = {
 @pytest.mark.parametrize("width", [PHONE_PX, WIDE_PX], ids=["phone", "wide"])
 @pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
 def test_report_draws_every_chart_within_its_width(make: Any, width: int, tmp_path: Path) -> None:
-    visit = open_framed(render_page(make()), tmp_path, width)
+    visit = open_framed(render_comparison_page(make()), tmp_path, width)
     assert visit.console == []
     assert visit.requests == []
     found = visit.measured()
@@ -50,7 +50,7 @@ def test_report_draws_every_chart_within_its_width(make: Any, width: int, tmp_pa
 
 
 def test_report_opened_as_a_file_needs_nothing_else(tmp_path: Path) -> None:
-    visit = open_page(render_page(make_comparison()), tmp_path)
+    visit = open_page(render_comparison_page(make_comparison()), tmp_path)
     assert visit.console == []
     assert visit.requests == []
     assert f'data-charts="{visit.dom.count(chr(60) + "figure")}"' in visit.dom
@@ -58,7 +58,7 @@ def test_report_opened_as_a_file_needs_nothing_else(tmp_path: Path) -> None:
 
 def test_report_shows_hostile_names_as_text(tmp_path: Path) -> None:
     variants = [make_variant("none", baseline=True), make_variant(HOSTILE)]
-    page = render_page(make_comparison(model=f"net.py:{HOSTILE}", data=f"npz:{HOSTILE}", variants=variants))
+    page = render_comparison_page(make_comparison(model=f"net.py:{HOSTILE}", data=f"npz:{HOSTILE}", variants=variants))
     visit = open_framed(page, tmp_path, WIDE_PX)
     assert visit.console == []
     found = visit.measured()
@@ -71,7 +71,7 @@ def test_report_shows_hostile_names_as_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("scheme", "is_dark"), [("0", True), ("1", False)], ids=["dark", "light"])
 def test_report_follows_the_colour_scheme(scheme: str, is_dark: bool, tmp_path: Path) -> None:
     flag = f"--blink-settings=preferredColorScheme={scheme}"
-    found = open_framed(render_page(make_comparison()), tmp_path, WIDE_PX, flag).measured()
+    found = open_framed(render_comparison_page(make_comparison()), tmp_path, WIDE_PX, flag).measured()
     brightness = {name: sum(map(int, re.findall(r"\d+", found[name])[:3])) / 3 for name in ("surface", "ink")}
     assert (brightness["surface"] < brightness["ink"]) == is_dark
 

@@ -1,9 +1,5 @@
 """Advice as one HTML file that loads nothing from anywhere."""
 
-import jinja2
-from markupsafe import Markup
-
-from placenorm import __version__
 from placenorm.facts.advice import Advice
 from placenorm.report.advice_wording import (
     COST_BASIS,
@@ -22,7 +18,9 @@ from placenorm.report.advice_wording import (
     say_which,
     say_work,
 )
-from placenorm.report.sheet import make_content_policy, make_style, read_part
+from placenorm.report.language import Language
+from placenorm.report.pages import render_page
+from placenorm.report.sheet import read_part
 
 
 def render_advice_page(advice: Advice) -> str:
@@ -51,21 +49,19 @@ def render_advice_page(advice: Advice) -> str:
         )
         for block in advice.blocks
     ]
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    return environment.from_string(read_part("advice.html.jinja")).render(
-        advice=advice,
-        headline=say_headline(advice),
-        network=say_network(advice),
-        rules=say_rules(advice),
-        groups=groups,
-        blocks=blocks,
-        costs=list_costs(advice),
-        cost_heads=[head.replace("\n", " ") for head in COST_HEADS],
-        findings=[(head, list_findings(advice, stance)) for stance, head in STANCES.items()],
-        basis=COST_BASIS,
-        honest=HONEST,
-        nothing=NOTHING_TO_SETTLE,
-        version=__version__,
-        policy=make_content_policy(),
-        style=Markup(make_style()),
-    )
+    context = {
+        "advice": advice,
+        "headline": say_headline(advice),
+        "network": say_network(advice),
+        "rules": say_rules(advice),
+        "groups": groups,
+        "blocks": blocks,
+        "costs": list_costs(advice),
+        "cost_heads": [head.replace("\n", " ") for head in COST_HEADS],
+        "findings": [(head, list_findings(advice, stance)) for stance, head in STANCES.items()],
+        "basis": COST_BASIS,
+        "honest": HONEST,
+        "nothing": NOTHING_TO_SETTLE,
+    }
+    scripts = (read_part("page.js"),)
+    return render_page("advice.html.jinja", Language("en"), context, scripts=scripts, data={"charts": {}})

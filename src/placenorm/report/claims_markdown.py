@@ -69,7 +69,7 @@ def render_claims_markdown(report: ClaimsReport, language: Language, folder: str
         lines.append(_picture(say("claims-board-title"), f"{folder}/{BOARD}{ending}"))
     for result in report.results:
         lines += _list_claim(result, language, folder, ending)
-    lines += [f"## {say('claims-again')}", _code(report.environment.command, language)]
+    lines += [f"## {say('page-again')}", _code(report.environment.command, language)]
     text = "\n\n".join(lines)
     return f'<div dir="rtl">\n\n{text}\n\n</div>\n' if language.direction == "rtl" else f"{text}\n"
 

@@ -4,10 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
-from markupsafe import Markup
-
-from placenorm import __version__
 from placenorm.facts.claim import ClaimResult, ClaimsReport, Effect, Outcome
 from placenorm.report.claim_charts import ClaimDrawing, draw_chart
 from placenorm.report.claims_wording import (
@@ -27,8 +23,9 @@ from placenorm.report.claims_wording import (
 )
 from placenorm.report.files import replace_file
 from placenorm.report.language import Language
+from placenorm.report.pages import render_page
 from placenorm.report.palette import BADGES, MARK_PATHS, MARKS, PAGE, Theme
-from placenorm.report.sheet import choose_font, make_content_policy, make_style, read_part
+from placenorm.report.sheet import choose_font, read_part
 from placenorm.report.stepper import NEURON, NEURONS, SAMPLES, Step, encode_example, make_example, say_steps
 from placenorm.report.vega import bundle_vega
 from placenorm.report.wording import resume_command
@@ -60,36 +57,9 @@ def write_claims_page(report: ClaimsReport, path: Path, language: Language) -> N
 
 def render_claims_page(report: ClaimsReport, language: Language) -> str:
     """Return the text of that page."""
-    bundle, page_script, claims_script = bundle_vega(), read_part("page.js"), read_part("claims.js")
-    persian = language.direction == "rtl"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # Persian would take three times the room
-    return environment.from_string(read_part("claims.html.jinja")).render(
-        **_describe(report, language),
-        language=language,
-        say=language.say,
-        text=_Writer(language),
-        policy=make_content_policy(bundle, page_script, claims_script, font=persian),
-        style=Markup(make_style("claims.css", persian=persian)),
-        bundle=Markup(bundle),
-        page_script=Markup(page_script),
-        claims_script=Markup(claims_script),
-    )
-
-
-class _Writer:
-    """Makes a sentence of a catalogue fit for the page: code between backticks, Latin runs in their own direction."""
-
-    def __init__(self, language: Language) -> None:
-        self._language = language
-
-    def __call__(self, sentence: str) -> Markup:
-        """Return a sentence as HTML; everything in it that is no markup of ours is escaped."""
-        parts = [
-            Markup('<code dir="ltr">{}</code>').format(part) if place % 2 else self._language.isolate(part)
-            for place, part in enumerate(sentence.split("`"))
-        ]
-        return Markup("").join(parts)
+    shown, data = _describe(report, language)
+    scripts = (bundle_vega(), read_part("page.js"), read_part("claims.js"))
+    return render_page("claims.html.jinja", language, shown, styles=("claims.css",), scripts=scripts, data=data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +95,8 @@ class _ClaimSection:
     stepper: bool
 
 
-def _describe(report: ClaimsReport, language: Language) -> dict[str, Any]:
-    """Return everything that the template shows."""
+def _describe(report: ClaimsReport, language: Language) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return everything that the template shows, and what the scripts read."""
     theme = choose_font(PAGE, language)
     claims = [_describe_claim(result, language, theme) for result in report.results]
     stepped = any(claim.stepper for claim in claims)
@@ -135,7 +105,7 @@ def _describe(report: ClaimsReport, language: Language) -> dict[str, Any]:
     sizes = {"samples": SAMPLES, "neurons": NEURONS, "neuron": NEURON}
     say = language.say
     missing = say_missing(report, language)
-    return {
+    shown = {
         "headline": say_headline(report, language),
         "facts": say_facts(report, language),
         "left_out": say_left_out(report, language),
@@ -152,17 +122,20 @@ def _describe(report: ClaimsReport, language: Language) -> dict[str, Any]:
         "step_matrix": say("step-matrix-alt", **sizes),
         "step_histogram": say("step-histogram", **sizes),
         "step_histogram_alt": say("step-histogram-alt", **sizes),
-        "example": encode_example(example, language) if example else {},
         "groups": [
             (say("claims-settings"), list_settings(report, language), False),
             (say("claims-environment"), list_environment(report, language), True),
         ],
         "notes": report.data.notes,
         "command": report.environment.command,
-        "version": __version__,
-        "numerals": language.numerals,
-        "specs": {panel.name: panel.spec for claim in claims for drawing in claim.drawings for panel in drawing.panels},
     }
+    data = {
+        "charts": {
+            panel.name: panel.spec for claim in claims for drawing in claim.drawings for panel in drawing.panels
+        },
+        "example": encode_example(example, language) if example else {},
+    }
+    return shown, data
 
 
 def _describe_claim(result: ClaimResult, language: Language, theme: Theme) -> _ClaimSection:

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import jinja2
-from markupsafe import Markup
-
-from placenorm import __version__
 from placenorm.facts.reading import History, Watched
 from placenorm.report.findings import SHOWN_SITES
-from placenorm.report.sheet import make_content_policy, make_style, read_part
+from placenorm.report.language import Language
+from placenorm.report.pages import render_page
+from placenorm.report.sheet import read_part
 from placenorm.report.watch_wording import (
     NORM_BASIS,
     NORM_HEADS,
@@ -65,25 +63,23 @@ class Course:
 def render_watch_page(watched: Watched) -> str:
     """Return the text of that page."""
     history = watched.history
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    return environment.from_string(read_part("watch.html.jinja")).render(
-        history=history,
-        findings=watched.findings,
-        shown_sites=SHOWN_SITES,
-        headline=say_headline(watched),
-        looked=say_watched(history),
-        courses=list_courses(history),
-        tables=[
+    context = {
+        "history": history,
+        "findings": watched.findings,
+        "shown_sites": SHOWN_SITES,
+        "headline": say_headline(watched),
+        "looked": say_watched(history),
+        "courses": list_courses(history),
+        "tables": [
             ("Every site", SITE_BASIS, SITE_HEADS, list_sites(history)),
             ("Norms against their running statistics", NORM_BASIS, NORM_HEADS, list_norms(history)),
             ("Shape: normalised is not normal", SHAPE_BASIS, SHAPE_HEADS, list_shapes(history)),
         ],
-        width=WIDTH,
-        height=HEIGHT,
-        version=__version__,
-        policy=make_content_policy(),
-        style=Markup(make_style()),
-    )
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
+    scripts = (read_part("page.js"),)
+    return render_page("watch.html.jinja", Language("en"), context, scripts=scripts, data={"charts": {}})
 
 
 def list_courses(history: History) -> list[Course]:

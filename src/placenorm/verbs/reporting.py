@@ -5,7 +5,7 @@ from pathlib import Path
 from placenorm.errors import UsageError
 from placenorm.facts.claim import CLAIMS_FILE
 from placenorm.facts.comparison import Comparison
-from placenorm.report.html import write_html
+from placenorm.report.comparison_page import write_comparison_page
 from placenorm.report.language import Language
 from placenorm.report.picture import write_picture
 from placenorm.study.assembly import assemble
@@ -55,4 +55,4 @@ def write_report(comparison: Comparison, target: Path) -> None:
     if target.suffix.lower() in PICTURES:
         write_picture(comparison, target)
     else:
-        write_html(comparison, target)
+        write_comparison_page(comparison, target)

@@ -171,7 +171,7 @@ def test_picture_refuses_other_endings_and_unfinished_comparisons(tmp_path: Path
 
 
 def test_report_imports_neither_torch_nor_numpy() -> None:
-    modules = "terminal", "charts", "html", "picture", "winner"
+    modules = "terminal", "charts", "comparison_page", "claims_page", "picture", "winner"
     code = f"import sys\nfor name in {modules}:\n    __import__('placenorm.report.' + name)\nprint(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'altair'" in loaded

@@ -1,8 +1,6 @@
 # The page, the terminal and the document of the claims.
 
-claims-tagline = Where should batch normalisation go?
 claims-title = The article’s claims, put to the test
-claims-skip = Skip to the result
 claims-headline = { $total_count ->
     [one] The one claim that was tested: { $parts }.
    *[other] Of { $total } claims of the article, { $parts }.
@@ -119,12 +117,6 @@ claims-env-python = Python
 claims-env-platform = Platform
 claims-env-cores = Cores
 claims-env-device = Device
-claims-again = Run it again
-claims-again-label = the command that repeats this run
-claims-copy = Copy
-claims-copied = Copied
-claims-selected = Selected
-claims-footer = Written by placenorm { $version }. This page is one file and loads nothing from the network.
 
 # The article's own example, step by step.
 step-title = Step by step: the article’s example

@@ -9,3 +9,12 @@ outcome-holds = holds
 outcome-holds-only-if = holds only if …
 outcome-does-not-hold = does not hold
 outcome-undecided = undecided
+
+page-tagline = Where should batch normalisation go?
+page-skip = Skip to the result
+page-copy = Copy
+page-copied = Copied
+page-selected = Selected
+page-footer = Written by placenorm { $version }. This page is one file and loads nothing from the network.
+page-again-label = the command that repeats this run
+page-again = Run it again

@@ -1,8 +1,6 @@
 # صفحه، پایانه و سند ادعاها.
 
-claims-tagline = جای نرمال‌سازی دسته‌ای کجاست؟
 claims-title = آزمون ادعاهای مقاله
-claims-skip = رفتن به نتیجه
 claims-headline = { $total_count ->
     [one] تنها ادعایی که آزموده شد: { $parts }.
    *[other] از { $total } ادعای مقاله، { $parts }.
@@ -110,12 +108,6 @@ claims-env-python = نسخه‌ی Python
 claims-env-platform = سیستم
 claims-env-cores = هسته‌ها
 claims-env-device = دستگاه
-claims-again = اجرای دوباره
-claims-again-label = دستوری که این اجرا را تکرار می‌کند
-claims-copy = رونوشت
-claims-copied = رونوشت شد
-claims-selected = انتخاب شد
-claims-footer = نوشته‌ی placenorm { $version }. این صفحه یک فایل است و چیزی از شبکه نمی‌خواند.
 
 # مثال خود مقاله، گام به گام.
 step-title = گام به گام: مثال خود مقاله

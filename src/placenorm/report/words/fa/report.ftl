@@ -9,3 +9,12 @@ outcome-holds = درست است
 outcome-holds-only-if = درست است به شرطی که …
 outcome-does-not-hold = درست نیست
 outcome-undecided = نامشخص
+
+page-tagline = جای نرمال‌سازی دسته‌ای کجاست؟
+page-skip = رفتن به نتیجه
+page-copy = رونوشت
+page-copied = رونوشت شد
+page-selected = انتخاب شد
+page-footer = نوشته‌ی placenorm { $version }. این صفحه یک فایل است و چیزی از شبکه نمی‌خواند.
+page-again-label = دستوری که این اجرا را تکرار می‌کند
+page-again = اجرای دوباره

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from placenorm.errors import StoreError
-from placenorm.report.html import render_page, write_html
+from placenorm.report.comparison_page import render_comparison_page, write_comparison_page
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
 LARGEST_BYTES = 2_000_000
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module", params=COMPARISONS.values(), ids=COMPARISONS.keys())
 def page(request: pytest.FixtureRequest) -> Page:
-    text = render_page(request.param())
+    text = render_comparison_page(request.param())
     assert len(text.encode()) < LARGEST_BYTES
     return Page(text)
 
@@ -106,7 +106,7 @@ def test_page_allows_its_own_scripts_and_nothing_else(page: Page) -> None:
 
 def test_page_shows_hostile_names_as_text() -> None:
     variants = [make_variant("none", baseline=True), make_variant(HOSTILE, aliases=("<b>",))]
-    page = Page(render_page(make_comparison(model=f"net.py:{HOSTILE}", variants=variants, seeds=3)))
+    page = Page(render_comparison_page(make_comparison(model=f"net.py:{HOSTILE}", variants=variants, seeds=3)))
     assert len(page.scripts) == 3
     assert f"net.py:{HOSTILE}" in page.text
     assert f"{HOSTILE} = <b>" in page.text
@@ -116,7 +116,7 @@ def test_page_shows_hostile_names_as_text() -> None:
 
 def test_page_says_the_advice_first_then_the_numbers_and_the_lines_to_paste() -> None:
     comparison = make_comparison()
-    text = " ".join(Page(render_page(comparison)).text.split())
+    text = " ".join(Page(render_comparison_page(comparison)).text.split())
     parts = ("Put the norm after-pool", "The numbers", "done = pn.place(", "Run it again")
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
@@ -125,14 +125,14 @@ def test_page_says_the_advice_first_then_the_numbers_and_the_lines_to_paste() ->
 
 
 def test_page_draws_the_baseline_and_the_variant_that_is_advised() -> None:
-    page = Page(render_page(make_comparison()))
+    page = Page(render_comparison_page(make_comparison()))
     norms = [found for tag, found in page.elements if tag == "li" and found.get("class") == "op norm"]
     assert len(norms) == 8
     assert sum(tag == "details" for tag, _ in page.elements) == 2
 
 
 def test_page_of_an_unfinished_comparison_says_how_to_go_on() -> None:
-    text = Page(render_page(make_unfinished())).text
+    text = Page(render_comparison_page(make_unfinished())).text
     assert "Not finished yet" in text
     assert "6 trials of at least 120 are in the store" in text
     assert "--epochs 8 --resume" in text
@@ -140,14 +140,14 @@ def test_page_of_an_unfinished_comparison_says_how_to_go_on() -> None:
 
 def test_write_html_replaces_the_page_in_one_piece(tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
-    write_html(make_unfinished(), path)
-    write_html(make_unfinished(), path)
-    assert path.read_text(encoding="utf-8") == render_page(make_unfinished())
+    write_comparison_page(make_unfinished(), path)
+    write_comparison_page(make_unfinished(), path)
+    assert path.read_text(encoding="utf-8") == render_comparison_page(make_unfinished())
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
 
 def test_write_html_refuses_a_place_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StoreError, match=r"Cannot write .*report\.html"):
-        write_html(make_unfinished(), tmp_path / "file" / "report.html")
+        write_comparison_page(make_unfinished(), tmp_path / "file" / "report.html")
     assert (tmp_path / "file").read_text() == "mine"

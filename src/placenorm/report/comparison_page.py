@@ -4,12 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
-from markupsafe import Markup
-
 from placenorm.facts.comparison import Comparison, Summary, Variant, Verdict
 from placenorm.facts.edits import Skip
-from placenorm.facts.graph import Graph, Op
 from placenorm.report.charts import (
     draw_curves,
     draw_dead_shares,
@@ -18,8 +14,11 @@ from placenorm.report.charts import (
     draw_step_times,
 )
 from placenorm.report.files import replace_file
+from placenorm.report.language import Language
+from placenorm.report.pages import render_page
 from placenorm.report.palette import MARK_PATHS, MARKS, PAGE, slots_of
-from placenorm.report.sheet import make_content_policy, make_style, read_part
+from placenorm.report.sheet import read_part
+from placenorm.report.strips import StripBlock, draw_strip
 from placenorm.report.titles import tags_of
 from placenorm.report.vega import Drawing, bundle_vega
 from placenorm.report.winner import python_lines
@@ -43,7 +42,7 @@ OPEN_BLOCKS: Final = 40
 _HALF_HEIGHT = 230  # of the charts that stand side by side, in pixels
 
 
-def write_html(comparison: Comparison, path: Path) -> None:
+def write_comparison_page(comparison: Comparison, path: Path) -> None:
     """Write the report of a comparison as one file, of about 1 MB, that opens without any network access.
 
     Args:
@@ -53,24 +52,18 @@ def write_html(comparison: Comparison, path: Path) -> None:
     Raises:
         StoreError: if it cannot be written.
     """
-    replace_file(path, render_page(comparison).encode())
+    replace_file(path, render_comparison_page(comparison).encode())
 
 
-def render_page(comparison: Comparison) -> str:
+def render_comparison_page(comparison: Comparison) -> str:
     """Return the text of that page.
 
     Args:
         comparison: the comparison, finished or not.
     """
-    bundle, script = bundle_vega(), read_part("page.js")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    return environment.from_string(read_part("page.html.jinja")).render(
-        **_describe(comparison),
-        policy=make_content_policy(bundle, script),
-        style=Markup(make_style()),
-        bundle=Markup(bundle),
-        script=Markup(script),
-    )
+    shown, specs = _describe(comparison)
+    scripts = (bundle_vega(), read_part("page.js"))
+    return render_page("comparison.html.jinja", Language("en"), shown, scripts=scripts, data={"charts": specs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +89,13 @@ class _Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _StripOp:
-    name: str
-    kind: str
-    shape: str
-
-
-@dataclass(frozen=True, slots=True)
-class _StripBlock:
-    key: str
-    ops: tuple[_StripOp, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Strip:
     label: str
     tags: tuple[str, ...]
     slot: int
     count: str
     open: bool
-    blocks: tuple[_StripBlock, ...]
+    blocks: tuple[StripBlock, ...]
     skipped: tuple[Skip, ...]
 
 
@@ -132,8 +112,8 @@ class _LegendEntry:
     mark: str
 
 
-def _describe(comparison: Comparison) -> dict[str, Any]:
-    """Return everything that the template shows."""
+def _describe(comparison: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return everything that the template shows, and the charts by name."""
     verdict, settings = comparison.verdict, comparison.settings
     units = units_of(comparison)
     curves = _drawn(
@@ -154,7 +134,7 @@ def _describe(comparison: Comparison) -> dict[str, Any]:
         done, planned = count(len(comparison.trials), "trial"), f"{count_planned(comparison):,}"
         reason = f"{done} of at least {planned} are in the store, too few for a verdict. To go on, run the line below."
     data = settings.data or "data of your own loop"
-    return {
+    shown = {
         "headline": headline,
         "reason": reason,
         "facts": [settings.model, data, count(settings.seeds, "seed"), _say_length(comparison)],
@@ -176,9 +156,8 @@ def _describe(comparison: Comparison) -> dict[str, Any]:
         "notes": verdict.notes if verdict else (),
         "groups": [_list_settings(comparison, units), _list_environment(comparison)],
         "command": comparison.environment.command,
-        "version": comparison.environment.placenorm,
-        "specs": {drawing.name: drawing.spec for drawing in drawings},
     }
+    return shown, {drawing.name: drawing.spec for drawing in drawings}
 
 
 def _drawn(*drawings: Drawing | None) -> list[Drawing]:
@@ -250,34 +229,11 @@ def _make_strips(comparison: Comparison) -> list[_Strip]:
                 slot=slots[name],
                 count=f"{count(len(variant.graph.blocks), 'block')}, {count(len(variant.graph.norms), 'norm')}",
                 open=len(variant.graph.blocks) <= OPEN_BLOCKS,
-                blocks=tuple(_make_blocks(variant.graph)),
+                blocks=draw_strip(variant.graph),
                 skipped=variant.skipped,
             )
         )
     return strips
-
-
-def _make_blocks(graph: Graph) -> list[_StripBlock]:
-    """Return the blocks where their weight ops run, and the ops of no block between them."""
-    starts = {block.weight: block for block in graph.blocks}
-    inside = {index for block in graph.blocks for index in (block.weight, *block.chain)}
-    found = []
-    for index, op in enumerate(graph.ops):
-        if index in starts:
-            block = starts[index]
-            ops = [graph.ops[place] for place in (block.weight, *block.chain)]
-            found.append(_StripBlock(block.key, tuple(_describe_op(each) for each in ops)))
-        elif index not in inside and op.kind != "constant":
-            found.append(_StripBlock("", (_describe_op(op),)))
-    return found
-
-
-def _describe_op(op: Op) -> _StripOp:
-    name = op.kind if op.kind in ("input", "output") else op.name
-    shown = op.kind in ("weight", "input", "output", "pool")
-    # The first axis is the batch, which says nothing about the network.
-    shape = "×".join(str(size) for size in op.out_shape[1:]) if shown else ""
-    return _StripOp(name=name, kind=op.kind, shape=shape)
 
 
 def _list_settings(comparison: Comparison, units: Units) -> _Group:
