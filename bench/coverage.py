@@ -17,9 +17,10 @@ import multiprocessing
 import time
 import traceback
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -282,8 +283,13 @@ def summarise(rows: list[dict[str, Any]]) -> str:
     unfinished = [
         step for step in ("placed", "preserved") if any("input" in row and step not in row for row in with_norms)
     ]
-    if unfinished:
-        parts += [f"**Not finished**: {' and '.join(unfinished)} for some models; the same command goes on.", ""]
+    for step in unfinished:
+        names = [f"`{row['model']}`" for row in with_norms if "input" in row and step not in row]
+        parts += [
+            f"**Not finished**: *{step}* for {len(names)} models, the largest; the same command goes on with them: "
+            f"{', '.join(names)}.",
+            "",
+        ]
     return "\n".join([*parts, *_failures(with_norms), *_reasons(with_norms)]) + "\n"
 
 
@@ -365,29 +371,35 @@ def main() -> None:
 def _run(
     options: argparse.Namespace, until: float, work: list[tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]]
 ) -> None:
-    """Do work in processes and append each row when it is there."""
+    """Do work in processes and append each row when it is there.
+
+    A process that dies, mostly for want of memory, takes the pool with it: what ran then is left to the next start of
+    the same command, with fewer jobs, and a new pool goes on.
+    """
+    queue = deque(work)
+    while queue and time.monotonic() < until:
+        try:
+            _run_pool(options, until, queue)
+        except BrokenProcessPool as error:
+            print(f"not finished: {first_line(error)}; going on with the next", flush=True)
+
+
+def _run_pool(options: argparse.Namespace, until: float, queue: deque[Any]) -> None:
     context = multiprocessing.get_context("spawn")
-    queue = iter(work)
     with (
         options.out.open("a") as file,
         ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=20) as pool,
     ):
         running: set[Future[dict[str, Any]]] = set()
         while True:
-            while len(running) < options.jobs and time.monotonic() < until:
-                job = next(queue, None)
-                if job is None:
-                    break
+            while queue and len(running) < options.jobs and time.monotonic() < until:
+                job = queue.popleft()
                 running.add(pool.submit(job[0], *job[1]))
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                error = future.exception()
-                if error is None:
-                    file.write(json.dumps(future.result()) + "\n")
-                else:  # what a row does not hold; the same command tries it again
-                    print(f"not finished: {type(error).__name__}: {first_line(error)}", flush=True)
+                file.write(json.dumps(future.result()) + "\n")
             file.flush()
 
 
