@@ -35,7 +35,7 @@ from placenorm.facts.graph import Graph
 from placenorm.facts.placement import Policy
 from placenorm.graph.placements import plan_edits, policy_position
 from placenorm.rewrite.placing import place_model
-from placenorm.rewrite.proving import measure_error
+from placenorm.rewrite.proving import change_last_bits, measure_error
 
 POLICIES: tuple[Policy, ...] = tuple(policy for policy in get_args(Policy) if policy != "as-is")
 SIZES = (64, 96, 128, 192, 224, 256)
@@ -46,6 +46,9 @@ FRAMES = (8, 14, 16, 32)
 
 LEFT_OUT = ("detection", "quantization", "optical_flow")
 """Families of torchvision that are not what placenorm is for: they take lists of images, or are integer arithmetic."""
+
+DIFFERS = "the rewritten network differs by"
+"""What the refusal of a network says that its rewritten twin is too far from."""
 
 EXACT = 1e-9
 """What a preserved network may differ by in float64, as a share of its largest output."""
@@ -157,6 +160,23 @@ def examine_values(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
     return {**row, "value_seconds": round(time.perf_counter() - started, 1)}
 
 
+def examine_rounding(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the fourth row of a model that `preserve` refuses: how far one bit of its input moves it, as it is."""
+    _settle()
+    model = look_trained(build(name)).double()
+    first, other = _draw_inputs(shape)
+    inputs = (first.double(), other)
+    with torch.no_grad():
+        moved = [measure_error(model(x), model(change_last_bits(x))) for x in inputs]
+    return {"model": name, "one_bit": max(moved)}
+
+
+def _draw_inputs(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return the input that a model is placed on, in float32, and another one that it is compared on, in float64."""
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    return x, torch.randn(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
 def _settle() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -219,11 +239,11 @@ def _kind(reason: str) -> str:
 def _preserve(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return, by policy, how far a model is from itself after it was placed with `preserve`."""
     model = look_trained(build(name))
-    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
-    return _for_each_policy(pn.trace(model, x), partial(_preserve_one, model, x))
+    x, other = _draw_inputs(shape)
+    return _for_each_policy(pn.trace(model, x), partial(_preserve_one, model, x, other))
 
 
-def _preserve_one(model: nn.Module, x: Tensor, policy: Policy) -> dict[str, Any]:
+def _preserve_one(model: nn.Module, x: Tensor, other: Tensor, policy: Policy) -> dict[str, Any]:
     """Place a copy and compare it on another input; that traced forwards train as before is proved once.
 
     That is done at the policy that traces most. For the others what they evaluate to is proved all the same, by the
@@ -231,7 +251,6 @@ def _preserve_one(model: nn.Module, x: Tensor, policy: Policy) -> dict[str, Any]
     """
     wide = copy.deepcopy(model).double()
     placed = place_model(copy.deepcopy(wide), x.double(), policy, preserve=x.double(), prove=policy == "after-pool")
-    other = torch.randn(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     with torch.no_grad():
         error = measure_error(wide(other), placed.model.eval()(other))
         rounded = measure_error(model(x), copy.deepcopy(placed.model).float().eval()(x))
@@ -290,7 +309,7 @@ def summarise(rows: list[dict[str, Any]]) -> str:
             f"{', '.join(names)}.",
             "",
         ]
-    return "\n".join([*parts, *_failures(with_norms), *_reasons(with_norms)]) + "\n"
+    return "\n".join([*parts, *_list_loud(with_norms), *_failures(with_norms), *_reasons(with_norms)]) + "\n"
 
 
 def _line(policy: Policy, examined: list[dict[str, Any]], proved: list[dict[str, Any]]) -> str:
@@ -310,6 +329,44 @@ def _largest(rows: list[dict[str, Any]], key: str) -> str:
     return f"{max(row[key] for row in rows):.1e}" if rows else "not measured"
 
 
+def _is_loud(row: dict[str, Any]) -> bool:
+    """Whether a model is so far from itself somewhere that its own rounding has to explain it."""
+    return any(
+        DIFFERS in one["error"] if "error" in one else one["error_float64"] > EXACT for one in _list_preserved(row)
+    )
+
+
+def _list_preserved(row: dict[str, Any]) -> list[dict[str, Any]]:
+    found = row.get("preserved", {})
+    return [] if "error" in found else list(found.values())
+
+
+def _list_loud(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of the models that multiply rounding."""
+    lines = []
+    for row in rows:
+        if not _is_loud(row):
+            continue
+        refused = [f"`{policy}`" for policy, one in row["preserved"].items() if DIFFERS in one.get("error", "")]
+        moved = max((one["error_float64"] for one in _list_preserved(row) if "error" not in one), default=0.0)
+        one_bit = f"{row['one_bit']:.1e}" if "one_bit" in row else "not measured"
+        lines.append(f"| `{row['model']}` | {one_bit} | {', '.join(refused) or 'at no policy'} | {moved:.1e} |")
+    if not lines:
+        return []
+    return [
+        "## Networks that multiply rounding",
+        "",
+        "With these random statistics one bit of their input moves them by about as much as any other order of the "
+        "same sums does. `preserve` says so and changes nothing where it finds more than "
+        f"{EXACT:.0e}; all shares are of the largest output, in float64.",
+        "",
+        "| model | one bit of its input, as it is | refused | where placed, on another input |",
+        "|---|---|---|---|",
+        *lines,
+        "",
+    ]
+
+
 def _share(part: int, whole: int) -> str:
     return f"{part} of {whole} ({100 * part / whole:.1f} %)" if whole else "0 of 0"
 
@@ -324,7 +381,11 @@ def _failures(rows: list[dict[str, Any]]) -> list[str]:
             found.append(f"- `{row['model']}`, preserved: {row['preserved']['error']}")
             continue
         for step in ("placed", "preserved"):
-            errors = {one["error"]: policy for policy, one in row.get(step, {}).items() if "error" in one}
+            errors = {
+                one["error"]: policy
+                for policy, one in row.get(step, {}).items()
+                if "error" in one and DIFFERS not in one["error"]
+            }
             found += [f"- `{row['model']}`, {step} {policy}: {error}" for error, policy in errors.items()]
     return ["## Failures", "", *(found or ["None."]), ""]
 
@@ -364,6 +425,10 @@ def main() -> None:
         waiting.sort(key=lambda row: row["parameters"] * math.prod(row["input"]))
         extra = ("device",) if key == "placed" else ()
         _run(options, until, [(work, (row["model"], tuple(row["input"]), *(row[e] for e in extra))) for row in waiting])
+    waiting = [
+        row for name, row in _read(options.out).items() if name in names and _is_loud(row) and "one_bit" not in row
+    ]
+    _run(options, until, [(examine_rounding, (row["model"], tuple(row["input"]))) for row in waiting])
     options.page.write_text(summarise(list(_read(options.out).values())))
     print(f"Written: {options.page}")
 

@@ -18,7 +18,7 @@ from placenorm.graph.tracing import ExampleInputs, map_tensors, set_training, sp
 from placenorm.probe.measuring import fit_inputs, measure_inputs, read_batches
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.preserving import CannotPreserveError, ValueChange, ValueKeeper, make_identity, set_measured
-from placenorm.rewrite.proving import count_numbers, measure_error
+from placenorm.rewrite.proving import change_last_bits, count_numbers, measure_error
 from placenorm.rewrite.rewriter import Rewriter, Way
 
 EXACT = 1e-9
@@ -227,7 +227,7 @@ class FunctionKeeper:
         for given in (self._given, batch):
             inputs = fit_inputs(original, given)
             moved.append(
-                measure_error(_evaluate(original, inputs), _evaluate(original, map_tensors(_change_last_bits, inputs)))
+                measure_error(_evaluate(original, inputs), _evaluate(original, map_tensors(change_last_bits, inputs)))
             )
         return max(moved)
 
@@ -276,16 +276,6 @@ def _check_finite(batch: ExampleInputs) -> None:
             "The first batch of the data holds values that are not finite, so nothing can be proved on it; give data "
             "without NaN and infinities."
         )
-
-
-def _change_last_bits(x: Tensor) -> Tensor:
-    """Return a tensor whose every second value of floating point is the next larger one."""
-    if not x.is_floating_point():
-        return x
-    changed = x.clone()
-    flat = changed.reshape(-1)
-    flat[::2] = torch.nextafter(flat[::2], torch.full_like(flat[::2], float("inf")))
-    return flat.reshape(x.shape)
 
 
 def _largest_eps(model: nn.Module) -> float:
