@@ -25,6 +25,8 @@ _RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _FEWEST_ZEROS, _MOST_PLACES = 3, 6
 """A number from 0.001 to 999,999 is written out."""
 
+_NO_BREAK: Final = "\u00a0"
+
 _LEFT_TO_RIGHT_MARK: Final = "\u200e"
 """Before a minus in Persian: it would stand behind its number otherwise (Unicode CLDR, fa)."""
 
@@ -116,7 +118,7 @@ class Language:
             return self.number(value, max(0, digits - 1 - exponent))
         mantissa = self.number(value / 10.0**exponent, digits - 1)
         power = str(exponent).translate(_RAISED)
-        factor = "" if mantissa == self.number(1, 0) else f"{mantissa} × "
+        factor = "" if mantissa == self.number(1, 0) else f"{mantissa}{_NO_BREAK}×{_NO_BREAK}"
         text = f"{factor}{self.number(10, 0)}{power}"
         return text if self.direction == "ltr" else f"{ISOLATE_LTR}{text}{END_ISOLATE}"
 

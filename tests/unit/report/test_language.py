@@ -50,8 +50,8 @@ def test_signed_number_has_its_sign_on_the_left() -> None:
         (0.001234, "0.00123"),
         (123456.0, "123,456"),
         (1e6, "10⁶"),
-        (3.1e-16, "3.1 × 10⁻¹⁶"),
-        (-8.24e-5, "−8.24 × 10⁻⁵"),
+        (3.1e-16, "3.1\u00a0×\u00a010⁻¹⁶"),
+        (-8.24e-5, "−8.24\u00a0×\u00a010⁻⁵"),
         (float("inf"), "∞"),
     ],
     ids=["zero", "three-digits", "small", "large", "power", "tiny", "negative", "infinite"],
@@ -61,7 +61,7 @@ def test_scientific_number_has_three_digits_that_count(value: float, english: st
 
 
 def test_scientific_number_reads_from_the_left_in_persian() -> None:
-    assert Language("fa").scientific(3.1e-16) == "\u2066۳٫۱ × ۱۰⁻¹⁶\u2069"
+    assert Language("fa").scientific(3.1e-16) == "\u2066۳٫۱\u00a0×\u00a0۱۰⁻¹⁶\u2069"
 
 
 def test_whole_numbers_choose_the_plural() -> None:
