@@ -1,0 +1,198 @@
+"""The fused chains on the processor: tensors in, tensors out, as `chain_reference` has them."""
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from placenorm.kernels.activations import Activation, activate
+from placenorm.kernels.cpu import chains
+from placenorm.kernels.cpu.arithmetic import CODES
+from placenorm.kernels.cpu.memory import empty_like
+from placenorm.kernels.threads import count_shares, share_out
+
+Array = NDArray[np.float32]
+
+_AHEAD: Final = ("identity", "relu")
+"""Activations behind an addition: the output tells their derivative, so that nothing else need be saved."""
+
+
+def find_gap(x: Tensor, residual: Tensor | None, before: Activation, after: Activation) -> str:
+    """Return why there is no fast path for a chain; "" where there is one.
+
+    Args:
+        x: input, ``[N, C, S]``.
+        residual: what is added behind the norm; None for nothing.
+        before: activation in front of the norm.
+        after: activation behind it.
+    """
+    unknown = [each.name for each in (before, after) if each.name not in CODES]
+    if unknown:
+        return f"there is no kernel with {unknown[0]}"
+    if residual is not None and after.name not in _AHEAD:
+        return f"behind an addition there are kernels with {' and '.join(_AHEAD)} only"
+    if x.dtype != torch.float32:
+        return f"the kernels of the processor take float32, this is {str(x.dtype).removeprefix('torch.')}"
+    if _find_layout(x) is None:
+        return "it is empty" if x.numel() == 0 else "it is neither contiguous nor channels_last"
+    return ""
+
+
+def chain_fwd(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    before: Activation,
+    after: Activation,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return ``(y, mean, var, rstd)`` as `chain_reference.chain_fwd`.
+
+    Args:
+        x: ``[N, C, S]``, float32, contiguous or with the channels last.
+        residual: ``[N, C, S]`` in any layout.
+        weight: ``[C]``.
+        bias: ``[C]``.
+        eps: what is added to the variance.
+        before: activation in front of the norm.
+        after: activation behind it.
+    """
+    channels = x.shape[1]
+    y = empty_like(x)
+    mean, var = torch.empty(channels), torch.empty(channels)
+    gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
+    codes = _encode(before, after, residual)
+    view = _find_layout(x)
+    given, out = _view(x, view), _view(y, view)
+    added = given if residual is None else _view(_lay_out(residual, x), view)
+    if view == "planes":
+        share_out(
+            lambda _, start, stop: chains.forward_planes(
+                given, added, out, mean.numpy(), var.numpy(), gamma, beta, eps, *codes, start, stop
+            ),
+            channels,
+        )
+        return y, mean, var, (var + eps).rsqrt()
+    rows = given.shape[0]
+    parameter = codes[-1]
+    shift = _average_first(x, before)
+    sums = np.zeros((count_shares(rows), 2, channels))
+    share_out(
+        lambda share, start, stop: chains.measure_rows(given, shift, sums[share], codes[0], parameter, start, stop),
+        rows,
+    )
+    total, squares = sums.sum(0) / rows
+    spread = np.maximum(squares - total * total, 0.0)
+    scale = (gamma / np.sqrt(spread + eps)).astype(np.float32)
+    centre = total.astype(np.float32)
+    mean.copy_(torch.from_numpy(shift + total))
+    var.copy_(torch.from_numpy(spread))
+    share_out(
+        lambda _, start, stop: chains.forward_rows(given, added, out, shift, centre, scale, beta, *codes, start, stop),
+        rows,
+    )
+    return y, mean, var, (var + eps).rsqrt()
+
+
+def chain_bwd(
+    dy: Tensor,
+    x: Tensor,
+    y: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    before: Activation,
+    after: Activation,
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`.
+
+    Args:
+        dy: gradient of the output, ``[N, C, S]`` in any layout.
+        x: as in `chain_fwd`.
+        y: the output, where there was a residual; it tells where the activation was on. None without a residual.
+        mean: from `chain_fwd`.
+        rstd: from `chain_fwd`.
+        weight: as in `chain_fwd`.
+        bias: as in `chain_fwd`.
+        before: as in `chain_fwd`.
+        after: as in `chain_fwd`.
+    """
+    channels = x.shape[1]
+    dx = empty_like(x)
+    dresidual = None if y is None else empty_like(x)
+    dweight, dbias = torch.empty(channels), torch.empty(channels)
+    gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
+    codes = _encode(before, after, y)
+    view = _find_layout(x)
+    given, out, upstream = _view(x, view), _view(dx, view), _view(_lay_out(dy, x), view)
+    seen = given if y is None else _view(_lay_out(y, x), view)
+    branch = out if dresidual is None else _view(dresidual, view)
+    mu, r = mean.numpy(), rstd.numpy()
+    if view == "planes":
+        share_out(
+            lambda _, start, stop: chains.backward_planes(
+                upstream, given, seen, out, branch, mu, r, gamma, beta, dweight.numpy(), dbias.numpy(),
+                *codes, start, stop,
+            ),
+            channels,
+        )  # fmt: skip
+        return dx, dresidual, dweight, dbias
+    rows = given.shape[0]
+    sums = np.zeros((count_shares(rows), 2, channels))
+    share_out(
+        lambda share, start, stop: chains.sum_gradients_rows(
+            upstream, given, seen, mu, r, gamma, beta, sums[share], *codes, start, stop
+        ),
+        rows,
+    )
+    total, along = sums.sum(0)
+    dbias.copy_(torch.from_numpy(total))
+    dweight.copy_(torch.from_numpy(along))
+    shared, slope = (total / rows).astype(np.float32), (along / rows).astype(np.float32)
+    share_out(
+        lambda _, start, stop: chains.backward_rows(
+            upstream, given, seen, out, branch, mu, r, gamma, beta, shared, slope, *codes, start, stop
+        ),
+        rows,
+    )
+    return dx, dresidual, dweight, dbias
+
+
+def _find_layout(x: Tensor) -> str | None:
+    """Return ``planes`` or ``rows``; None for any other layout, and for nothing."""
+    if x.dim() != 3 or x.numel() == 0:
+        return None
+    if x.is_contiguous():
+        return "planes"
+    return "rows" if x.transpose(1, 2).is_contiguous() else None
+
+
+def _view(x: Tensor, layout: str | None) -> Array:
+    """Return the numbers of a tensor, ``[N, C, S]`` or ``[M, C]``, without a copy."""
+    view: Array = (x if layout == "planes" else x.transpose(1, 2).flatten(0, 1)).detach().numpy()
+    return view
+
+
+def _lay_out(y: Tensor, x: Tensor) -> Tensor:
+    """Return a tensor in the layout of another one of its shape."""
+    return y if y.stride() == x.stride() else empty_like(x).copy_(y)
+
+
+def _fill(parameter: Tensor | None, channels: int, value: float) -> Array:
+    held: Array = (torch.full((channels,), value) if parameter is None else parameter.detach().float()).numpy()
+    return held
+
+
+def _encode(before: Activation, after: Activation, residual: Tensor | None) -> tuple[Any, ...]:
+    parameter = np.float32(before.parameter or after.parameter)
+    return CODES[before.name], CODES[after.name], () if residual is None else (0,), parameter
+
+
+def _average_first(x: Tensor, before: Activation) -> Array:
+    """Return the mean of every channel over the first rows, which is what its values are measured from."""
+    first: Array = activate(x.transpose(1, 2).flatten(0, 1)[: chains.ROWS], before).mean(0).numpy()
+    return first

@@ -1,0 +1,187 @@
+"""The fused chains on the processor, held against the readable twin in float64 and against torch on the same input."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from placenorm.kernels import chain_reference, threads
+from placenorm.kernels.activations import FUNCTIONS, activate, differentiate
+from placenorm.kernels.cpu import chain as cpu
+from placenorm.kernels.cpu import memory
+from support.cases.chains import COMMON, INPUTS, LAYOUTS, RARE, RELU, Chain, ChainInput, find_activation
+from support.tolerances import assert_close_as_control
+
+EPS = 1e-5
+
+EACH_INPUT = pytest.mark.parametrize("given", INPUTS, ids=lambda given: given.name)
+EACH_LAYOUT = pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    y: Tensor
+    mean: Tensor
+    var: Tensor
+    dx: Tensor
+    dresidual: Tensor | None
+    dweight: Tensor
+    dbias: Tensor
+
+
+@pytest.fixture(params=[1, 3], ids=["one-thread", "three-threads"])
+def count_of_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def memory_that_holds_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that forgets a value leaves NaN."""
+    monkeypatch.setattr(cpu, "empty_like", lambda x: torch.full_like(x, float("nan")))
+
+
+def run_ours(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
+    x, weight, bias, dy = held["x"], held["weight"], held["bias"], held["dy"]
+    assert x is not None
+    assert dy is not None
+    assert cpu.find_gap(x, held["residual"], chain.before, chain.after) == ""
+    y, mean, var, rstd = cpu.chain_fwd(x, held["residual"], weight, bias, EPS, chain.before, chain.after)
+    seen = y if chain.adds else None
+    gradients = cpu.chain_bwd(dy, x, seen, mean, rstd, weight, bias, chain.before, chain.after)
+    dx, dresidual, dweight, dbias = gradients
+    assert y.stride() == dx.stride() == x.stride()
+    return Outcome(y, mean, var, dx, dresidual, dweight, dbias)
+
+
+def run_truth(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
+    wide = {name: None if value is None else value.double() for name, value in held.items()}
+    x, weight, bias = wide["x"], wide["weight"], wide["bias"]
+    y, mean, var, rstd = chain_reference.chain_fwd(x, wide["residual"], weight, bias, EPS, chain.before, chain.after)
+    seen = y if chain.adds else None
+    dx, dresidual, dweight, dbias = chain_reference.chain_bwd(
+        wide["dy"], x, seen, mean, rstd, weight, bias, chain.before, chain.after
+    )
+    return Outcome(y, mean, var, dx, dresidual, dweight, dbias)
+
+
+def run_torch(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
+    leaves = {name: None if value is None else value.clone().requires_grad_() for name, value in held.items()}
+    u = activate(leaves["x"], chain.before)
+    z = F.batch_norm(u, None, None, leaves["weight"], leaves["bias"], training=True, eps=EPS)
+    y = activate(z if leaves["residual"] is None else z + leaves["residual"], chain.after)
+    y.backward(held["dy"])
+    var, mean = torch.var_mean(u.detach(), (0, 2), correction=0)
+    gradients = {name: None if leaf is None else leaf.grad for name, leaf in leaves.items()}
+    return Outcome(y.detach(), mean, var, gradients["x"], gradients["residual"], gradients["weight"], gradients["bias"])
+
+
+def compare(chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor]) -> None:
+    held = given.make(chain, lay_out)
+    ours, truth, control = run_ours(chain, held), run_truth(chain, held), run_torch(chain, held)
+    dy = held["dy"]
+    assert dy is not None
+    scales = {
+        "dweight": float((dy.double().abs().sum((0, 2))).max()),
+        "dbias": float(dy.double().abs().sum((0, 2)).max()),
+        "dx": float(dy.abs().max() * truth.var.add(EPS).rsqrt().max() * held["weight"].abs().max()),
+        "y": float(truth.y.abs().max()) + 1.0,
+    }
+    for name in Outcome.__slots__:
+        found, right, usual = (getattr(outcome, name) for outcome in (ours, truth, control))
+        if right is None:
+            assert found is None
+            continue
+        condition = given.condition**2 if name == "var" else given.condition
+        assert_close_as_control(found, usual, right, name, scale=scales.get(name), condition=condition)
+
+
+@EACH_LAYOUT
+@EACH_INPUT
+@pytest.mark.parametrize("chain", COMMON, ids=lambda chain: chain.name)
+def test_chain_is_as_near_to_the_truth_as_torch(
+    chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor], count_of_threads: int
+) -> None:
+    compare(chain, given, lay_out)
+
+
+@pytest.mark.slow
+@EACH_LAYOUT
+@EACH_INPUT
+@pytest.mark.parametrize("chain", RARE, ids=lambda chain: chain.name)
+def test_rare_chain_is_as_near_to_the_truth_as_torch(
+    chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor]
+) -> None:
+    compare(chain, given, lay_out)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_derivative_is_that_of_torch(name: str) -> None:
+    activation = find_activation(name)
+    x = torch.linspace(-7, 7, 561, dtype=torch.float64)
+    x[280] = 0.0
+    x.requires_grad_()
+    activate(x, activation).sum().backward()
+    torch.testing.assert_close(differentiate(x.detach(), activation), x.grad)
+
+
+@EACH_LAYOUT
+def test_nan_and_infinity_stay_in_their_channel(lay_out: Callable[[Tensor], Tensor]) -> None:
+    chain = Chain(after=RELU)
+    held = ChainInput("spoilt", (4, 3, 10)).make(chain, lay_out)
+    x = held["x"]
+    assert x is not None
+    x[1, 0, 2], x[2, 1, 3] = float("nan"), float("inf")
+    y = run_ours(chain, held).y
+    assert not y[:, 0].isfinite().any()
+    assert y[:, 2].isfinite().all()
+    assert bool(y[2, 1, 3].isnan())
+
+
+def test_gap_names_what_no_kernel_covers() -> None:
+    x = torch.randn(2, 3, 8)
+    gaps = {
+        "takes": cpu.find_gap(x, None, RELU, RELU),
+        "type": cpu.find_gap(x.double(), None, RELU, RELU),
+        "layout": cpu.find_gap(x[..., ::2], None, RELU, RELU),
+        "empty": cpu.find_gap(x[:0], None, RELU, RELU),
+        "addition": cpu.find_gap(x, x, RELU, find_activation("silu")),
+        "activation": cpu.find_gap(x, None, find_activation("mish"), RELU),
+    }
+    assert gaps == {
+        "takes": "",
+        "type": "the kernels of the processor take float32, this is float64",
+        "layout": "it is neither contiguous nor channels_last",
+        "empty": "it is empty",
+        "addition": "behind an addition there are kernels with identity and relu only",
+        "activation": "there is no kernel with mish",
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_shares_cover_the_range_once(count: int, count_of_threads: int) -> None:
+    seen: list[int] = []
+    threads.share_out(lambda share, start, stop: seen.extend(range(start, stop)), count)
+    assert sorted(seen) == list(range(count))
+    assert threads.count_shares(count) == min(count, count_of_threads)
+
+
+def test_share_that_fails_is_told(count_of_threads: int) -> None:
+    def fail(share: int, start: int, stop: int) -> None:
+        raise ArithmeticError(f"share {share}")
+
+    with pytest.raises(ArithmeticError, match="share"):
+        threads.share_out(fail, 10)
+
+
+def test_large_result_has_the_layout_of_its_input() -> None:
+    x = torch.empty(2, 64, 160, 160).contiguous(memory_format=torch.channels_last)
+    y = memory.empty_like(x)
+    assert y.stride() == x.stride()
+    y.fill_(1.0)
+    assert float(y.sum()) == y.numel()
