@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from placenorm.facts.comparison import Comparison, DataFacts, Metric, Settings, Variant
+from placenorm.facts.comparison import Comparison, DataFacts, Metric, Remark, Settings, Variant
 from placenorm.facts.cost import Cost, NormCost
 from placenorm.facts.edits import Change
 from placenorm.facts.environment import Environment
@@ -240,10 +240,10 @@ def make_comparison(
             trials += tried
             losses = [(trial.val_loss if trial.val_loss is not None else math.inf) for trial in tried]
             runs.setdefault(variant.name, []).append(tried[losses.index(min(losses))])
-    notes = [
-        "Every variant of a seed started from the same weights and saw the same batches in the same order.",
-        "Each variant and seed chose its own learning rate by its validation loss; the test data were touched once.",
-        "The data have no split of their own: they were split again for each seed.",
+    remarks = [
+        Remark("note-same-start-and-batches"),
+        Remark("note-rates", {"rates": ", ".join(f"{rate:g}" for rate in rates if rate is not None)}),
+        Remark("note-split-anew"),
     ]
     chosen = tuple(run for group in runs.values() for run in group)
     return Comparison(
@@ -294,7 +294,7 @@ def make_comparison(
         trials=tuple(trials),
         chosen=chosen,
         grids=(rates,) * seeds,
-        verdict=judge(variants, chosen, metric, margin, metric.quantum, notes),
+        verdict=judge(variants, chosen, metric, margin, metric.quantum, remarks),
     )
 
 

@@ -29,7 +29,7 @@ from placenorm.claims.experiments.laboratory import Laboratory, Measured
 from placenorm.claims.experiments.outputs import NEURONS, SAMPLES, draw_outputs
 from placenorm.claims.statistics import choose, largest, levels, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Published, Question, Ruling
-from placenorm.study.pairing import MIN_SEEDS
+from placenorm.facts.comparison import MIN_SEEDS
 
 KIND: Final = "transform"
 

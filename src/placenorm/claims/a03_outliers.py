@@ -66,8 +66,8 @@ from placenorm.facts.claim import (
     Question,
     Ruling,
 )
+from placenorm.facts.comparison import MIN_SEEDS
 from placenorm.randomness import fix_seed
-from placenorm.study.pairing import MIN_SEEDS
 
 KIND: Final = "outliers"
 LIMIT: Final = "outlier-limit"

@@ -52,8 +52,7 @@ from placenorm.claims.statistics import (
     values_of,
 )
 from placenorm.facts.claim import Chart, Factor, Number, Observation, Outcome, Point, Published, Question, Ruling
-from placenorm.facts.comparison import Pair
-from placenorm.study.pairing import MIN_SEEDS
+from placenorm.facts.comparison import MIN_SEEDS, Pair
 
 SCENE_DEPTHS: Final = (1, 8)
 FULL_SCENE_DEPTHS: Final = (1, 4, 8, 20)

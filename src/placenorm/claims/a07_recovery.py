@@ -43,7 +43,7 @@ from placenorm.claims.experiments.explosions import (
 from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.claims.statistics import choose, effect_of_mean, estimate, find_side, levels, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Question, Ruling
-from placenorm.study.pairing import MIN_SEEDS
+from placenorm.facts.comparison import MIN_SEEDS
 
 CONTROL: Final = 1.0
 TIMES: Final = (1e3, 1e4, 1e5, 1e6)

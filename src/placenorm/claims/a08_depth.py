@@ -41,8 +41,7 @@ from placenorm.claims.grid import (
 )
 from placenorm.claims.statistics import POINT, compare_arms, effect_of, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Published, Question, Ruling
-from placenorm.facts.comparison import Pair
-from placenorm.study.pairing import MIN_SEEDS
+from placenorm.facts.comparison import MIN_SEEDS, Pair
 
 SHALLOW: Final = 5
 DEEP: Final = 6

@@ -44,8 +44,7 @@ from placenorm.claims.statistics import (
     values_of,
 )
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Published, Question, Ruling
-from placenorm.facts.comparison import Pair
-from placenorm.study.pairing import MIN_SEEDS
+from placenorm.facts.comparison import MIN_SEEDS, Pair
 
 SIDES: Final = (8, 32)
 FULL_SIDES: Final = (8, 16, 32, 64)

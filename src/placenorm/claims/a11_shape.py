@@ -45,7 +45,7 @@ from placenorm.facts.claim import (
     Question,
     Ruling,
 )
-from placenorm.study.pairing import MIN_SEEDS
+from placenorm.facts.comparison import MIN_SEEDS
 
 KIND: Final = "shape"
 

@@ -6,8 +6,8 @@ from statistics import fmean
 from typing import Literal
 
 from placenorm.facts.claim import Effect, Factor, Number, Observation
-from placenorm.facts.comparison import Pair
-from placenorm.study.pairing import FAMILY_ERROR, MIN_SEEDS, critical_t, floor_of, judge_pair, spread
+from placenorm.facts.comparison import MIN_SEEDS, Pair
+from placenorm.study.pairing import FAMILY_ERROR, critical_t, floor_of, judge_pair, spread
 from placenorm.study.speed import find_crossing
 
 POINT = 0.01

@@ -1,6 +1,6 @@
 """A comparison of placements: its settings, its variants, its trials and its verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from placenorm.facts.cost import Cost
@@ -12,6 +12,12 @@ from placenorm.facts.trial import TrialResult
 
 DEFAULT_SEEDS = 10
 DEFAULT_EPOCHS = 8
+MIN_SEEDS = 3
+"""Fewer paired seeds never decide anything: two differences say next to nothing about their spread."""
+
+MAX_MORE_SEEDS = 1000
+"""Above this, more seeds are no advice."""
+
 DEFAULT_BATCH_SIZE = 64
 
 Task = Literal["classification", "regression", "own"]
@@ -224,6 +230,21 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader must know to judge a verdict, without the words for it.
+
+    Attributes:
+        key: what is remarked: a message of the catalogues.
+        facts: names, counts and numbers that stand in it; a number as text stands as it is written.
+        parts: facts of what stands in it as a list, each of the message ``<key>-part``.
+    """
+
+    key: str
+    facts: dict[str, str | int] = field(default_factory=dict)
+    parts: tuple[dict[str, str | int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a comparison concludes, with its evidence.
 
@@ -237,6 +258,7 @@ class Verdict:
         speed_line: one sentence on the speed.
         cost_line: one sentence on what the norm costs.
         notes: what a reader must know to judge it: how rates were chosen, what diverged, what an interval covers.
+        remarks: the same without words.
     """
 
     final: Answer
@@ -248,6 +270,7 @@ class Verdict:
     speed_line: str
     cost_line: str
     notes: tuple[str, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

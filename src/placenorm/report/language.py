@@ -30,6 +30,9 @@ _NO_BREAK: Final = "\u00a0"
 _LEFT_TO_RIGHT_MARK: Final = "\u200e"
 """Before a minus in Persian: it would stand behind its number otherwise (Unicode CLDR, fa)."""
 
+_NUMERAL: Final = re.compile(r"(?<![\w.])[−+-]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w])")
+"""A number in Latin numerals that is no part of a name."""
+
 _BARE_SIGN: Final = re.compile(r"(?<![\w\u200e])[−+](?=[۰-۹])")
 
 _TOKEN = r"[A-Za-z0-9_./:=+×√²#%@'()\[\]<>|-]"
@@ -121,6 +124,17 @@ class Language:
         factor = "" if mantissa == self.number(1, 0) else f"{mantissa}{_NO_BREAK}×{_NO_BREAK}"
         text = f"{factor}{self.number(10, 0)}{power}"
         return text if self.direction == "ltr" else f"{ISOLATE_LTR}{text}{END_ISOLATE}"
+
+    def figures(self, text: str) -> str:
+        """Return text that was written with Latin numerals with those of the language: ``0.03, 0.1``."""
+        if self.direction == "ltr":
+            return text
+        return _NUMERAL.sub(lambda found: self._turn_numeral(found.group()), text).replace(", ", "، ")
+
+    def _turn_numeral(self, numeral: str) -> str:
+        turned = numeral.translate(_PERSIAN_DIGITS).replace(",", "٬").replace(".", "٫")
+        sign = {"-": "−", "−": "−", "+": "+"}.get(turned[0], "")
+        return f"{_LEFT_TO_RIGHT_MARK}{sign}{turned[1:]}" if sign else turned
 
     def join(self, parts: Sequence[str]) -> str:
         """Return parts of a sentence as a list: ``one, two, and three``."""

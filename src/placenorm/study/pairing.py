@@ -8,16 +8,10 @@ from itertools import pairwise
 
 from scipy.special import ndtri, stdtrit
 
-from placenorm.facts.comparison import Pair, Word
+from placenorm.facts.comparison import MAX_MORE_SEEDS, MIN_SEEDS, Pair, Word
 
 FAMILY_ERROR = 0.05
 """Chance that any interval of a comparison misses its true difference, over all pairs and both questions."""
-
-MIN_SEEDS = 3
-"""Fewer paired seeds never decide anything: two differences say next to nothing about their spread."""
-
-MAX_MORE_SEEDS = 1000
-"""Above this, more seeds are no advice."""
 
 DECISION_POWER = 0.8
 """What "would probably decide it" means: the chance of it, if the mean and the spread seen so far are the true ones."""

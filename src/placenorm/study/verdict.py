@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean, median
 
-from placenorm.facts.comparison import Answer, Metric, Pair, Question, Summary, Variant, Verdict
+from placenorm.facts.comparison import Answer, Metric, Pair, Question, Remark, Summary, Variant, Verdict
 from placenorm.facts.trial import TrialResult
-from placenorm.study import wording
+from placenorm.report.language import Language
+from placenorm.report.verdict_wording import word_verdict
 from placenorm.study.pairing import FAMILY_ERROR, critical_t, floor_of, judge_pair, spread
+from placenorm.study.remarks import find_remarks
 from placenorm.study.speed import choose_target, find_arrival, mean_height, measure_steps
 
 QUESTIONS = 2
@@ -24,7 +26,7 @@ def judge(
     metric: Metric,
     margin: float,
     validation_quantum: float,
-    notes: Sequence[str] = (),
+    remarks: Sequence[Remark] = (),
     timed: Sequence[TrialResult] = (),
 ) -> Verdict:
     """Return what a comparison concludes.
@@ -39,7 +41,7 @@ def judge(
         metric: the metric, with its quantum on the test data.
         margin: differences up to this size have no practical meaning, in the metric's own units.
         validation_quantum: smallest step of the metric on the validation data; 0 where it is continuous or not known.
-        notes: what the reader must know already; they come first.
+        remarks: what the reader must know already; they come first.
         timed: every finished trial, for the time of a step; the chosen ones if left out.
 
     Raises:
@@ -64,17 +66,19 @@ def judge(
     unbeaten = [variant for variant in variants if variant.name in final.unbeaten]
     rows = {row.variant: row for row in summaries}
     pick = min(unbeaten, key=lambda variant: (rows[variant.name].diverged > 0, variant.cost.norm_train_bytes))
-    return Verdict(
+    verdict = Verdict(
         final=final,
         speed=speed,
         target=target,
         summaries=summaries,
         pick=pick.name,
-        advice=wording.advise(variants, unbeaten, pick, final, metric, rows),
-        speed_line=wording.tell_speed(variants, speed, summaries, target, metric),
-        cost_line=wording.tell_cost(variants, summaries),
-        notes=(*notes, *wording.note(trials, (final, speed), (finals, areas), metric)),
+        advice="",
+        speed_line="",
+        cost_line="",
+        notes=(),
+        remarks=(*remarks, *find_remarks(trials, (final, speed), (finals, areas), metric)),
     )
+    return word_verdict(variants, metric, verdict, Language("en"))
 
 
 def _by_variant(variants: Sequence[Variant], chosen: Sequence[TrialResult]) -> dict[str, dict[int, TrialResult]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from placenorm.facts.codec import dumps, loads
-from placenorm.facts.comparison import Verdict
+from placenorm.facts.comparison import Remark, Verdict
 from placenorm.study.pairing import DECISION_POWER, count_more_seeds, critical_t, floor_of, judge_pair
 from placenorm.study.verdict import judge
 from support.results import ACCURACY, R2, RMSE, make_arms, make_trial, make_variant
@@ -352,8 +352,8 @@ def test_target_that_half_of_the_seeds_never_reach_has_no_median():
 def test_divergence_is_a_result_with_a_note():
     trials = make_arms({"none": LOW, "after-pool": HIGH})
     trials[0] = make_trial("none", 0, test=0.1, curve=[0.1, 0.1], diverged_at=7)
-    verdict = judge((NONE, POOL), trials, ACCURACY, 0.0, 1 / 360, notes=["Rates were chosen per seed."])
-    assert verdict.notes[0] == "Rates were chosen per seed."
+    verdict = judge((NONE, POOL), trials, ACCURACY, 0.0, 1 / 360, remarks=[Remark("note-split-anew")])
+    assert verdict.notes[0] == "The data are split anew for each seed, so the intervals cover seeds and splits."
     assert (
         "none diverged at every learning rate in 1 of 10 seeds (seed 0 at step 7); "
         "such a trial counts with the accuracy of a model that learned nothing."

@@ -1,0 +1,104 @@
+"""What a reader must know to judge a verdict: how rates were chosen, what diverged, what an interval covers."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from placenorm.facts.comparison import MIN_SEEDS, Answer, Comparison, Metric, Remark
+from placenorm.facts.trial import TrialResult
+from placenorm.study.pairing import FAMILY_ERROR
+from placenorm.study.rates import MAX_STEPS
+from placenorm.study.store import THEN
+
+SECOND_LOOK_PCT = 8
+"""Chance of a false 'better' at 10 seeds or, with ten more, at 20: bench/calibration.py measures it."""
+
+
+def find_remarks(
+    trials: Mapping[str, Mapping[int, TrialResult]],
+    answers: Sequence[Answer],
+    values: Sequence[Mapping[str, Mapping[int, float | None]]],
+    metric: Metric,
+) -> list[Remark]:
+    """Return what is to be said of the answers: the confidence, what diverged, what was left out.
+
+    Args:
+        trials: by variant and seed, the chosen trial.
+        answers: the answers to the questions.
+        values: for each answer, by variant and seed, what the differences are taken of.
+        metric: the metric.
+    """
+    found = []
+    pairs = [pair for answer in answers for pair in answer.pairs]
+    if pairs:
+        joint, each = f"{100 * (1 - FAMILY_ERROR):.0f}", f"{100 * (1 - FAMILY_ERROR / len(pairs)):.2f}"
+        found.append(Remark("note-together", {"intervals": len(pairs), "joint": joint, "each": each}))
+    if any(pair.seeds < MIN_SEEDS for pair in pairs):
+        found.append(Remark("note-few-seeds", {"least": MIN_SEEDS}))
+    if any(pair.more_seeds is not None for pair in pairs):
+        found.append(Remark("note-second-look", {"second": SECOND_LOOK_PCT, "first": f"{100 * FAMILY_ERROR:.0f}"}))
+    for name, arm in trials.items():
+        lost = [trial for trial in arm.values() if trial.diverged_at is not None]
+        if lost:
+            parts: tuple[dict[str, str | int], ...] = tuple(
+                {"seed": str(trial.key.seed), "step": str(trial.diverged_at)} for trial in lost
+            )
+            facts: dict[str, str | int] = {"name": name, "lost": len(lost), "seeds": len(arm), "metric": metric.name}
+            found.append(Remark("note-lost", facts, parts))
+    for answer, reached in zip(answers, values, strict=True):
+        for name, seeds in reached.items():
+            empty = [str(seed) for seed, value in seeds.items() if value is None]
+            if empty:
+                facts = {"name": name, "measure": answer.question, "metric": metric.name, "number": len(empty)}
+                found.append(Remark("note-empty", {**facts, "seeds": ", ".join(empty)}))
+    return found
+
+
+def find_run_remarks(comparison: Comparison, finished: int) -> tuple[Remark, ...]:
+    """Return what is to be said of how a comparison was run.
+
+    Args:
+        comparison: the comparison.
+        finished: how many of its seeds are finished.
+    """
+    settings = comparison.settings
+    found = []
+    if finished < settings.seeds:
+        found.append(Remark("note-unfinished", {"finished": finished, "seeds": settings.seeds}))
+    found.append(Remark("note-same-start" if settings.train else "note-same-start-and-batches"))
+    if settings.train is None:
+        found.append(_remark_rates(comparison))
+    if comparison.data is not None:
+        found.append(Remark("note-fixed-test" if comparison.data.fixed_test else "note-split-anew"))
+        found.extend(Remark("note-data", {"text": text}) for text in comparison.data.notes)
+        if comparison.metric.quantum > settings.margin > 0:
+            found.append(Remark("note-coarse", {"test": str(comparison.data.test)}))
+    if THEN in comparison.environment.torch:
+        found.append(Remark("note-torch", {"torch": comparison.environment.torch}))
+    for variant in comparison.variants:
+        found.extend(
+            Remark("note-skipped", {"label": variant.label, "site": skip.site, "reason": skip.reason})
+            for skip in variant.skipped
+        )
+    diverged = Counter(result.key.variant for result in comparison.trials if result.diverged_at is not None)
+    trials = Counter(result.key.variant for result in comparison.trials)
+    found.extend(
+        Remark("note-diverged", {"name": name, "diverged": count, "trials": trials[name]})
+        for name, count in diverged.items()
+    )
+    return tuple(found)
+
+
+def _remark_rates(comparison: Comparison) -> Remark:
+    """Return how learning rates were chosen, and what came of it."""
+    start = [rate for rate in comparison.settings.learning_rates if rate is not None]
+    facts: dict[str, str | int] = {"rates": ", ".join(f"{rate:g}" for rate in start)}
+    if len(start) < 2:
+        return Remark("note-rate-given", facts)
+    grown = [grid for grid in comparison.grids if len(grid) > len(start)]
+    if not grown:
+        return Remark("note-rates", facts)
+    far = sum(len(grid) - len(start) >= MAX_STEPS for grid in grown)
+    tried = sorted({rate for grid in grown for rate in grid if rate is not None})
+    facts |= {"grown": len(grown), "seeds": len(comparison.grids)}
+    facts |= {"least": f"{tried[0]:.3g}", "most": f"{tried[-1]:.3g}"}
+    return Remark("note-rates-grown-far", {**facts, "far": far}) if far else Remark("note-rates-grown", facts)
