@@ -2,19 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from placenorm.report.claims_page import render_claims_page
 from placenorm.report.language import Language
-from support.browser import HOSTILE, PHONE_PX, WIDE_PX, open_framed, open_page
+from support.browser import DARK, HOSTILE, LIGHT, PHONE_PX, WIDE_PX, audit, find_serious, open_framed, open_page
 from support.claims_report import make_claims_report, make_hostile_report, make_unfinished_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
-DARK, LIGHT = "--blink-settings=preferredColorScheme=0", "--blink-settings=preferredColorScheme=1"
 
 REPORTS = {
     "three claims": make_claims_report,
@@ -70,12 +67,6 @@ FILTER = """
     found.push(count(), button.getAttribute("aria-pressed"));
   }
   note(found);
-"""
-
-AUDIT = """
-  for (const details of inner.querySelectorAll("details")) details.open = true;
-  const found = await inner.defaultView.axe.run(inner, { resultTypes: ["violations"] });
-  note(found.violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.html) })));
 """
 
 
@@ -137,14 +128,9 @@ def test_legend_hides_and_shows_a_group(language: Language, tmp_path: Path) -> N
 @pytest.mark.parametrize("scheme", [DARK, LIGHT], ids=["dark", "light"])
 def test_page_has_no_serious_finding_of_axe(scheme: str, language: Language, tmp_path: Path) -> None:
     page = render_claims_page(make_claims_report(), language)
-    open_to_axe = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-    open_to_axe = open_to_axe.replace("</body>", f"<script>{AXE.read_text(encoding='utf-8')}</script></body>")
-    time = "--virtual-time-budget=60000"
-    found = open_framed(open_to_axe, tmp_path, WIDE_PX, scheme, time, script=AUDIT).measured()
-    assert [finding for finding in found if finding["impact"] in ("serious", "critical")] == []
+    assert find_serious(page, tmp_path, scheme) == []
 
 
 def test_axe_would_find_something(tmp_path: Path) -> None:
-    bad = f"<html><body><main><p style='color:#aaa;background:#fff'>pale</p><script>{AXE.read_text()}</script></main>"
-    found = open_framed(bad, tmp_path, WIDE_PX, script=AUDIT).measured()
-    assert "color-contrast" in {finding["id"] for finding in found}
+    bad = "<html><body><main><p style='color:#aaa;background:#fff'>pale</p></main></body></html>"
+    assert "color-contrast" in {finding["id"] for finding in audit(bad, tmp_path)}

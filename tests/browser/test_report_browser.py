@@ -8,7 +8,8 @@ import pytest
 
 from placenorm.facts.comparison import Comparison
 from placenorm.report.comparison_page import render_comparison_page
-from support.browser import HOSTILE, PHONE_PX, WIDE_PX, open_framed, open_page
+from placenorm.report.language import LANGUAGES, Language
+from support.browser import DARK, HOSTILE, LIGHT, PHONE_PX, WIDE_PX, find_serious, open_framed, open_page
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -25,6 +26,19 @@ def make_lost() -> Comparison:
     return make_comparison(seeds=2, diverged=dict.fromkeys(names, 2))
 
 
+FILTER = """
+  const charts = [...inner.querySelectorAll(".filtered .chart")];
+  const count = () => charts.map((chart) => chart.querySelectorAll("svg .mark-symbol path").length);
+  const button = inner.querySelector(".filtered .legend button");
+  const found = [count()];
+  for (let click = 0; click < 2; click += 1) {
+    button.click();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    found.push(count(), button.getAttribute("aria-pressed"));
+  }
+  note(found);
+"""
+
 COMPARISONS = {
     "all diverged": make_lost,
     "long names": make_long_names,
@@ -35,10 +49,11 @@ COMPARISONS = {
 }
 
 
+@pytest.mark.parametrize("code", LANGUAGES)
 @pytest.mark.parametrize("width", [PHONE_PX, WIDE_PX], ids=["phone", "wide"])
 @pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
-def test_report_draws_every_chart_within_its_width(make: Any, width: int, tmp_path: Path) -> None:
-    visit = open_framed(render_comparison_page(make()), tmp_path, width)
+def test_report_draws_every_chart_within_its_width(make: Any, width: int, code: str, tmp_path: Path) -> None:
+    visit = open_framed(render_comparison_page(make(), Language(code)), tmp_path, width)
     assert visit.console == []
     assert visit.requests == []
     found = visit.measured()
@@ -68,10 +83,25 @@ def test_report_shows_hostile_names_as_text(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)" in visit.dom
 
 
-@pytest.mark.parametrize(("scheme", "is_dark"), [("0", True), ("1", False)], ids=["dark", "light"])
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("scheme", [DARK, LIGHT], ids=["dark", "light"])
+def test_report_has_no_serious_finding_of_axe(scheme: str, code: str, tmp_path: Path) -> None:
+    assert find_serious(render_comparison_page(make_comparison(), Language(code)), tmp_path, scheme) == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_legend_hides_and_shows_a_placement_in_every_curve(code: str, tmp_path: Path) -> None:
+    page = render_comparison_page(make_comparison(), Language(code))
+    before, hidden, pressed, after, again = open_framed(page, tmp_path, WIDE_PX, script=FILTER).measured()
+    assert len(before) == 3
+    assert all(0 < few < many for few, many in zip(hidden, before, strict=True))
+    assert after == before
+    assert (pressed, again) == ("false", "true")
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [(DARK, True), (LIGHT, False)], ids=["dark", "light"])
 def test_report_follows_the_colour_scheme(scheme: str, is_dark: bool, tmp_path: Path) -> None:
-    flag = f"--blink-settings=preferredColorScheme={scheme}"
-    found = open_framed(render_comparison_page(make_comparison()), tmp_path, WIDE_PX, flag).measured()
+    found = open_framed(render_comparison_page(make_comparison()), tmp_path, WIDE_PX, scheme).measured()
     brightness = {name: sum(map(int, re.findall(r"\d+", found[name])[:3])) / 3 for name in ("surface", "ink")}
     assert (brightness["surface"] < brightness["ink"]) == is_dark
 

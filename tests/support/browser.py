@@ -29,7 +29,9 @@ TIMEOUT_S = 120  # a browser on a machine whose cores are all busy
 PHONE_PX = 400
 WIDE_PX = 1400
 NO_PAGE = "not an origin"
+DARK, LIGHT = "--blink-settings=preferredColorScheme=0", "--blink-settings=preferredColorScheme=1"
 HOSTILE = "<script>alert(1)</script>"
+AXE = Path(__file__).parents[1] / "browser" / "vendor" / "axe.min.js"
 MEASURED_AFTER_MS = 6000
 
 # Chromium does not make a window narrower than 500 px: the page is measured in a frame. A frame with `srcdoc` has the
@@ -71,6 +73,13 @@ MEASURE = """
   });
 """
 """What is seen of a page: its width, what is wider, and its charts."""
+
+
+AUDIT = """
+  for (const details of inner.querySelectorAll("details")) details.open = true;
+  const found = await inner.defaultView.axe.run(inner, { resultTypes: ["violations"] });
+  note(found.violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.html) })));
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +129,18 @@ def open_framed(page: str, folder: Path, width: int, *flags: str, script: str = 
     """
     framed = FRAME.format(width=width, page=html.escape(page), script=script, after=MEASURED_AFTER_MS)
     return open_page(framed, folder, *flags, f"--window-size={WIDE_PX},4000")
+
+
+def audit(page: str, folder: Path, *flags: str) -> list[dict[str, Any]]:
+    """Return what axe-core finds in a page, with everything unfolded; its policy would keep axe from running."""
+    open_to_axe = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    axe = AXE.read_text(encoding="utf-8")
+    open_to_axe = open_to_axe.replace("</body>", f"<script>{axe}</script></body>")
+    time = "--virtual-time-budget=60000"
+    found: list[dict[str, Any]] = open_framed(open_to_axe, folder, WIDE_PX, *flags, time, script=AUDIT).measured()
+    return found
+
+
+def find_serious(page: str, folder: Path, *flags: str) -> list[dict[str, Any]]:
+    """Return what axe-core finds in a page that is serious or critical."""
+    return [finding for finding in audit(page, folder, *flags) if finding["impact"] in ("serious", "critical")]

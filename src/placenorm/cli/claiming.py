@@ -84,7 +84,7 @@ def show_claims(result: "ClaimsResult", target: Path | None, lang: str, *, as_js
     if as_json:
         sys.stdout.write(dumps(result.facts) + "\n")
     else:
-        _let_letters_through()
+        let_letters_through()
         print_claims(result.facts, Console(), language)
     written = [result.report(target, lang)]
     if target is None and result.claims:
@@ -104,7 +104,7 @@ def show_claims_of(folder: Path, target: Path | None, lang: str, *, as_json: boo
     show_claims(ClaimsResult(read_claims(folder), folder), target, lang, as_json=as_json)
 
 
-def _let_letters_through() -> None:
+def let_letters_through() -> None:
     """Let a letter that the terminal does not know be replaced, where printing it would end the command."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:

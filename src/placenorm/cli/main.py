@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from placenorm.cli.claiming import LANGUAGE_HELP, claims, show_claims_of
+from placenorm.cli.claiming import LANGUAGE_HELP, claims, let_letters_through, show_claims_of
 from placenorm.cli.console import command_line, errors_in_words, show_progress, warnings_in_words
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
@@ -88,10 +88,15 @@ def compare(
         Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
+    lang: Annotated[str, typer.Option(help=LANGUAGE_HELP)] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole comparison as JSON.")] = False,
 ) -> None:
     """Train the network with its norms in several places and say which place is best."""
-    from placenorm.verbs.comparing import compare as run
+    from placenorm.report.language import Language
+
+    with errors_in_words("Stopped before the first trial; nothing was written."):
+        Language(lang)  # a language that is not there is said before the trials and not after them
+        from placenorm.verbs.comparing import compare as run
 
     with (
         errors_in_words("Stopped before the first trial; nothing was written."),
@@ -122,7 +127,7 @@ def compare(
             on_progress=progress,
             command=command_line(),
         )
-    _show(result.comparison, [result.folder / "report.html", result.folder / "report.png"], as_json=as_json)
+    _show(result.comparison, [result.folder / "report.html", result.folder / "report.png"], lang, as_json=as_json)
 
 
 @app.command()
@@ -283,20 +288,22 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Write the report of a comparison or of claims again, from the stored trials."""
-    from placenorm.verbs.reporting import choose_language, holds_claims, read_comparison
+    from placenorm.report.language import Language
+    from placenorm.verbs.reporting import holds_claims, read_comparison
 
     with errors_in_words("Stopped; nothing was changed."):
         if holds_claims(folder):
             show_claims_of(folder, out, lang, as_json=as_json)
             return
-        choose_language(lang)
+        Language(lang)
         comparison = read_comparison(folder)
-    _show(comparison, [out or folder / "report.html"], as_json=as_json)
+    _show(comparison, [out or folder / "report.html"], lang, as_json=as_json)
 
 
-def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> None:
+def _show(comparison: "Comparison", targets: list[Path], lang: str, *, as_json: bool) -> None:
     """Print a comparison and write its report."""
     from placenorm.facts.codec import dumps
+    from placenorm.report.language import Language
     from placenorm.report.terminal import print_comparison
     from placenorm.verbs.reporting import write_report
 
@@ -305,11 +312,12 @@ def _show(comparison: "Comparison", targets: list[Path], *, as_json: bool) -> No
         if as_json:
             sys.stdout.write(dumps(comparison) + "\n")
         else:
-            print_comparison(comparison, Console())
+            let_letters_through()
+            print_comparison(comparison, Console(), Language(lang))
         for target in targets:
-            write_report(comparison, target)
+            write_report(comparison, target, lang)
     if not as_json:
-        typer.echo(f"\nWritten: {', '.join(map(str, targets))}")
+        typer.echo("\n" + Language(lang).say("terminal-written", files=", ".join(map(str, targets))))
 
 
 def _split(text: str) -> list[str]:

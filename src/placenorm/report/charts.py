@@ -13,6 +13,7 @@ import altair as alt
 
 from placenorm.facts.comparison import Answer, Comparison, Pair, Summary, Verdict
 from placenorm.facts.trial import TrialResult
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.palette import Theme
 from placenorm.report.titles import Clock, Curve, caption_curve, tags_of, title_curve, title_differences
 from placenorm.report.vega import (
@@ -30,12 +31,12 @@ from placenorm.report.vega import (
 )
 from placenorm.report.wording import (
     Units,
-    count,
     describe_word,
     find_baseline,
     format_seconds,
-    format_share,
     orient_pairs,
+    say_count,
+    say_share,
     units_of,
 )
 
@@ -59,18 +60,18 @@ GAP = "\u2003"
 _LOG_RATIO = 20.0  # losses that span more than this are read on a logarithmic axis
 
 
-def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawing:
+def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language: Language = ENGLISH) -> Drawing:
     """Return the chart of test metrics: each seed a dot, the mean with its interval, best first."""
-    units, metric = units_of(comparison), comparison.metric
+    units, metric, embed = units_of(comparison, language), comparison.metric, language.embed
     order = _best_first(verdict.summaries, higher=metric.higher_is_better)
     rows: list[Row] = []
     for summary in order:
-        tags = tags_of(comparison, verdict, summary.variant)
+        tags = tags_of(comparison, verdict, summary.variant, language)
         rows.append(
             {
                 "variant": summary.variant,
-                "line": f"{units.level(summary.metric)}{GAP}{_label(comparison, summary.variant)}",
-                "tags": " · ".join(tags),
+                "line": embed(f"{units.level(summary.metric)}{GAP}{_label(comparison, summary.variant)}"),
+                "tags": embed(" · ".join(tags)),
                 "mean": _scaled(summary.metric, units),
                 "low": _scaled(summary.metric_low, units),
                 "high": _scaled(summary.metric_high, units),
@@ -86,8 +87,8 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
         for trial in comparison.chosen
         if trial.test_metric is not None
     ]
-    better = "higher" if metric.higher_is_better else "lower"
-    axis = f"{units.head(f'test {metric.name}')}, {better} is better"
+    head = units.head(language.say("compare-measure-final", metric=metric.name))
+    axis = embed(language.say("draw-higher" if metric.higher_is_better else "draw-lower", what=head))
     y = alt.Y("variant:N", sort=[row["variant"] for row in rows], axis=None)
     colour = colour_of(comparison, theme)
     words = alt.Chart(inline(make_room(rows))).encode(y=y)
@@ -99,7 +100,11 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
             x=value_axis("value", axis),
             y=y,
             color=colour,
-            tooltip=[alt.Tooltip("variant:N"), alt.Tooltip("seed:Q"), alt.Tooltip("shown:N", title=metric.name)],
+            tooltip=[
+                _tip("variant:N", "variant", language),
+                _tip("seed:Q", "seed", language),
+                alt.Tooltip("shown:N", title=metric.name),
+            ],
         ),
         *(
             alt.Chart(inline(bars))
@@ -114,15 +119,14 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
     best = order[0]
     return Drawing(
         name="scores",
-        title=f"Test {metric.name} of every placement",
-        caption=(
-            f"A dot is a seed, the large mark the mean over {count(comparison.settings.seeds, 'seed')}, "
-            "the bar its 95 % interval. "
-            "Placements are judged on the paired differences below, not on whether these bars overlap."
+        title=language.say("draw-scores-title", metric=metric.name),
+        caption=language.say("draw-scores-caption", seeds=say_count("seeds", comparison.settings.seeds, language)),
+        alt=language.say(
+            "draw-scores-alt",
+            metric=metric.name,
+            rows="; ".join(_say_level(comparison, row, units) for row in order),
+            best=best.variant,
         ),
-        alt=f"Test {metric.name}, best first: "
-        + "; ".join(_say_level(comparison, row, units) for row in order)
-        + f". {best.variant} has the best mean.",
         spec=finish_spec(layers, ROW * len(rows), theme),
     )
 
@@ -130,6 +134,7 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme) -> Drawi
 def draw_curves(
     comparison: Comparison,
     theme: Theme,
+    language: Language = ENGLISH,
     *,
     curve: Curve = "val_metric",
     clock: Clock = "step",
@@ -141,6 +146,7 @@ def draw_curves(
     Args:
         comparison: the comparison; one without a verdict is drawn as far as it got.
         theme: the colours.
+        language: of the reader.
         curve: what is drawn over the clock.
         clock: training steps, or seconds spent in them.
         height: height of the chart, in pixels.
@@ -149,8 +155,8 @@ def draw_curves(
     Returns:
         The chart, or None where nothing was recorded.
     """
-    metric, verdict = comparison.metric, comparison.verdict
-    units = units_of(comparison)
+    metric, verdict, embed = comparison.metric, comparison.verdict, language.embed
+    units = units_of(comparison, language)
     factor = units.factor if curve == "val_metric" else 1.0
     rows = [
         row
@@ -159,32 +165,42 @@ def draw_curves(
     ]
     if not rows:
         return None
-    what = units.head(f"validation {metric.name}") if curve == "val_metric" else "validation loss"
-    x_title = "training steps" if clock == "step" else "seconds of training"
+    what = units.head(language.say("draw-validation", metric=metric.name))
+    if curve == "val_loss":
+        what = language.say("draw-loss")
+    x_title = language.say(f"draw-{clock}")
     scale = alt.Scale(zero=False, nice=True)
     if curve == "val_loss" and _spans_decades(rows):
-        scale, what = alt.Scale(type="log", nice=False), f"{what}, log scale"
-    base = alt.Chart(inline(rows)).encode(
-        x=alt.X(f"{clock}:Q", title=x_title, scale=alt.Scale(zero=True, nice=False), axis=ticks()),
+        scale, what = alt.Scale(type="log", nice=False), language.say("draw-log", what=what)
+    shown = alt.Chart(inline(rows))
+    if not legend:  # then buttons beside the chart say which lines are hidden
+        shown = shown.transform_filter("indexof(hidden, datum.variant) < 0")
+    base = shown.encode(
+        x=alt.X(f"{clock}:Q", title=embed(x_title), scale=alt.Scale(zero=True, nice=False), axis=ticks()),
         color=colour_of(comparison, theme, legend=legend),
     )
     layers = [
-        base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=what, scale=scale), y2="high:Q"),
+        base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=embed(what), scale=scale), y2="high:Q"),
         base.mark_line(strokeWidth=2.2, interpolate="monotone").encode(y="mean:Q"),
         base.mark_point(filled=True, size=44, opacity=OPAQUE).encode(
             y="mean:Q",
             shape=shape_of(comparison, legend=legend),
             tooltip=[
-                alt.Tooltip("variant:N"),
-                alt.Tooltip("step:Q", title="step", format=","),
-                alt.Tooltip("time_s:Q", title="seconds", format=".3~g"),
-                alt.Tooltip("mean:Q", title=f"mean {what}", format=".4~g"),
-                alt.Tooltip("seeds:Q", title="seeds"),
+                _tip("variant:N", "variant", language),
+                _tip("step:Q", "step", language, format=","),
+                _tip("time_s:Q", "seconds", language, format=".3~g"),
+                alt.Tooltip("mean:Q", title=language.say("draw-tip-mean", what=what), format=".4~g"),
+                _tip("seeds:Q", "seeds", language),
             ],
         ),
     ]
     if curve == "val_metric" and verdict is not None and verdict.target is not None:
-        mark = [{"target": verdict.target * factor, "words": f"target {units.level(verdict.target)}"}]
+        mark = [
+            {
+                "target": verdict.target * factor,
+                "words": embed(language.say("draw-target", level=units.level(verdict.target))),
+            }
+        ]
         goal = alt.Chart(inline(mark)).encode(y="target:Q")
         away = -8 if metric.higher_is_better else 12  # where the curves start on the other side
         layers += [
@@ -193,18 +209,28 @@ def draw_curves(
                 x=alt.value(0), text="words:N"
             ),
         ]
+    spec = finish_spec(layers, height, theme)
+    if not legend:
+        spec["params"] = [{"name": "hidden", "value": []}]
     return Drawing(
         name=f"curve-{curve}-{clock}".replace("_", "-"),
-        title=title_curve(comparison, curve, clock),
-        caption=caption_curve(what, curve, clock),
-        alt=f"{what} over {x_title}. At the end: "
-        + "; ".join(f"{row['variant']} {row['mean']:.4g}" for row in _last_rows(rows))
-        + ".",
-        spec=finish_spec(layers, height, theme),
+        title=title_curve(comparison, curve, clock, language),
+        caption=caption_curve(what, curve, clock, language),
+        alt=language.say(
+            "draw-curve-alt",
+            what=what,
+            clock=x_title,
+            rows="; ".join(
+                f"{row['variant']} {language.figures(format(row['mean'], '.4g'))}" for row in _last_rows(rows)
+            ),
+        ),
+        spec=spec,
     )
 
 
-def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Drawing | None:
+def draw_differences(
+    comparison: Comparison, answer: Answer, theme: Theme, language: Language = ENGLISH
+) -> Drawing | None:
     """Return the forest plot of one question: every pair with its interval, its word, and the margin around 0.
 
     Returns:
@@ -212,17 +238,17 @@ def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Dr
     """
     if not answer.pairs:
         return None
-    units = units_of(comparison)
+    units = units_of(comparison, language)
     pairs = orient_pairs(answer.pairs, find_baseline(comparison))
     margin = answer.margin * units.factor
     rows = [
-        {**_pair_row(pair, place, units), "margin_low": -margin, "margin_high": margin, "zero": 0.0}
+        {**_pair_row(pair, place, units, language), "margin_low": -margin, "margin_high": margin, "zero": 0.0}
         for place, pair in enumerate(pairs)
     ]
     y = alt.Y("place:O", axis=None)
     base = alt.Chart(inline(rows)).encode(y=y)
     colour = colour_of_winner(comparison, theme)
-    axis = f"difference ({units.difference})"
+    axis = language.embed(language.say("draw-differences-axis", unit=units.difference))
     layers = [
         base.mark_rule(color=theme.band, strokeWidth=STRIP, yOffset=STRIP_DOWN).encode(
             x=value_axis("margin_low", axis), x2="margin_high:Q"
@@ -253,27 +279,30 @@ def draw_differences(comparison: Comparison, answer: Answer, theme: Theme) -> Dr
         ).encode(
             x="difference:Q",
             color=colour,
-            tooltip=[alt.Tooltip("line:N", title="pair"), alt.Tooltip("words:N", title="difference")],
+            tooltip=[_tip("line:N", "pair", language), _tip("words:N", "difference", language)],
         ),
     ]
     question = "final" if answer.question == "final" else "speed"
     return Drawing(
         name=f"differences-{question}",
-        title=title_differences(comparison, answer),
-        caption=(
-            f"Differences in {answer.measure}, paired over seeds; right of 0 the first of the two is better. "
-            f"The shaded band is the margin, ±{units.margin(answer.margin)}: "
-            "differences inside it have no practical meaning. "
-            f"All intervals of both questions hold together with {100 * answer.confidence:g} % confidence."
+        title=title_differences(comparison, answer, language),
+        caption=language.say(
+            "draw-differences-caption",
+            measure=answer.measure,
+            margin=units.margin(answer.margin),
+            confidence=language.figures(f"{100 * answer.confidence:g}"),
         ),
-        alt=f"Differences in {answer.measure}, {units.difference}: "
-        + "; ".join(f"{row['line']} {row['words']}" for row in rows)
-        + ".",
+        alt=language.say(
+            "draw-differences-alt",
+            measure=answer.measure,
+            unit=units.difference,
+            rows="; ".join(f"{_say_pair(pair, language)} {_say_difference(pair, units, language)}" for pair in pairs),
+        ),
         spec=finish_spec(layers, (ROW + 10) * len(rows), theme),
     )
 
 
-def draw_dead_shares(comparison: Comparison, theme: Theme) -> Drawing | None:
+def draw_dead_shares(comparison: Comparison, theme: Theme, language: Language = ENGLISH) -> Drawing | None:
     """Return the dead share of every activation, in the order of the network.
 
     Returns:
@@ -303,7 +332,9 @@ def draw_dead_shares(comparison: Comparison, theme: Theme) -> Drawing | None:
         if (activation, name) in shares
     ]
     # A little room for every variant, so that marks at 0 do not hide each other.
-    y = alt.Y("activation:N", sort=order, title="activation, in network order", axis=alt.Axis(labelLimit=130))
+    y = alt.Y(
+        "activation:N", sort=order, title=language.embed(language.say("draw-dead-order")), axis=alt.Axis(labelLimit=130)
+    )
     colour = colour_of(comparison, theme)
     base = alt.Chart(inline(rows)).encode(y=y, yOffset=alt.YOffset("variant:N", sort=names), color=colour)
     top = max(float(row["share"]) for row in rows)
@@ -312,45 +343,49 @@ def draw_dead_shares(comparison: Comparison, theme: Theme) -> Drawing | None:
         base.mark_point(filled=True, size=46, opacity=OPAQUE).encode(
             x=alt.X(
                 "share:Q",
-                title="dead units (%), mean over seeds",
+                title=language.embed(language.say("draw-dead-axis")),
                 scale=alt.Scale(domain=[0, max(1.0, top)]),
                 axis=ticks(),
             ),
             shape=shape_of(comparison),
             tooltip=[
-                alt.Tooltip("activation:N"),
-                alt.Tooltip("variant:N"),
-                alt.Tooltip("share:Q", title="dead (%), mean", format=".3~g"),
-                alt.Tooltip("least:Q", title="fewest (%)", format=".3~g"),
-                alt.Tooltip("most:Q", title="most (%)", format=".3~g"),
-                alt.Tooltip("seeds:Q"),
+                _tip("activation:N", "activation", language),
+                _tip("variant:N", "variant", language),
+                _tip("share:Q", "dead", language, format=".3~g"),
+                _tip("least:Q", "fewest", language, format=".3~g"),
+                _tip("most:Q", "most", language, format=".3~g"),
+                _tip("seeds:Q", "seeds", language),
             ],
         ),
     ]
     worst = max(rows, key=lambda row: float(row["share"]))
-    title = "No unit is dead in any placement"
+    title = language.say("draw-dead-none")
     if worst["share"]:
-        title = f"Most dead units: {worst['variant']}, {format_share(worst['share'])} at {worst['activation']}"
+        title = language.say(
+            "draw-dead-title",
+            variant=worst["variant"],
+            share=say_share(worst["share"], language),
+            activation=worst["activation"],
+        )
     step = max(16, 7 * len(names) + 6)
     return Drawing(
         name="dead-shares",
         title=title,
-        caption=(
-            "Share of units (channels of a map, or features) that were never on for the validation data, at the end of "
-            "training, the mean over seeds. The network's input is at the top."
+        caption=language.say("draw-dead-caption"),
+        alt=language.say(
+            "draw-dead-alt",
+            rows="; ".join(
+                f"{name} {say_share(fmean(row['share'] for row in rows if row['variant'] == name), language)}"
+                for name in names
+                if any(row["variant"] == name for row in rows)
+            ),
+            title=title,
         ),
-        alt="Mean share of dead units over all activations: "
-        + "; ".join(
-            f"{name} {format_share(fmean(row['share'] for row in rows if row['variant'] == name))}"
-            for name in names
-            if any(row["variant"] == name for row in rows)
-        )
-        + f". {title}.",
         spec=finish_spec(layers, step * len(order), theme),
     )
 
 
-def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
+def draw_step_times(comparison: Comparison, theme: Theme, language: Language = ENGLISH) -> Drawing | None:
     """Return the wall time of one training step: each trial a dot, the time in the table a bar.
 
     Returns:
@@ -365,11 +400,17 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
     middles = {name: median(values) for name, values in times.items()}
     for row in () if comparison.verdict is None else comparison.verdict.summaries:
         middles[row.variant] = row.step_time_ms or middles[row.variant]
+    said = {
+        name: language.say("draw-times-line", time=language.figures(format_seconds(middle)))
+        for name, middle in middles.items()
+    }
     rows: list[Row] = [
         {
             "variant": variant.name,
-            "line": f"{format_seconds(middles[variant.name])} ms{GAP}{variant.label}",
-            "tags": f"norms: {variant.cost.norm_share_pct:.0f} % of the bytes",
+            "line": language.embed(f"{said[variant.name]}{GAP}{variant.label}"),
+            "tags": language.embed(
+                language.say("draw-times-share", share=language.figures(f"{variant.cost.norm_share_pct:.0f}"))
+            ),
             "median": middles[variant.name],
             "zero": 0.0,
         }
@@ -384,7 +425,7 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
         base.mark_rule(strokeWidth=8, opacity=0.35, yOffset=6).encode(
             x=alt.X(
                 "zero:Q",
-                title="wall time of one training step (ms)",
+                title=language.embed(language.say("draw-times-axis")),
                 scale=alt.Scale(zero=True),
                 axis=ticks(grid=False),
             ),
@@ -397,24 +438,39 @@ def draw_step_times(comparison: Comparison, theme: Theme) -> Drawing | None:
     ]
     return Drawing(
         name="step-times",
-        title="What a training step takes",
-        caption="A dot is one trial; the bar compares trials of the same seed and rate, which ran side by side.",
-        alt="Median wall time of one training step: " + "; ".join(row["line"].replace(GAP, " ") for row in rows) + ".",
+        title=language.say("draw-times-title"),
+        caption=language.say("draw-times-caption"),
+        alt=language.say(
+            "draw-times-alt", rows="; ".join(f"{said[variant.name]} {variant.label}" for variant in variants)
+        ),
         spec=finish_spec(layers, ROW * len(rows), theme),
     )
 
 
-def _pair_row(pair: Pair, place: int, units: Units) -> Row:
-    interval = units.gap_interval(pair.low, pair.high)
+def _tip(field: str, word: str, language: Language, **more: Any) -> alt.Tooltip:
+    """Return a line of what hovering shows."""
+    return alt.Tooltip(field, title=language.say(f"draw-tip-{word}"), **more)
+
+
+def _pair_row(pair: Pair, place: int, units: Units, language: Language) -> Row:
     return {
         "place": place,
-        "line": f"{pair.first} vs {pair.second}",
-        "words": f"{describe_word(pair)}: {units.gap(pair.difference)}" + (f" [{interval}]" if interval else ""),
+        "line": language.embed(_say_pair(pair, language)),
+        "words": language.embed(_say_difference(pair, units, language)),
         "winner": pair.winner or "",
         "difference": pair.difference * units.factor,
         "low": _scaled(pair.low, units),
         "high": _scaled(pair.high, units),
     }
+
+
+def _say_pair(pair: Pair, language: Language) -> str:
+    return language.say("draw-pair", first=pair.first, second=pair.second)
+
+
+def _say_difference(pair: Pair, units: Units, language: Language) -> str:
+    interval = units.gap_interval(pair.low, pair.high)
+    return f"{describe_word(pair, language)}: {units.gap(pair.difference)}" + (f" [{interval}]" if interval else "")
 
 
 def _average(trials: Iterable[TrialResult], variant: str, curve: Curve, factor: float) -> list[Row]:

@@ -1,19 +1,6 @@
 "use strict";
-// The legends of the charts, and the article's example step by step.
+// The article's example, step by step.
 (() => {
-  for (const figure of document.querySelectorAll("figure")) {
-    const buttons = [...figure.querySelectorAll(".legend button")];
-    for (const button of buttons) {
-      button.addEventListener("click", () => {
-        button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
-        const hidden = buttons
-          .filter((each) => each.getAttribute("aria-pressed") !== "true")
-          .map((each) => each.dataset.group);
-        for (const chart of figure.querySelectorAll(".chart")) chart.view?.signal("hidden", hidden).runAsync();
-      });
-    }
-  }
-
   const stepper = document.getElementById("stepper");
   if (!stepper) return;
   const example = JSON.parse(document.getElementById("example").textContent);

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from placenorm.facts.claim import ClaimResult, ClaimsReport
-from placenorm.report.claims_picture import compose_chart, draw_svg, write_board, write_svg
+from placenorm.report.claims_picture import compose_chart, write_board
 from placenorm.report.claims_wording import (
     name_effect,
     say_facts,
@@ -19,6 +19,7 @@ from placenorm.report.claims_wording import (
 )
 from placenorm.report.files import replace_file
 from placenorm.report.language import Language
+from placenorm.report.svg import draw_svg, write_svg
 
 BOARD: Final = "claims"
 """Name of the picture of all verdicts."""

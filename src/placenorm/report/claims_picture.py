@@ -1,23 +1,19 @@
 """Pictures of claims, made without a browser: all verdicts as one, and each chart by itself."""
 
-import base64
 import textwrap
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import altair as alt
-import vl_convert
 
 from placenorm.errors import UsageError
 from placenorm.facts.claim import Chart, ClaimsReport
 from placenorm.report.claim_charts import draw_chart
 from placenorm.report.claims_wording import COLUMNS, name_effect, say_facts, say_headline, say_part, show_effect
-from placenorm.report.files import replace_file
 from placenorm.report.language import Language
 from placenorm.report.palette import BADGES, LIGHT
-from placenorm.report.sheet import FONT, FONT_FILE, choose_font, read_font
+from placenorm.report.sheet import choose_font
+from placenorm.report.svg import draw_svg, write_svg
 from placenorm.report.vega import OPAQUE, finish_spec, inline
 
 WIDTH: Final = 860
@@ -32,8 +28,6 @@ TITLE_COLUMNS: Final = 88
 CAPTION_COLUMNS: Final = 120
 EFFECT_COLUMNS: Final = 128
 """Characters that fit into a line."""
-
-PNG_SCALE: Final = 2.0
 
 SUFFIXES: Final = (".svg", ".png")
 
@@ -63,32 +57,6 @@ def write_chart(chart: Chart, folder: Path, language: Language) -> list[Path]:
     for target in targets:
         write_svg(svg, target, language)
     return targets
-
-
-def write_svg(svg: str, path: Path, language: Language) -> None:
-    """Write a picture that is the text of an SVG, as it is or as a .png; raises as `write_board`."""
-    if path.suffix.lower() == ".svg":
-        replace_file(path, embed_font(svg, language).encode())
-    else:
-        _register_fonts()
-        replace_file(path, vl_convert.svg_to_png(svg, scale=PNG_SCALE))
-
-
-def draw_svg(spec: dict[str, Any], language: Language) -> str:
-    """Return a specification as the text of an SVG."""
-    _register_fonts()
-    svg: str = vl_convert.vegalite_to_svg(spec, format_locale=language.numerals)
-    return svg
-
-
-def embed_font(svg: str, language: Language) -> str:
-    """Return an SVG with the font that its language needs in it, as an image can load nothing."""
-    if language.direction == "ltr":
-        return svg
-    end = svg.index(">", svg.index("<svg")) + 1
-    data = base64.b64encode(read_font(FONT_FILE)).decode()
-    face = f"@font-face{{font-family:{FONT};font-weight:100 900;src:url(data:font/woff2;base64,{data})}}"
-    return f"{svg[:end]}<style>{face}</style>{svg[end:]}"
 
 
 def compose_board(report: ClaimsReport, language: Language) -> dict[str, Any]:
@@ -189,10 +157,3 @@ def _anchor(language: Language) -> dict[str, str]:
 def _inner(spec: dict[str, Any]) -> dict[str, Any]:
     outer = ("config", "background", "autosize", "padding", "width")
     return {key: value for key, value in spec.items() if key not in outer}
-
-
-@cache
-def _register_fonts() -> None:
-    """Let pictures be drawn in the Persian font, once a process."""
-    with resources.as_file(resources.files("placenorm.report").joinpath("fonts")) as folder:
-        vl_convert.register_font_directory(str(folder))

@@ -14,24 +14,25 @@ from placenorm.report.charts import (
     draw_step_times,
 )
 from placenorm.report.files import replace_file
-from placenorm.report.language import Language
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.pages import render_page
 from placenorm.report.palette import MARK_PATHS, MARKS, PAGE, slots_of
-from placenorm.report.sheet import read_part
+from placenorm.report.sheet import choose_font, read_part
 from placenorm.report.strips import StripBlock, draw_strip
 from placenorm.report.titles import tags_of
 from placenorm.report.vega import Drawing, bundle_vega
+from placenorm.report.verdict_wording import put_into_words
 from placenorm.report.winner import python_lines
 from placenorm.report.wording import (
     Units,
-    count,
     count_planned,
     count_rates,
     find_baseline,
     format_seconds,
-    format_share,
     format_steps,
     resume_command,
+    say_count,
+    say_share,
     split_advice,
     units_of,
 )
@@ -42,28 +43,30 @@ OPEN_BLOCKS: Final = 40
 _HALF_HEIGHT = 230  # of the charts that stand side by side, in pixels
 
 
-def write_comparison_page(comparison: Comparison, path: Path) -> None:
+def write_comparison_page(comparison: Comparison, path: Path, language: Language = ENGLISH) -> None:
     """Write the report of a comparison as one file, of about 1 MB, that opens without any network access.
 
     Args:
         comparison: the comparison; one without a verdict gets a page that says what is there and how to go on.
         path: where to; an older report is replaced only by a whole new one.
+        language: of the reader.
 
     Raises:
         StoreError: if it cannot be written.
     """
-    replace_file(path, render_comparison_page(comparison).encode())
+    replace_file(path, render_comparison_page(comparison, language).encode())
 
 
-def render_comparison_page(comparison: Comparison) -> str:
+def render_comparison_page(comparison: Comparison, language: Language = ENGLISH) -> str:
     """Return the text of that page.
 
     Args:
         comparison: the comparison, finished or not.
+        language: of the reader.
     """
-    shown, specs = _describe(comparison)
+    shown, specs = _describe(put_into_words(comparison, language), language)
     scripts = (bundle_vega(), read_part("page.js"))
-    return render_page("comparison.html.jinja", Language("en"), shown, scripts=scripts, data={"charts": specs})
+    return render_page("comparison.html.jinja", language, shown, scripts=scripts, data={"charts": specs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,54 +110,55 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class _LegendEntry:
+    group: str
     label: str
     slot: int
     mark: str
 
 
-def _describe(comparison: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:
+def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return everything that the template shows, and the charts by name."""
-    verdict, settings = comparison.verdict, comparison.settings
-    units = units_of(comparison)
+    verdict, settings, say = comparison.verdict, comparison.settings, language.say
+    units, theme = units_of(comparison, language), choose_font(PAGE, language)
     curves = _drawn(
-        draw_curves(comparison, PAGE),
-        draw_curves(comparison, PAGE, curve="val_loss", height=_HALF_HEIGHT),
-        draw_curves(comparison, PAGE, clock="time_s", height=_HALF_HEIGHT),
+        draw_curves(comparison, theme, language),
+        draw_curves(comparison, theme, language, curve="val_loss", height=_HALF_HEIGHT),
+        draw_curves(comparison, theme, language, clock="time_s", height=_HALF_HEIGHT),
     )
-    inside = _drawn(draw_dead_shares(comparison, PAGE), draw_step_times(comparison, PAGE))
-    scores = draw_scores(comparison, verdict, PAGE) if verdict else None
+    inside = _drawn(draw_dead_shares(comparison, theme, language), draw_step_times(comparison, theme, language))
+    scores = draw_scores(comparison, verdict, theme, language) if verdict else None
     answers = (verdict.final, verdict.speed) if verdict else ()
-    differences = _drawn(*(draw_differences(comparison, answer, PAGE) for answer in answers))
+    differences = _drawn(*(draw_differences(comparison, answer, theme, language) for answer in answers))
     drawings = _drawn(scores, *differences, *curves, *inside)
     slots = slots_of([variant.name for variant in comparison.variants])
     if verdict:
         headline, reason = split_advice(verdict.advice)
     else:
-        headline = "Not finished yet"
-        done, planned = count(len(comparison.trials), "trial"), f"{count_planned(comparison):,}"
-        reason = f"{done} of at least {planned} are in the store, too few for a verdict. To go on, run the line below."
-    data = settings.data or "data of your own loop"
+        headline = say("page-unfinished")
+        done, planned = say_count("trials", len(comparison.trials), language), count_planned(comparison)
+        reason = say("page-unfinished-reason", done=done, planned=planned)
+    seeds = say_count("seeds", settings.seeds, language)
     shown = {
         "headline": headline,
         "reason": reason,
-        "facts": [settings.model, data, count(settings.seeds, "seed"), _say_length(comparison)],
-        "seeds": count(settings.seeds, "seed"),
+        "facts": [settings.model, settings.data or say("page-own-data"), seeds, _say_length(comparison, language)],
+        "seeds": seeds,
         "metric": comparison.metric.name,
         "target": units.level(verdict.target) if verdict and verdict.target is not None else "",
         "lines": [line for line in (verdict.speed_line, verdict.cost_line) if line] if verdict else [],
         "unfinished": "" if verdict else resume_command(comparison.environment.command),
-        "progress": _list_progress(comparison),
+        "progress": _list_progress(comparison, language),
         "scores": scores,
-        "table": _make_table(comparison, verdict, units) if verdict else None,
+        "table": _make_table(comparison, verdict, units, language) if verdict else None,
         "differences": differences,
         "curves": curves,
         "legend": [_legend_entry(variant, slots[variant.name]) for variant in comparison.variants],
         "inside": inside,
-        "strips": _make_strips(comparison),
+        "strips": _make_strips(comparison, language),
         "winner": python_lines(comparison) if verdict else "",
         "pick": _find(comparison, verdict.pick).label if verdict else "",
         "notes": verdict.notes if verdict else (),
-        "groups": [_list_settings(comparison, units), _list_environment(comparison)],
+        "groups": [_list_settings(comparison, units, language), _list_environment(comparison, language)],
         "command": comparison.environment.command,
     }
     return shown, {drawing.name: drawing.spec for drawing in drawings}
@@ -169,52 +173,60 @@ def _find(comparison: Comparison, name: str) -> Variant:
 
 
 def _legend_entry(variant: Variant, slot: int) -> _LegendEntry:
-    return _LegendEntry(variant.label, slot, MARK_PATHS[MARKS[slot]])
+    return _LegendEntry(variant.name, variant.label, slot, MARK_PATHS[MARKS[slot]])
 
 
-def _say_length(comparison: Comparison) -> str:
+def _say_length(comparison: Comparison, language: Language) -> str:
     steps = max((trial.steps for trial in comparison.chosen), default=0)
-    epochs = count(comparison.settings.epochs, "epoch")
-    return f"{epochs}, {count(steps, 'step')}" if steps else epochs
+    epochs = say_count("epochs", comparison.settings.epochs, language)
+    return language.say("page-length", epochs=epochs, steps=say_count("steps", steps, language)) if steps else epochs
 
 
-def _list_progress(comparison: Comparison) -> list[str]:
+def _list_progress(comparison: Comparison, language: Language) -> list[str]:
     done = [trial.key.variant for trial in comparison.trials]
-    return [f"{variant.label}: {count(done.count(variant.name), 'trial')}" for variant in comparison.variants]
+    return [
+        language.say(
+            "page-progress", label=variant.label, trials=say_count("trials", done.count(variant.name), language)
+        )
+        for variant in comparison.variants
+    ]
 
 
-def _make_table(comparison: Comparison, verdict: Verdict, units: Units) -> _Table:
-    slots = slots_of([variant.name for variant in comparison.variants])
+def _make_table(comparison: Comparison, verdict: Verdict, units: Units, language: Language) -> _Table:
+    slots, say = slots_of([variant.name for variant in comparison.variants]), language.say
     rows = [
         _TableRow(
             label=_find(comparison, row.variant).label,
             slot=slots[row.variant],
             mark=MARK_PATHS[MARKS[slots[row.variant]]],
-            tags=tags_of(comparison, verdict, row.variant),
+            tags=tags_of(comparison, verdict, row.variant, language),
             pick=row.variant == verdict.pick,
-            cells=_make_cells(row, units),
+            cells=_make_cells(row, units, language),
         )
         for row in verdict.summaries
     ]
-    columns = ("Placement", units.head(f"Test {comparison.metric.name}"), "Steps to target", "Seconds to target")
-    more = (units.head("Area under the curve"), "Dead units", "Time per step (ms)", "Learning rates")
+    test = units.head(say("page-head-test", metric=comparison.metric.name))
+    columns = (say("page-head-placement"), test, say("page-head-steps"), say("page-head-seconds"))
+    more = (units.head(say("page-head-area")), *(say(f"page-head-{name}") for name in ("dead", "time", "rates")))
     return _Table(columns=(*columns, *more), rows=tuple(rows))
 
 
-def _make_cells(row: Summary, units: Units) -> tuple[_Cell, ...]:
-    reached = "" if row.reached == row.seeds else f"{row.reached} of {count(row.seeds, 'seed')}"
+def _make_cells(row: Summary, units: Units, language: Language) -> tuple[_Cell, ...]:
+    reached, figures = "", language.figures
+    if row.reached != row.seeds:
+        reached = language.say("page-reached", reached=row.reached, seeds=say_count("seeds", row.seeds, language))
     return (
         _Cell(units.number(row.metric), units.interval(row.metric_low, row.metric_high)),
-        _Cell(format_steps(row.steps_to_target), reached),
-        _Cell(format_seconds(row.seconds_to_target)),
+        _Cell(figures(format_steps(row.steps_to_target)), reached),
+        _Cell(figures(format_seconds(row.seconds_to_target))),
         _Cell(units.number(row.area)),
-        _Cell(format_share(row.dead_share_pct)),
-        _Cell(format_seconds(row.step_time_ms)),
-        _Cell("", count_rates(row.learning_rates)),
+        _Cell(say_share(row.dead_share_pct, language)),
+        _Cell(figures(format_seconds(row.step_time_ms))),
+        _Cell("", figures(count_rates(row.learning_rates, " ×" if language.direction == "rtl" else " x"))),
     )
 
 
-def _make_strips(comparison: Comparison) -> list[_Strip]:
+def _make_strips(comparison: Comparison, language: Language) -> list[_Strip]:
     """Return the networks of the baseline and of the variant that is advised; once, if they are the same."""
     verdict = comparison.verdict
     names = [find_baseline(comparison), *([verdict.pick] if verdict else [])]
@@ -225,9 +237,13 @@ def _make_strips(comparison: Comparison) -> list[_Strip]:
         strips.append(
             _Strip(
                 label=variant.label,
-                tags=tags_of(comparison, verdict, name) if verdict else ("baseline",),
+                tags=tags_of(comparison, verdict, name, language) if verdict else (language.say("tag-baseline"),),
                 slot=slots[name],
-                count=f"{count(len(variant.graph.blocks), 'block')}, {count(len(variant.graph.norms), 'norm')}",
+                count=language.say(
+                    "page-network-count",
+                    blocks=say_count("blocks", len(variant.graph.blocks), language),
+                    norms=say_count("norms", len(variant.graph.norms), language),
+                ),
                 open=len(variant.graph.blocks) <= OPEN_BLOCKS,
                 blocks=draw_strip(variant.graph),
                 skipped=variant.skipped,
@@ -236,44 +252,49 @@ def _make_strips(comparison: Comparison) -> list[_Strip]:
     return strips
 
 
-def _list_settings(comparison: Comparison, units: Units) -> _Group:
-    settings, data = comparison.settings, comparison.data
+def _list_settings(comparison: Comparison, units: Units, language: Language) -> _Group:
+    settings, data, say, figures = comparison.settings, comparison.data, language.say, language.figures
     grids = {grid for grid in comparison.grids if grid != settings.learning_rates}
     rates = ", ".join(f"{rate:g}" for rate in settings.learning_rates if rate is not None)
     grown = sorted({rate for grid in grids for rate in grid if rate is not None} - set(settings.learning_rates))
+    optimizer = say("page-set-optimizer-value", optimizer=settings.optimizer, schedule=settings.schedule)
+    direction = "higher" if comparison.metric.higher_is_better else "lower"
     entries = {
-        "Model": settings.model,
-        "Weights": settings.weights or "",
-        "Data": settings.data or "",
-        "Samples": f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test" if data else "",
-        "Sample": "×".join(str(size) for size in data.sample_shape) if data else "",
-        "Test set": ("the same for every seed" if data.fixed_test else "split again for each seed") if data else "",
-        "Data hash": data.fingerprint if data else "",
-        "Training loop": settings.train or "",
-        "Placements": ", ".join(settings.placements),
-        "Seeds": str(settings.seeds),
-        "Epochs": str(settings.epochs),
-        "Batch size": str(settings.batch_size),
-        "Learning rates": rates,
-        "Grid grew by": ", ".join(f"{rate:.3g}" for rate in grown),
-        "Optimizer": f"{settings.optimizer}, {settings.schedule} schedule",
-        "Metric": f"{settings.metric}, {'higher' if comparison.metric.higher_is_better else 'lower'} is better",
-        "Margin": units.margin(settings.margin),
-        "Norms": "torch.nn" if settings.norm == "torch" else settings.norm,
-        "Trials": f"{len(comparison.trials):,}",
+        "model": settings.model,
+        "weights": settings.weights or "",
+        "data": settings.data or "",
+        "samples": say("page-set-samples-value", train=data.train, validation=data.validation, test=data.test)
+        if data
+        else "",
+        "sample": figures("×".join(str(size) for size in data.sample_shape)) if data else "",
+        "test": say(f"page-set-test-{'fixed' if data.fixed_test else 'split'}") if data else "",
+        "hash": data.fingerprint if data else "",
+        "loop": settings.train or "",
+        "placements": ", ".join(settings.placements),
+        "seeds": figures(str(settings.seeds)),
+        "epochs": figures(str(settings.epochs)),
+        "batch": figures(str(settings.batch_size)),
+        "rates": figures(rates),
+        "grown": figures(", ".join(f"{rate:.3g}" for rate in grown)),
+        "optimizer": optimizer,
+        "metric": say(f"page-set-metric-{direction}", metric=settings.metric),
+        "margin": units.margin(settings.margin),
+        "norms": "torch.nn" if settings.norm == "torch" else settings.norm,
+        "trials": language.number(len(comparison.trials), 0),
     }
-    return _Group("Settings", tuple((name, value) for name, value in entries.items() if value))
+    named = tuple((say(f"page-set-{name}"), value) for name, value in entries.items() if value)
+    return _Group(say("page-settings"), named)
 
 
-def _list_environment(comparison: Comparison) -> _Group:
-    where = comparison.environment
+def _list_environment(comparison: Comparison, language: Language) -> _Group:
+    where, say = comparison.environment, language.say
     entries = {
-        "Date": where.date,
+        "date": where.date,
         "placenorm": where.placenorm,
         "torch": where.torch,
-        "Python": where.python,
-        "Platform": where.platform,
-        "Cores": str(where.cores),
-        "Device": where.device,
+        "python": where.python,
+        "platform": where.platform,
+        "cores": str(where.cores),
+        "device": where.device,
     }
-    return _Group("Environment", tuple(entries.items()))
+    return _Group(say("page-environment"), tuple((say(f"page-env-{name}"), value) for name, value in entries.items()))

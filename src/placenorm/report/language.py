@@ -217,3 +217,7 @@ def _read_bundle(code: str) -> Any:
         if file.name.endswith(".ftl"):
             bundle.add_resource(FluentResource(file.read_text(encoding="utf-8")))
     return bundle
+
+
+ENGLISH: Final = Language("en")
+"""What is written where no language is asked for."""

@@ -33,6 +33,20 @@
   };
   drawAll();
 
+  // A legend's buttons hide groups in the charts of its figure, or in all that it stands above.
+  for (const legend of document.querySelectorAll("div.legend")) {
+    const buttons = [...legend.querySelectorAll("button")];
+    const charts = legend.closest("figure, .filtered").querySelectorAll(".chart");
+    for (const button of buttons) {
+      button.addEventListener("click", () => {
+        button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+        const pressed = (each) => each.getAttribute("aria-pressed") === "true";
+        const hidden = buttons.filter((each) => !pressed(each)).map((each) => each.dataset.group);
+        for (const chart of charts) chart.view?.signal("hidden", hidden).runAsync();
+      });
+    }
+  }
+
   for (const button of document.querySelectorAll(".copy")) {
     const code = button.parentElement.querySelector("code");
     const before = button.textContent;

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import vl_convert
-
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import Comparison, Verdict
 from placenorm.report.charts import draw_curves, draw_differences
-from placenorm.report.files import replace_file
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.palette import LIGHT
+from placenorm.report.sheet import choose_font
+from placenorm.report.svg import draw_svg, write_svg
 from placenorm.report.vega import Drawing
-from placenorm.report.wording import count, split_advice
+from placenorm.report.verdict_wording import put_into_words
+from placenorm.report.wording import say_count, split_advice
 
 PANEL_WIDTH: Final = 400
 """Width of each of the two panels, in pixels: with axes and space between, the picture is about 900 wide."""
@@ -23,16 +24,14 @@ REASON_COLUMNS: Final = 132
 PANEL_COLUMNS: Final = 56
 """Characters that fit into a line: of the headline, of the reason below it, of the title of a panel."""
 
-PNG_SCALE: Final = 2.0
-"""Pixels of the PNG for each pixel of the layout, for dense screens."""
 
-
-def write_picture(comparison: Comparison, path: Path) -> None:
+def write_picture(comparison: Comparison, path: Path, language: Language = ENGLISH) -> None:
     """Write one picture of a result: the advice, the learning curves and the paired differences.
 
     Args:
         comparison: a comparison with a verdict.
         path: where to; ``.png`` or ``.svg`` says which of them.
+        language: of the reader.
 
     Raises:
         UsageError: if the name has another ending, or if there is no verdict to draw.
@@ -45,38 +44,42 @@ def write_picture(comparison: Comparison, path: Path) -> None:
         )
     if comparison.verdict is None:
         raise UsageError(f"Cannot draw {path}: the comparison has no verdict yet; finish it with --resume first.")
-    if suffix == ".png":
-        spec = compose_picture(comparison, comparison.verdict)
-        replace_file(path, vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
-    else:
-        replace_file(path, draw_svg(comparison, comparison.verdict).encode())
+    write_svg(draw_picture(comparison, comparison.verdict, language), path, language)
 
 
-def draw_svg(comparison: Comparison, verdict: Verdict) -> str:
+def draw_picture(comparison: Comparison, verdict: Verdict, language: Language = ENGLISH) -> str:
     """Return the picture of a result as the text of an SVG."""
-    svg: str = vl_convert.vegalite_to_svg(compose_picture(comparison, verdict))
-    return svg
+    return draw_svg(compose_picture(comparison, verdict, language), language)
 
 
-def compose_picture(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:
+def compose_picture(comparison: Comparison, verdict: Verdict, language: Language = ENGLISH) -> dict[str, Any]:
     """Return the picture in Vega-Lite: learning curves on the left, the forest plot of the final metric on the right.
 
     Args:
         comparison: the comparison.
         verdict: its verdict.
+        language: of the reader.
     """
-    forest = draw_differences(comparison, verdict.final, LIGHT)
+    spoken = put_into_words(comparison, language)
+    verdict = spoken.verdict or verdict
+    theme, embed = choose_font(LIGHT, language), language.embed
+    forest = draw_differences(spoken, verdict.final, theme, language)
     height = forest.spec["height"] if forest else 320
-    panels = [draw_curves(comparison, LIGHT, height=height, legend=True), forest]
+    panels = [draw_curves(spoken, theme, language, height=height, legend=True), forest]
     drawn = [panel for panel in panels if panel is not None]
     headline, reason = split_advice(verdict.advice)
     settings = comparison.settings
-    parts = [settings.model, settings.data or "own data", count(settings.seeds, "seed"), f"{settings.epochs} epochs"]
+    parts = [
+        settings.model,
+        settings.data or language.say("picture-own-data"),
+        say_count("seeds", settings.seeds, language),
+        say_count("epochs", settings.epochs, language),
+    ]
     return {
         "title": {
-            "text": textwrap.wrap(headline, HEADLINE_COLUMNS) or [""],
-            "subtitle": [*textwrap.wrap(reason, REASON_COLUMNS), " · ".join(parts)],
-            "anchor": "start",
+            "text": [embed(line) for line in textwrap.wrap(headline, HEADLINE_COLUMNS)] or [""],
+            "subtitle": [embed(line) for line in (*textwrap.wrap(reason, REASON_COLUMNS), " · ".join(parts))],
+            "anchor": "start" if language.direction == "ltr" else "end",
             "fontSize": 19,
             "fontWeight": 700,
             "color": LIGHT.ink,
@@ -89,7 +92,9 @@ def compose_picture(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:
         "background": LIGHT.surface,
         "padding": 18,
         "spacing": 36,
-        "hconcat": [_panel(drawing, lines) for drawing, lines in zip(drawn, _wrap_titles(drawn), strict=True)],
+        "hconcat": [
+            _panel(drawing, lines, language) for drawing, lines in zip(drawn, _wrap_titles(drawn), strict=True)
+        ],
         "resolve": {"scale": {"color": "independent", "shape": "independent"}},
         "config": drawn[0].spec["config"] if drawn else {},
     }
@@ -102,8 +107,9 @@ def _wrap_titles(drawings: Sequence[Drawing]) -> list[list[str]]:
     return [lines + [""] * (most - len(lines)) for lines in wrapped]
 
 
-def _panel(drawing: Drawing, title: list[str]) -> dict[str, Any]:
+def _panel(drawing: Drawing, title: list[str], language: Language) -> dict[str, Any]:
     outer = ("config", "background", "autosize", "padding", "width")
     inner = {key: value for key, value in drawing.spec.items() if key not in outer}
-    head = {"text": title, "anchor": "start", "fontSize": 13, "color": LIGHT.ink, "offset": 12}
+    lines, anchor = [language.embed(line) for line in title], "start" if language.direction == "ltr" else "end"
+    head = {"text": lines, "anchor": anchor, "fontSize": 13, "color": LIGHT.ink, "offset": 12}
     return {**inner, "width": PANEL_WIDTH, "title": head}

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from placenorm.facts.comparison import Answer, Comparison, Summary, Variant, Verdict
+from placenorm.report.language import ENGLISH, Language
+from placenorm.report.verdict_wording import put_into_words
 from placenorm.report.wording import (
     OWN_COMMAND,
     Units,
@@ -43,7 +45,7 @@ COLUMNS = (
 _COLOURS = {"better": "green", "no practical difference": "default", "undecided": "yellow"}
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
+def print_comparison(comparison: Comparison, console: Console, language: Language = ENGLISH) -> None:
     """Print a comparison: its table, its pairs for both questions, and its verdict.
 
     Everything is printed as text without markup, so that a name in brackets stays as it is; and in plain ASCII, but
@@ -52,6 +54,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     Args:
         comparison: the comparison, finished or not.
         console: where to print; its width decides between one table and two.
+        language: of the sentences; tables stay Latin, as most terminals do not put Persian into its order beside it.
     """
     verdict = comparison.verdict
     if verdict is None:
@@ -72,7 +75,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print()
     for answer in (verdict.final, verdict.speed):
         _print_pairs(answer, find_baseline(comparison), units, console)
-    _print_verdict(verdict, console)
+    _print_verdict(put_into_words(comparison, language).verdict or verdict, console)
 
 
 def _summary_columns(comparison: Comparison, verdict: Verdict, units: Units) -> dict[str, Callable[[Summary], str]]:

@@ -99,6 +99,19 @@ def _name(metric: str, language: Language) -> str:
     return language.say(f"metric-{metric}") if language.has(f"metric-{metric}") else metric
 
 
+def join_words(words: Sequence[str], language: Language, last: str = "compare-and") -> str:
+    """Return words as a list whose last two stand with an "and".
+
+    Args:
+        words: the words, at least one.
+        language: of the reader.
+        last: the message for the last two: ``compare-and`` or ``compare-or``.
+    """
+    if len(words) == 1:
+        return words[0]
+    return language.say(last, first=_list_with_commas(words[:-1], language), last=words[-1])
+
+
 def _list_with_commas(parts: Sequence[str], language: Language) -> str:
     listed = parts[0]
     for part in parts[1:]:
@@ -307,8 +320,7 @@ class _Speaker:
         return _list_with_commas(parts, self._language)
 
     def _join(self, words: Sequence[str]) -> str:
-        """Return words as a list whose last two stand with an "and"."""
-        return words[0] if len(words) == 1 else self._say("compare-and", first=self._list(words[:-1]), last=words[-1])
+        return join_words(words, self._language)
 
 
 def _other(pair: Pair, name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from placenorm.facts.comparison import Comparison, Metric, Pair
+from placenorm.report.language import ENGLISH, Language
 
 OWN_COMMAND = "placenorm compare path/to/my_net.py:Net --data path/to/my_data.py:datasets"
 """How the same is asked of somebody's own network."""
@@ -28,31 +29,36 @@ class Units:
         suffix: stands behind a level: `` %`` or nothing.
         difference: the unit of a difference: ``percentage points`` or the metric's name.
         decimals: digits behind the point.
+        language: of the reader.
     """
 
     factor: float
     suffix: str
     difference: str
     decimals: int
+    language: Language = ENGLISH
 
     def number(self, value: float | None) -> str:
         """Return a value of the metric, without its unit: ``97.31``."""
-        return ABSENT if value is None else f"{value * self.factor:.{self.decimals}f}"
+        return ABSENT if value is None else self.language.figures(f"{value * self.factor:.{self.decimals}f}")
 
     def level(self, value: float | None) -> str:
         """Return a value of the metric, with its unit: ``97.31 %``."""
-        return ABSENT if value is None else self.number(value) + self.suffix
+        if value is None:
+            return ABSENT
+        number = self.number(value)
+        return self.language.say("compare-share", value=number) if self.suffix else number
 
     def head(self, name: str) -> str:
         """Return a name with the unit of its levels: ``accuracy (%)``."""
-        return f"{name} ({self.suffix.strip()})" if self.suffix else name
+        return self.language.say("compare-head", name=name, unit="%") if self.suffix else name
 
     def gap(self, value: float | None) -> str:
         """Return a difference, signed, without its unit: ``+1.20``."""
         if value is None:
             return ABSENT
         text = f"{value * self.factor:+.{self.decimals}f}"
-        return text.replace("-", "+", 1) if float(text) == 0.0 else text
+        return self.language.figures(text.replace("-", "+", 1) if float(text) == 0.0 else text)
 
     def interval(self, low: float | None, high: float | None) -> str:
         """Return an interval of levels, without unit: ``96.80 to 97.82``; "" without one."""
@@ -60,7 +66,7 @@ class Units:
             return ""
         if self.suffix:  # a share lies between 0 and 1
             low, high = max(low, 0.0), min(high, 1.0)
-        return f"{low * self.factor:.{self.decimals}f} to {high * self.factor:.{self.decimals}f}"
+        return self.language.say("compare-interval", low=self.number(low), high=self.number(high))
 
     def gap_interval(self, low: float | None, high: float | None) -> str:
         """Return an interval of differences, signed, without unit: ``-0.20 to +0.82``; "" without one."""
@@ -68,19 +74,20 @@ class Units:
             return ""
         if self.suffix:  # no two shares differ by more than 1
             low, high = max(low, -1.0), min(high, 1.0)
-        return f"{self.gap(low)} to {self.gap(high)}"
+        return self.language.say("compare-interval", low=self.gap(low), high=self.gap(high))
 
     def margin(self, value: float) -> str:
         """Return a margin, with the unit of a difference: ``0.5 percentage points``."""
-        return f"{value * self.factor:.4g} {self.difference}"
+        return f"{self.language.figures(f'{value * self.factor:.4g}')} {self.difference}"
 
 
-def choose_units(metric: Metric, widths: Iterable[float | None]) -> Units:
+def choose_units(metric: Metric, widths: Iterable[float | None], language: Language = ENGLISH) -> Units:
     """Return how to write a metric, with as many decimals as the narrowest interval deserves.
 
     Args:
         metric: the metric.
         widths: half widths of the intervals that will be shown, in the metric's own units; None is passed over.
+        language: of the reader.
     """
     factor = 100.0 if metric.as_percent else 1.0
     known = [width * factor for width in widths if width]
@@ -91,20 +98,21 @@ def choose_units(metric: Metric, widths: Iterable[float | None]) -> Units:
     return Units(
         factor=factor,
         suffix=" %" if metric.as_percent else "",
-        difference="percentage points" if metric.as_percent else metric.name,
+        difference=language.say("compare-unit-points") if metric.as_percent else metric.name,
         decimals=min(max(decimals, 1 if metric.as_percent else 0), DECIMALS_MAX),
+        language=language,
     )
 
 
-def units_of(comparison: Comparison) -> Units:
-    """Return how to write the metric of a comparison."""
+def units_of(comparison: Comparison, language: Language = ENGLISH) -> Units:
+    """Return how to write the metric of a comparison in a language."""
     verdict = comparison.verdict
     widths = [
         row.metric - row.metric_low
         for row in (verdict.summaries if verdict else ())
         if row.metric is not None and row.metric_low is not None
     ]
-    return choose_units(comparison.metric, [comparison.settings.margin, *widths])
+    return choose_units(comparison.metric, [comparison.settings.margin, *widths], language)
 
 
 def orient_pairs(pairs: Sequence[Pair], baseline: str) -> tuple[Pair, ...]:
@@ -136,16 +144,21 @@ def _turn(pair: Pair) -> Pair:
     )
 
 
-def describe_word(pair: Pair) -> str:
+def describe_word(pair: Pair, language: Language = ENGLISH) -> str:
     """Return the word of a pair, read from its first variant: ``better``, ``none better``, ``undecided (+12 seeds)``.
 
     The winner is named where it is the second one; behind "undecided" stands how many more seeds would probably decide.
     """
     if pair.word == "better" and pair.winner != pair.first:
-        return f"{pair.winner} better"
+        return language.say("word-winner", winner=pair.winner)
     if pair.word == "undecided" and pair.more_seeds is not None:
-        return f"undecided (+{count(pair.more_seeds, 'seed')})"
-    return pair.word
+        return language.say("word-more", seeds=say_count("seeds", pair.more_seeds, language))
+    return language.say(f"word-{pair.word.replace(' ', '-')}")
+
+
+def say_count(nouns: str, number: int, language: Language) -> str:
+    """Return a number with its noun in a language; the nouns are those of its messages ``count-...``."""
+    return language.say(f"count-{nouns}", number=number)
 
 
 def describe_run(comparison: Comparison) -> str:
@@ -161,10 +174,10 @@ def find_baseline(comparison: Comparison) -> str:
     return next((variant.name for variant in comparison.variants if variant.baseline), comparison.variants[0].name)
 
 
-def count_rates(rates: Sequence[float | None]) -> str:
+def count_rates(rates: Sequence[float | None], times_sign: str = " x") -> str:
     """Return how often each learning rate was chosen: ``0.1 x7, 0.3 x3``; the absent mark for a user's own loop."""
     known = Counter(rate for rate in rates if rate is not None)
-    return ", ".join(f"{rate:.3g} x{times}" for rate, times in sorted(known.items())) or ABSENT
+    return ", ".join(f"{rate:.3g}{times_sign}{times}" for rate, times in sorted(known.items())) or ABSENT
 
 
 def count(number: int, noun: str) -> str:
@@ -189,6 +202,14 @@ def format_share(value_pct: float | None) -> str:
     if value_pct is None:
         return ABSENT
     return f"{value_pct:.1f} %" if value_pct < 10 else f"{value_pct:.0f} %"
+
+
+def say_share(value_pct: float | None, language: Language) -> str:
+    """Return a share in percent with its unit, in a language."""
+    if value_pct is None:
+        return ABSENT
+    number = format_share(value_pct).removesuffix(" %")
+    return language.say("compare-share", value=language.figures(number))
 
 
 def count_planned(comparison: Comparison) -> int:

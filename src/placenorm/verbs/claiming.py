@@ -13,10 +13,11 @@ from placenorm.data import describe, load_data, split
 from placenorm.errors import DataError, UsageError
 from placenorm.facts.claim import ClaimResult, ClaimSettings, ClaimsReport
 from placenorm.report.claims_page import write_claims_page
-from placenorm.report.claims_picture import compose_board, draw_svg, write_board, write_chart
+from placenorm.report.claims_picture import compose_board, write_board, write_chart
 from placenorm.report.claims_terminal import print_claims
 from placenorm.report.forms import print_to_html, print_to_text
 from placenorm.report.language import Language
+from placenorm.report.svg import draw_svg
 from placenorm.study.planning import describe_environment
 from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
 

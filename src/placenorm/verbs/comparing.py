@@ -19,7 +19,7 @@ from placenorm.facts.comparison import (
 from placenorm.facts.placement import Placement
 from placenorm.graph.tracing import ExampleInputs
 from placenorm.report.forms import print_to_html, print_to_text
-from placenorm.report.picture import draw_svg
+from placenorm.report.picture import draw_picture
 from placenorm.report.terminal import print_comparison
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.metrics import MetricFunction
@@ -57,13 +57,18 @@ class ComparisonResult:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the table, the verdict and the picture of the report."""
-        picture = draw_svg(self.comparison, self.verdict)
+        picture = draw_picture(self.comparison, self.verdict)
         return print_to_html(lambda console: print_comparison(self.comparison, console), TABLE_WIDTH, [picture])
 
-    def report(self, path: Path | str | None = None) -> Path:
-        """Write the report and return its path: ``report.html`` in the folder, or any .html, .png or .svg file."""
+    def report(self, path: Path | str | None = None, *, lang: str = "en") -> Path:
+        """Write the report and return its path: ``report.html`` in the folder, or any .html, .png or .svg file.
+
+        Args:
+            path: the file.
+            lang: language of the reader, ``en`` or ``fa`` (Persian).
+        """
         target = Path(path) if path is not None else self.folder / "report.html"
-        write_report(self.comparison, target)
+        write_report(self.comparison, target, lang)
         return target
 
 

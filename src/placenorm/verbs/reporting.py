@@ -20,20 +20,6 @@ def holds_claims(folder: Path) -> bool:
     return (folder / CLAIMS_FILE).is_file()
 
 
-def choose_language(code: str) -> Language:
-    """Return the language of the report of a comparison.
-
-    Raises:
-        UsageError: if there is no such language, or no such report in it.
-    """
-    language = Language(code)
-    if code != "en":
-        raise UsageError(
-            f"Cannot write the report of a comparison in {code!r}: it is in English so far; use --lang en."
-        )
-    return language
-
-
 def read_comparison(folder: Path) -> Comparison:
     """Return the comparison in a folder, finished or not, judged anew from its stored trials.
 
@@ -43,16 +29,23 @@ def read_comparison(folder: Path) -> Comparison:
     return assemble(read_store(folder))
 
 
-def write_report(comparison: Comparison, target: Path) -> None:
+def write_report(comparison: Comparison, target: Path, lang: str = "en") -> None:
     """Write a comparison as one HTML file, or as a picture if the file's name ends in .png or .svg.
+
+    Args:
+        comparison: the comparison.
+        target: the file.
+        lang: language of the reader, ``en`` or ``fa``.
 
     Raises:
         StoreError: if the file cannot be written.
-        UsageError: if the file has another ending, or a picture is wanted and there is no verdict yet.
+        UsageError: if the file has another ending, a picture is wanted and there is no verdict yet, or there is no such
+            language.
     """
+    language = Language(lang)
     if target.suffix.lower() not in (*PICTURES, *PAGES):
         raise UsageError(f"Cannot write the report {target}: name a file that ends in .html, .png or .svg.")
     if target.suffix.lower() in PICTURES:
-        write_picture(comparison, target)
+        write_picture(comparison, target, language)
     else:
-        write_comparison_page(comparison, target)
+        write_comparison_page(comparison, target, language)

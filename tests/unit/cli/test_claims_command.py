@@ -1,6 +1,7 @@
 """`placenorm claims` and `placenorm report` of a folder of claims."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -101,10 +102,22 @@ def test_folder_that_holds_claims_needs_resume(folder: Path) -> None:
     assert "it holds claims already; go on with --resume" in words
 
 
-def test_report_of_a_comparison_is_in_english_so_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", ["en", "fa"])
+def test_report_of_a_comparison_is_in_the_readers_language(code: str, tmp_path: Path) -> None:
     with open_comparison(tmp_path, replace(make_comparison(), trials=(), verdict=None), resume=False):
         pass
-    assert "it is in English so far; use --lang en" in one_sentence(invoke("report", str(tmp_path), "--lang", "fa"))
+    result = invoke("report", str(tmp_path), "--lang", code)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f'lang="{code}"' in page
+    assert {"en": "Not finished yet", "fa": "هنوز تمام نشده است"}[code] in re.sub("<[^>]*>", "", page)
+
+
+def test_report_of_a_comparison_in_no_language_is_refused(tmp_path: Path) -> None:
+    with open_comparison(tmp_path, replace(make_comparison(), trials=(), verdict=None), resume=False):
+        pass
+    words = one_sentence(invoke("report", str(tmp_path), "--lang", "de"))
+    assert "There is no language 'de' here; use en or fa." in words
 
 
 def test_unfinished_claims_say_how_to_go_on(tmp_path: Path) -> None:

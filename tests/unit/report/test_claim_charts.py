@@ -8,9 +8,10 @@ import pytest
 from placenorm.facts.claim import Chart, Point
 from placenorm.report.claim_charts import draw_chart
 from placenorm.report.claim_numbers import MAX_POINTS
-from placenorm.report.claims_picture import compose_board, compose_chart, draw_svg, embed_font
+from placenorm.report.claims_picture import compose_board, compose_chart
 from placenorm.report.language import Language
 from placenorm.report.palette import LIGHT, slots_of_groups
+from placenorm.report.svg import draw_svg, embed_font
 from support.claims_report import make_claims_report
 
 CHARTS = {chart.name: chart for result in make_claims_report().results for chart in result.charts}

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from placenorm.errors import StoreError
+from placenorm.facts.comparison import Comparison
 from placenorm.report.comparison_page import render_comparison_page, write_comparison_page
+from placenorm.report.language import ENGLISH, LANGUAGES, Language
+from placenorm.report.verdict_wording import put_into_words
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
 LARGEST_BYTES = 2_000_000
@@ -55,9 +59,13 @@ class Page(HTMLParser):
         return [value for _, found in self.elements if (value := found.get(attribute)) is not None]
 
 
-@pytest.fixture(scope="module", params=COMPARISONS.values(), ids=COMPARISONS.keys())
+EACH = [(make, code) for make in COMPARISONS.values() for code in LANGUAGES]
+
+
+@pytest.fixture(scope="module", params=EACH, ids=[f"{name}-{code}" for name in COMPARISONS for code in LANGUAGES])
 def page(request: pytest.FixtureRequest) -> Page:
-    text = render_comparison_page(request.param())
+    make, code = request.param
+    text = render_comparison_page(make(), Language(code))
     assert len(text.encode()) < LARGEST_BYTES
     return Page(text)
 
@@ -104,14 +112,46 @@ def test_page_allows_its_own_scripts_and_nothing_else(page: Page) -> None:
     assert f"script-src {' '.join(hashes)}" in policy.split("; ")
 
 
-def test_page_shows_hostile_names_as_text() -> None:
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_page_shows_hostile_names_as_text(code: str) -> None:
     variants = [make_variant("none", baseline=True), make_variant(HOSTILE, aliases=("<b>",))]
-    page = Page(render_comparison_page(make_comparison(model=f"net.py:{HOSTILE}", variants=variants, seeds=3)))
+    comparison = make_comparison(model=f"net.py:{HOSTILE}", variants=variants, seeds=3)
+    page = Page(render_comparison_page(comparison, Language(code)))
     assert len(page.scripts) == 3
     assert f"net.py:{HOSTILE}" in page.text
     assert f"{HOSTILE} = <b>" in page.text
     assert json.loads(page.scripts[0])["scores"]
     assert "<" not in page.scripts[0]
+
+
+@pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
+def test_persian_page_is_right_to_left_and_has_persian_digits(make: Callable[[], Comparison]) -> None:
+    page = Page(render_comparison_page(make(), Language("fa")))
+    root = next(found for tag, found in page.elements if tag == "html")
+    assert (root["lang"], root["dir"]) == ("fa", "rtl")
+    words = ("آموزش", "محیط اجرا", "تنظیمات", "اجرای دوباره")
+    assert [word for word in words if word not in page.text] == []
+    english = ("The numbers", "How it was measured", "Put the norm", "percentage points", "10 seeds", "Settings")
+    assert [word for word in english if word in page.text] == []
+    assert re.search("[۰-۹]+٫[۰-۹]+", page.text)
+
+
+def test_persian_verdict_says_the_same_as_the_english_one() -> None:
+    spoken = put_into_words(make_comparison(), Language("fa")).verdict
+    assert spoken is not None
+    assert spoken.advice.startswith("BN را در محل after-pool بگذارید: ")
+    assert spoken.speed_line.startswith("سرعت: گام به گام، ")
+    assert spoken.cost_line.startswith("هزینه: سهم BN از یک گام آموزش: ")
+    english = make_comparison().verdict
+    assert english is not None
+    assert len(spoken.notes) == len(english.notes)
+    assert spoken.pick == english.pick
+
+
+def test_english_words_are_those_of_the_verdict_itself() -> None:
+    for make in COMPARISONS.values():
+        comparison = make()
+        assert put_into_words(comparison, ENGLISH) == comparison
 
 
 def test_page_says_the_advice_first_then_the_numbers_and_the_lines_to_paste() -> None:

@@ -80,3 +80,163 @@ note-rate-given = Every trial ran at the learning rate { $rates }, which was giv
 note-rates = Each placement and seed chose its own learning rate from { $rates } by its validation loss; no choice lay at an end of the grid.
 note-rates-grown = Each placement and seed chose its own learning rate from { $rates } by its validation loss; at { $grown } of { $seeds } seeds a choice lay at an end, so all placements of that seed also tried further rates (down to { $least }, up to { $most }).
 note-rates-grown-far = Each placement and seed chose its own learning rate from { $rates } by its validation loss; at { $grown } of { $seeds } seeds a choice lay at an end, so all placements of that seed also tried further rates (down to { $least }, up to { $most }); at { $far } of them the search went as far as it goes.
+
+# Numbers with their nouns, units and words of pairs.
+count-seeds = { $number_count ->
+    [one] { $number } seed
+   *[other] { $number } seeds
+}
+count-trials = { $number_count ->
+    [one] { $number } trial
+   *[other] { $number } trials
+}
+count-epochs = { $number_count ->
+    [one] { $number } epoch
+   *[other] { $number } epochs
+}
+count-steps = { $number_count ->
+    [one] { $number } step
+   *[other] { $number } steps
+}
+count-blocks = { $number_count ->
+    [one] { $number } block
+   *[other] { $number } blocks
+}
+count-norms = { $number_count ->
+    [one] { $number } norm
+   *[other] { $number } norms
+}
+compare-head = { $name } ({ $unit })
+compare-interval = { $low } to { $high }
+compare-share = { $value } %
+compare-unit-points = percentage points
+word-better = better
+word-no-practical-difference = no practical difference
+word-undecided = undecided
+word-winner = { $winner } better
+word-more = undecided (+{ $seeds })
+tag-advised = advised
+tag-unbeaten = unbeaten
+tag-baseline = baseline
+tag-diverged = { $diverged } of { $seeds } diverged
+
+# Charts.
+draw-higher = { $what }, higher is better
+draw-lower = { $what }, lower is better
+draw-scores-title = Test { $metric } of every placement
+draw-scores-caption = A dot is a seed, the large mark the mean over { $seeds }, the bar its 95 % interval. Placements are judged on the paired differences below, not on whether these bars overlap.
+draw-scores-alt = Test { $metric }, best first: { $rows }. { $best } has the best mean.
+draw-validation = validation { $metric }
+draw-loss = validation loss
+draw-log = { $what }, log scale
+draw-step = training steps
+draw-time_s = seconds of training
+draw-target = target { $level }
+draw-curve-alt = { $what } over { $clock }. At the end: { $rows }.
+draw-curve-loss = The loss that chose the learning rates
+draw-curve-fastest = { $variant } trains fastest: { $level } after { $steps } steps
+draw-curve-title = Validation { $metric } over { $clock }
+draw-curve-caption-loss = Mean and range over the seeds. Each seed of a placement uses the rate with the lowest loss at the end.
+draw-curve-caption-seconds = The same, over the seconds spent in training steps.
+draw-curve-caption = Mean { $what } over the seeds, each at its own learning rate; the band reaches from the lowest to the highest seed. A seed that diverged ends its part of the curve there.
+draw-speed = speed of training
+draw-differences-none = No practical difference in { $what }
+draw-differences-open = No placement is shown to be better in { $what }
+draw-differences-unbeaten = Nothing beats { $names } in { $what }
+draw-differences-axis = difference ({ $unit })
+draw-differences-caption = Differences in { $measure }, paired over seeds; right of 0 the first of the two is better. The shaded band is the margin, ±{ $margin }: differences inside it have no practical meaning. All intervals of both questions hold together with { $confidence } % confidence.
+draw-differences-alt = Differences in { $measure }, { $unit }: { $rows }.
+draw-pair = { $first } vs { $second }
+draw-dead-none = No unit is dead in any placement
+draw-dead-title = Most dead units: { $variant }, { $share } at { $activation }
+draw-dead-caption = Share of units (channels of a map, or features) that were never on for the validation data, at the end of training, the mean over seeds. The network's input is at the top.
+draw-dead-alt = Mean share of dead units over all activations: { $rows }. { $title }.
+draw-dead-axis = dead units (%), mean over seeds
+draw-dead-order = activation, in network order
+draw-times-title = What a training step takes
+draw-times-caption = A dot is one trial; the bar compares trials of the same seed and rate, which ran side by side.
+draw-times-alt = Median wall time of one training step: { $rows }.
+draw-times-axis = wall time of one training step (ms)
+draw-times-line = { $time } ms
+draw-times-share = norms: { $share } % of the bytes
+draw-tip-variant = variant
+draw-tip-seed = seed
+draw-tip-step = step
+draw-tip-seconds = seconds
+draw-tip-mean = mean { $what }
+draw-tip-seeds = seeds
+draw-tip-pair = pair
+draw-tip-difference = difference
+draw-tip-activation = activation
+draw-tip-dead = dead (%), mean
+draw-tip-fewest = fewest (%)
+draw-tip-most = most (%)
+
+# The page.
+page-unfinished = Not finished yet
+page-unfinished-reason = { $done } of at least { $planned } are in the store, too few for a verdict. To go on, run the line below.
+page-own-data = data of your own loop
+page-length = { $epochs }, { $steps }
+page-progress = { $label }: { $trials }
+page-resume-label = the command that goes on
+page-numbers = The numbers
+page-numbers-intro = Means over { $seeds }, each at the learning rate that its own validation loss chose.
+page-numbers-target = Target: a validation { $metric } of { $target }.
+page-head-placement = Placement
+page-head-test = Test { $metric }
+page-head-steps = Steps to target
+page-head-seconds = Seconds to target
+page-head-area = Area under the curve
+page-head-dead = Dead units
+page-head-time = Time per step (ms)
+page-head-rates = Learning rates
+page-reached = { $reached } of { $seeds }
+page-differences = Which differences are real
+page-curves = While it trained
+page-legend = Colours and marks of the placements
+page-inside = Inside the network
+page-network = Where the norms are
+page-network-intro = Every box is a block: a weight op and the chain it feeds, in the order they run.
+page-network-count = { $blocks }, { $norms }
+page-skipped = Asked for and not done:
+page-use = Use { $pick }
+page-use-label = the Python that places the norm
+page-how = How it was measured
+page-again-comparison = the command that repeats this comparison
+page-settings = Settings
+page-environment = Environment
+page-set-model = Model
+page-set-weights = Weights
+page-set-data = Data
+page-set-samples = Samples
+page-set-samples-value = { $train } train, { $validation } validation, { $test } test
+page-set-sample = Sample
+page-set-test = Test set
+page-set-test-fixed = the same for every seed
+page-set-test-split = split again for each seed
+page-set-hash = Data hash
+page-set-loop = Training loop
+page-set-placements = Placements
+page-set-seeds = Seeds
+page-set-epochs = Epochs
+page-set-batch = Batch size
+page-set-rates = Learning rates
+page-set-grown = Grid grew by
+page-set-optimizer = Optimizer
+page-set-optimizer-value = { $optimizer }, { $schedule } schedule
+page-set-metric = Metric
+page-set-metric-higher = { $metric }, higher is better
+page-set-metric-lower = { $metric }, lower is better
+page-set-margin = Margin
+page-set-norms = Norms
+page-set-trials = Trials
+page-env-date = Date
+page-env-placenorm = placenorm
+page-env-torch = torch
+page-env-python = Python
+page-env-platform = Platform
+page-env-cores = Cores
+page-env-device = Device
+picture-own-data = own data
+
+metric-accuracy = accuracy
