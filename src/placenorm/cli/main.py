@@ -227,6 +227,10 @@ def check(
     ignore: Annotated[str | None, typer.Option(help="Rules not to ask, the same way.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Write the safe fixes to placement.json, for place.")] = False,
     out: Annotated[Path, typer.Option(help="Where --fix writes.")] = Path("placement.json"),
+    page: Annotated[
+        Path | None, typer.Option(help="File for the findings: .html has the network coloured by health; .json, .txt.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of the page: en or fa (Persian).")] = "en",
     outliers: Annotated[
         bool, typer.Option("--outliers", help="Look for outliers among the data too; outliers.html has the worst.")
     ] = False,
@@ -253,7 +257,9 @@ def check(
             fix=out if fix else None,
             far=outliers,
         )
-        page = None if far is None else far.report("outliers.html")
+        written = [] if page is None else [done.report(page, lang=lang)]
+        if far is not None:
+            written.append(far.report("outliers.html"))
     if as_json:
         for fact in (done.check, *([] if far is None else [far.facts])):
             sys.stdout.write(dumps(fact) + "\n")
@@ -261,7 +267,8 @@ def check(
         print_check(done.check, Console())
         if far is not None:
             print_outliers(far.facts, far.top, Console())
-            typer.echo(f"Written: {page}")
+        if written:
+            typer.echo(f"Written: {', '.join(map(str, written))}")
         if fix:
             typer.echo(_say_fixes(out) if done.placement else "There is no safe fix to write; nothing was written.")
     if any(finding.severity != "info" for finding in done):

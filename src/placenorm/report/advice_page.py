@@ -1,6 +1,7 @@
 """Advice as one HTML file that loads nothing from anywhere."""
 
 from placenorm.facts.advice import Advice
+from placenorm.facts.graph import Graph
 from placenorm.report.advice_wording import (
     COST_BASIS,
     COST_HEADS,
@@ -21,10 +22,20 @@ from placenorm.report.advice_wording import (
 from placenorm.report.language import Language
 from placenorm.report.pages import render_page
 from placenorm.report.sheet import read_part
+from placenorm.report.strips import OPEN_BLOCKS, draw_moved, draw_strip
 
 
-def render_advice_page(advice: Advice) -> str:
-    """Return the text of that page: the same as in the terminal, and every block."""
+def render_advice_page(advice: Advice, graph: Graph) -> str:
+    """Return the text of that page: the same as in the terminal, every block, and the network as it is and would be.
+
+    Args:
+        advice: the advice.
+        graph: the network that it is for.
+    """
+    moved = {block.key: block.advised for block in advice.blocks if block.advised != block.position}
+    strips = [("As it is", draw_strip(graph))]
+    if moved:
+        strips.append(("As the article would have it", draw_moved(graph, moved)))
     groups = [
         (
             f"{len(group.keys):,}",
@@ -56,6 +67,8 @@ def render_advice_page(advice: Advice) -> str:
         "rules": say_rules(advice),
         "groups": groups,
         "blocks": blocks,
+        "strips": strips,
+        "open": len(graph.blocks) <= OPEN_BLOCKS,
         "costs": list_costs(advice),
         "cost_heads": [head.replace("\n", " ") for head in COST_HEADS],
         "findings": [(head, list_findings(advice, stance)) for stance, head in STANCES.items()],

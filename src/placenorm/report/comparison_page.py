@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from placenorm.facts.comparison import Comparison, Summary, Variant, Verdict
 from placenorm.facts.edits import Skip
@@ -18,7 +18,7 @@ from placenorm.report.language import ENGLISH, Language
 from placenorm.report.pages import render_page
 from placenorm.report.palette import MARK_PATHS, MARKS, PAGE, slots_of
 from placenorm.report.sheet import choose_font, read_part
-from placenorm.report.strips import StripBlock, draw_strip
+from placenorm.report.strips import OPEN_BLOCKS, StripBlock, draw_strip
 from placenorm.report.titles import tags_of
 from placenorm.report.vega import Drawing, bundle_vega
 from placenorm.report.verdict_wording import put_into_words
@@ -36,9 +36,6 @@ from placenorm.report.wording import (
     split_advice,
     units_of,
 )
-
-OPEN_BLOCKS: Final = 40
-"""A network of more blocks than this starts folded away: it would push the rest off the page."""
 
 _HALF_HEIGHT = 230  # of the charts that stand side by side, in pixels
 

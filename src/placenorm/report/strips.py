@@ -1,10 +1,15 @@
 """A network as a strip of blocks, in the order they run, with the norms where they are."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
 from placenorm.facts.finding import Severity
-from placenorm.facts.graph import Graph, Op
+from placenorm.facts.graph import Block, Graph, Op
+from placenorm.facts.placement import Position
+
+OPEN_BLOCKS: Final = 40
+"""A network of more blocks than this starts folded away: it would push the rest off the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,39 @@ def draw_strip(graph: Graph, health: Mapping[str, tuple[str, str]] | None = None
         elif index not in inside and op.kind != "constant":
             found.append(StripBlock("", (_describe_op(op),)))
     return tuple(found)
+
+
+def draw_moved(graph: Graph, positions: Mapping[str, Position]) -> tuple[StripBlock, ...]:
+    """Return the strip of a network as it would be with its norms elsewhere.
+
+    Args:
+        graph: the network as it is.
+        positions: by key of a block, where its norm would stand; other blocks stay as they are.
+    """
+    blocks = {block.key: block for block in graph.blocks}
+    return tuple(
+        replace(strip, ops=tuple(_move_norm(graph, blocks[strip.key], positions[strip.key])))
+        if strip.key in positions
+        else strip
+        for strip in draw_strip(graph)
+    )
+
+
+def _move_norm(graph: Graph, block: Block, position: Position) -> Iterator[StripOp]:
+    """Yield the ops of a block with its norm at a position; one that it does not have yet is called norm."""
+    named = [graph.ops[index].name for index in block.norms]
+    norm = StripOp(named[0] if named else "norm", "norm", "")
+    site = next((site for site in block.sites if site.position == position), None)
+    places = [place for place in (block.weight, *block.chain) if place not in block.norms]
+    swapped = None if site is None else site.swaps
+    for place in places:
+        if place == swapped:
+            continue  # the activation that changes places with the pool: it comes behind the norm
+        yield _describe_op(graph.ops[place])
+        if site is not None and place == site.after:
+            yield norm
+            if swapped is not None:
+                yield _describe_op(graph.ops[swapped])
 
 
 def _describe_op(op: Op) -> StripOp:

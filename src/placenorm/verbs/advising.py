@@ -7,6 +7,7 @@ from torch import nn
 
 from placenorm.facts.advice import Advice
 from placenorm.facts.codec import dumps
+from placenorm.facts.graph import Graph
 from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightly
 from placenorm.probe.states import find_idle_dropouts
 from placenorm.report.advice import print_advice
@@ -23,9 +24,11 @@ class Advised:
 
     Attributes:
         advice: all of it, as facts.
+        graph: the network that it is for.
     """
 
     advice: Advice
+    graph: Graph
 
     def __str__(self) -> str:
         """Return what `table` returns."""
@@ -50,7 +53,7 @@ class Advised:
             StoreError: if it cannot be written.
         """
         forms = {
-            ".html": lambda: render_advice_page(self.advice),
+            ".html": lambda: render_advice_page(self.advice, self.graph),
             ".json": lambda: dumps(self.advice) + "\n",
             ".txt": self.table,
         }
@@ -92,14 +95,15 @@ def advise(
         >>> advice.depth, advice.shallow, [finding.rule for finding in advice.findings]
         (2, True, ['shallow-network'])
     """
-    graph = trace_lightly(model, example_inputs)
+    graph = drop_idle_dropouts(trace_lightly(model, example_inputs), find_idle_dropouts(model))
     return Advised(
         make_advice(
-            drop_idle_dropouts(graph, find_idle_dropouts(model)),
+            graph,
             name or type(model).__name__,
             describe_inputs(example_inputs),
             command,
             named=name,
             weights=None if weights is None else str(weights),
-        )
+        ),
+        graph,
     )

@@ -15,8 +15,10 @@ from placenorm.facts.placement import Position, write_placement
 from placenorm.graph.comments import IgnoreComments
 from placenorm.graph.tracing import ExampleInputs, describe_inputs, trace_lightly
 from placenorm.probe.states import find_idle_dropouts, read_state
+from placenorm.report.check_page import render_check_page
 from placenorm.report.checking import print_check
 from placenorm.report.forms import print_to_html, print_to_text, write_form
+from placenorm.report.language import Language
 from placenorm.rules.advising import drop_idle_dropouts
 from placenorm.rules.checking import choose_rules
 from placenorm.rules.layout import Layout
@@ -31,9 +33,11 @@ class Checked:
 
     Attributes:
         check: all of it, as facts.
+        graph: the network that was looked at.
     """
 
     check: Check
+    graph: Graph
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -69,17 +73,21 @@ class Checked:
         """Return the findings as text, for 120 columns."""
         return print_to_text(lambda console: print_check(self.check, console), TABLE_WIDTH)
 
-    def report(self, path: Path | str) -> Path:
+    def report(self, path: Path | str, *, lang: str = "en") -> Path:
         """Write the findings and return the path of the file.
 
         Args:
-            path: a file that ends in .json (all facts) or .txt (the table).
+            path: a file that ends in .html (a page, the network coloured by health), .json (all facts) or .txt (the
+                table).
+            lang: language of the page, ``en`` or ``fa`` (Persian).
 
         Raises:
-            UsageError: if the file has another ending.
+            UsageError: if the file has another ending, or there is no such language.
             StoreError: if it cannot be written.
         """
+        language = Language(lang)
         forms = {
+            ".html": lambda: render_check_page(self.check, self.graph, language),
             ".json": lambda: dumps(self.check) + "\n",
             ".txt": self.table,
         }
@@ -155,7 +163,8 @@ def check(
             silenced=len(found) - len(kept),
             unseen=(*graph.unseen, *_name_functions(graph)),
             batches=state.batches,
-        )
+        ),
+        graph,
     )
 
 

@@ -11,11 +11,12 @@ from rich.console import Console
 from placenorm.facts.advice import Advice, BlockAdvice, PolicyCost
 from placenorm.facts.cost import CostChange
 from placenorm.facts.finding import Figure, Finding
-from placenorm.facts.graph import Unseen
+from placenorm.facts.graph import Graph, Unseen
 from placenorm.report.advice import UNSEEN_SHOWN, print_advice
 from placenorm.report.advice_page import render_advice_page
 from placenorm.report.advice_wording import generalise, group_blocks, say_headline, say_which, say_work
 
+NO_GRAPH = Graph((), ())
 FIGURE = Figure("94.0 % behind the pool", "CIFAR-10, 50 runs", "Page", "https://example.org/page", "primary source")
 
 
@@ -181,7 +182,7 @@ class Outline(HTMLParser):
 
 def test_page_lists_every_block_and_loads_nothing() -> None:
     advice = make_advice()
-    page = render_advice_page(advice)
+    page = render_advice_page(advice, NO_GRAPH)
     outline = Outline()
     outline.feed(page)
     assert not any(outline.loads)
@@ -193,7 +194,7 @@ def test_page_lists_every_block_and_loads_nothing() -> None:
 
 
 def test_page_escapes_what_comes_from_the_model() -> None:
-    page = render_advice_page(replace(make_advice(), model="<script>alert(1)</script>"))
+    page = render_advice_page(replace(make_advice(), model="<script>alert(1)</script>"), NO_GRAPH)
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -201,4 +202,4 @@ def test_page_escapes_what_comes_from_the_model() -> None:
 
 
 def test_page_without_a_command_says_so() -> None:
-    assert "there is nothing to compare" in render_advice_page(replace(make_advice(), command=""))
+    assert "there is nothing to compare" in render_advice_page(replace(make_advice(), command=""), NO_GRAPH)

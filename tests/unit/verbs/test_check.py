@@ -136,8 +136,8 @@ def test_check_writes_its_facts_and_its_table(tmp_path: Path) -> None:
     assert found[0] is found.findings[0]
     assert json.loads(found.report(tmp_path / "found.json").read_text())["fact"]["model"] == "mine"
     assert found.report(tmp_path / "found.txt").read_text() == str(found)
-    with pytest.raises(UsageError, match=r"name a file that ends in \.json or \.txt"):
-        found.report(tmp_path / "found.html")
+    with pytest.raises(UsageError, match=r"name a file that ends in \.html, \.json or \.txt"):
+        found.report(tmp_path / "found.pdf")
     assert found.write_fixes(tmp_path / "fix.json") == tmp_path / "fix.json"
     with pytest.raises(StoreError, match="Cannot write"):
         found.write_fixes(tmp_path / "nowhere" / "fix.json")

@@ -1,0 +1,20 @@
+# صفحه‌ی یک بررسی.
+check-title = ایراد BN کجاست
+check-tagline = ایراد BN کجاست؟
+check-norms = { $norms } لایه‌ی BN
+check-rules = { $rules } قاعده
+check-batches = دسته‌های داده: { $batches }
+check-count-error = { $number } خطا
+check-count-warning = { $number } هشدار
+check-count-info = { $number } نکته
+check-nothing = چیزی یافت نشد
+check-error = خطا
+check-warning = هشدار
+check-info = نکته
+check-silenced = { $silenced } یافته با توضیحی در متن برنامه خاموش شده است.
+check-network = شبکه، و جایی که چیزی یافت شد
+check-network-intro = هر کادر یک بلوک است: یک لایه‌ی وزن‌دار و زنجیره‌ی پس از آن، به ترتیب اجرا. کادری که واژه‌ای بالای آن است یافته‌ای دارد.
+check-blocks = { $blocks } بلوک، { $ill } تا با یافته
+check-findings = یافته‌ها و راه رفع آن‌ها
+check-in-english = جمله‌های قاعده‌ها به انگلیسی است.
+check-unseen = آنچه بررسی نشد
