@@ -230,7 +230,7 @@ def check(
     page: Annotated[
         Path | None, typer.Option(help="File for the findings: .html has the network coloured by health; .json, .txt.")
     ] = None,
-    lang: Annotated[str, typer.Option(help="Language of the page: en or fa (Persian).")] = "en",
+    lang: Annotated[str, typer.Option(help="Language of the pages: en or fa (Persian).")] = "en",
     outliers: Annotated[
         bool, typer.Option("--outliers", help="Look for outliers among the data too; outliers.html has the worst.")
     ] = False,
@@ -259,7 +259,7 @@ def check(
         )
         written = [] if page is None else [done.report(page, lang=lang)]
         if far is not None:
-            written.append(far.report("outliers.html"))
+            written.append(far.report("outliers.html", lang=lang))
     if as_json:
         for fact in (done.check, *([] if far is None else [far.facts])):
             sys.stdout.write(dumps(fact) + "\n")

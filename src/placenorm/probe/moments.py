@@ -97,7 +97,8 @@ class SampleMoments:
 def measure_samples(values: Values) -> SampleMoments:
     """Return the moments of each sample and channel.
 
-    The spread is taken around the mean, in two passes: a mean of 1e3 beside a deviation of 0.1 does no harm.
+    The spread is taken around the mean, in two passes: a mean of 1e3 beside a deviation of 0.1 does no harm. Planes in
+    float32 on the processor have a kernel of their own, three to six times as fast as the operators below.
     `torch.var_mean` gives the same and took 20 to 70 times as long on a CPU, torch 2.14: more than the convolutions.
 
     Args:
@@ -106,6 +107,11 @@ def measure_samples(values: Values) -> SampleMoments:
     x, places = values.x, values.places
     if not places:
         return SampleMoments(x.clone(), None, 1)  # what comes next may work in place
+    if x.device.type == "cpu" and values.axis == 1:
+        from placenorm.kernels.cpu import planes  # it brings numba, which takes half a second
+
+        if planes.covers(x):
+            return SampleMoments(*planes.measure_planes(x), values.per_channel // values.samples)
     centres = x.mean(places, keepdim=True)
     lengths = torch.linalg.vector_norm(x - centres, 2, places)
     return SampleMoments(centres.view(lengths.shape), lengths, values.per_channel // values.samples)

@@ -6,12 +6,12 @@ from rich.table import Table
 from rich.text import Text
 
 from placenorm.facts.outliers import Outliers
+from placenorm.report.language import ENGLISH
 from placenorm.report.outliers_wording import (
-    BASIS,
-    SAMPLE_HEADS,
-    SITE_HEADS,
     list_sample,
+    list_sample_heads,
     list_site,
+    list_site_heads,
     say_headline,
     say_limit,
     say_reach,
@@ -26,18 +26,18 @@ def print_outliers(facts: Outliers, top: int, console: Console) -> None:
         top: how many samples to print.
         console: where to print; plain text without markup, cut to its width.
     """
-    console.print(Text(f"{facts.model}: {say_headline(facts)}", style="bold"))
-    console.print(Text(say_limit(facts)))
-    for note in (*facts.notes, *say_reach(facts)):
+    console.print(Text(f"{facts.model}: {say_headline(facts, ENGLISH)}", style="bold"))
+    console.print(Text(say_limit(facts, ENGLISH)))
+    for note in (*facts.notes, *say_reach(facts, ENGLISH)):
         console.print(Text(f"- {note}"))
     console.print()
-    _print_table(SAMPLE_HEADS, [list_sample(sample) for sample in facts.samples[:top]], console)
+    _print_table(list_sample_heads(ENGLISH), [list_sample(sample, ENGLISH) for sample in facts.samples[:top]], console)
     if len(facts.samples) > top:
         console.print(Text(f"and {len(facts.samples) - top:,} more that are less surprising", style="dim"))
     console.print()
     console.print(Text("What is usual: the clean samples at every site", style="bold"))
-    _print_table(SITE_HEADS, [list_site(site) for site in facts.sites], console)
-    console.print(Text(BASIS, style="dim"))
+    _print_table(list_site_heads(ENGLISH), [list_site(site, ENGLISH) for site in facts.sites], console)
+    console.print(Text(ENGLISH.say("outliers-basis"), style="dim"))
 
 
 def _print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]], console: Console) -> None:

@@ -1,16 +1,15 @@
-"""Outliers as one HTML file that loads nothing from anywhere."""
+"""Outliers as one HTML file that loads nothing from anywhere, in the reader's language."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from placenorm.facts.outliers import Outliers
+from placenorm.facts.outliers import Outliers, OutlierSample
 from placenorm.report.language import Language
 from placenorm.report.outliers_wording import (
-    BASIS,
-    SAMPLE_HEADS,
-    SITE_HEADS,
     list_sample,
+    list_sample_heads,
     list_site,
+    list_site_heads,
     say_headline,
     say_limit,
     say_reach,
@@ -33,21 +32,48 @@ class Picture:
     high: float | None
 
 
-def render_outliers_page(facts: Outliers, pictures: Mapping[int, Picture], top: int) -> str:
-    """Return the text of that page."""
+def render_outliers_page(facts: Outliers, pictures: Mapping[int, Picture], top: int, language: Language) -> str:
+    """Return the text of that page.
+
+    Args:
+        facts: what was found.
+        pictures: samples as images, by their index.
+        top: how many samples to show.
+        language: of the reader; the facts' own notes are in English.
+    """
     shown = facts.samples[:top]
     context = {
         "facts": facts,
-        "headline": say_headline(facts),
-        "limit": say_limit(facts),
-        "notes": [*facts.notes, *say_reach(facts)],
+        "headline": say_headline(facts, language),
+        "limit": say_limit(facts, language),
+        "reach": say_reach(facts, language),
         "pictures": [
-            (sample, list_sample(sample), pictures[sample.index]) for sample in shown if sample.index in pictures
+            (
+                language.say("outliers-picture", sample=sample.index),
+                language.number(sample.index, 0),
+                _say_picture(sample, pictures[sample.index], language),
+                pictures[sample.index].png,
+            )
+            for sample in shown
+            if sample.index in pictures
         ],
-        "samples": [list_sample(sample) for sample in shown],
-        "sample_heads": [head.capitalize() for head in SAMPLE_HEADS],
-        "sites": [list_site(site) for site in facts.sites],
-        "site_heads": [head[0].upper() + head[1:] for head in SITE_HEADS],
-        "basis": BASIS,
+        "samples": [list_sample(sample, language) for sample in shown],
+        "sample_heads": [_capitalise(head) for head in list_sample_heads(language)],
+        "sites": [list_site(site, language) for site in facts.sites],
+        "site_heads": [_capitalise(head) for head in list_site_heads(language)],
     }
-    return render_page("outliers.html.jinja", Language("en"), context, images=True)
+    return render_page("outliers.html.jinja", language, context, images=True)
+
+
+def _capitalise(head: str) -> str:
+    return head[0].upper() + head[1:]
+
+
+def _say_picture(sample: OutlierSample, picture: Picture, language: Language) -> str:
+    """Return what stands under a picture: where the sample is how far, how surprising, and the ends of its grey."""
+    cells = list_sample(sample, language)
+    told = {"surprise": cells[1], "site": cells[2], "distance": cells[3]}
+    if picture.low is None or picture.high is None:
+        return language.say("outliers-picture-not-finite", **told)
+    low, high = (language.figures(f"{value:.3g}") for value in (picture.low, picture.high))
+    return language.say("outliers-picture-place", **told, low=low, high=high)

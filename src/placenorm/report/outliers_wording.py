@@ -1,86 +1,83 @@
 """What is said about outliers, in the terminal and on the page."""
 
 from placenorm.facts.outliers import THRESHOLD, Outliers, OutlierSample, OutlierSite
-from placenorm.report.wording import count
+from placenorm.report.language import Language
 
-NOT_FINITE = "not finite"
-
-SAMPLE_HEADS = ("sample", "surprise", "site", "distance", "clean as far", "largest |z|")
-SITE_HEADS = (
-    "site",
-    "layer",
-    "distance 50 %",
-    "90 %",
-    "99 %",
-    "largest",
-    "|z| 99 %",
-    "clean with |z| of 5",
-    "|z| at most",
-)
-
-BASIS = (
-    "Distance: from the mean of the clean samples, in their standard deviations; at the input that of the furthest "
-    "value, at a norm and at input:channels the root mean square over the channels' means and spreads, made "
-    "uncorrelated. Surprise: share of clean samples that are as far at their own furthest site, the sample counted in. "
-    "Clean as far: share of clean samples that are at least as far at this site. z: value minus mean, over standard "
-    "deviation, before gamma and beta."
-)
+_SAMPLE_HEADS = ("sample", "surprise", "site", "distance", "as-far", "peak")
+_SITE_HEADS = ("site", "layer", "median", "high", "top", "largest", "peaks", "beyond", "reach")
 
 
-def say_headline(facts: Outliers) -> str:
+def list_sample_heads(language: Language) -> tuple[str, ...]:
+    """Return the heads of the columns of `list_sample`."""
+    return tuple(language.say(f"outliers-head-{head}") for head in _SAMPLE_HEADS)
+
+
+def list_site_heads(language: Language) -> tuple[str, ...]:
+    """Return the heads of the columns of `list_site`."""
+    return tuple(language.say(f"outliers-head-{head}") for head in _SITE_HEADS)
+
+
+def say_headline(facts: Outliers, language: Language) -> str:
     """Return how many samples are beyond every clean one."""
-    beyond = sum(sample.surprise <= facts.least for sample in facts.samples)
+    samples = len(facts.samples)
     if facts.own:
-        return f"{count(len(facts.samples), 'sample')}, by how far they are from the others"
-    return f"{beyond:,} of {count(len(facts.samples), 'sample')} are further out than every clean one"
+        return language.say("outliers-headline-own", samples=samples)
+    beyond = sum(sample.surprise <= facts.least for sample in facts.samples)
+    return language.say("outliers-headline", samples=samples, beyond=beyond)
 
 
-def say_limit(facts: Outliers) -> str:
+def say_limit(facts: Outliers, language: Language) -> str:
     """Return what so many clean samples cannot tell."""
-    expected = "" if facts.own else f" As many of {len(facts.samples):,} good samples would be there by chance: "
-    if expected:
-        expected += f"{len(facts.samples) * facts.least:.2g}."
-    kind = "samples" if facts.own else "clean samples"
-    return (
-        f"With {facts.clean:,} {kind} nothing rarer than 1 in {round(1 / facts.least):,} can be told; samples at that "
-        f"limit stand in the order of their distances.{expected}"
-    )
+    rarest = round(1 / facts.least)
+    if facts.own:
+        return language.say("outliers-limit-own", clean=facts.clean, rarest=rarest)
+    samples = len(facts.samples)
+    expected = language.figures(f"{samples * facts.least:.2g}")
+    return language.say("outliers-limit", clean=facts.clean, rarest=rarest, samples=samples, expected=expected)
 
 
-def say_reach(facts: Outliers) -> list[str]:
+def say_reach(facts: Outliers, language: Language) -> list[str]:
     """Return where the article's threshold cannot be reached, and why."""
     return [
-        f"{site.key}: among {count(site.values or 0, 'value')} no |z| exceeds sqrt(n - 1) = {site.reach:.2f}, so that "
-        f"{THRESHOLD:g} is out of reach there (it needs 26); distances are measured by the other samples and have no "
-        "such bound."
+        language.say(
+            "outliers-reach",
+            site=site.key,
+            values=site.values or 0,
+            reach=language.figures(f"{site.reach:.2f}"),
+            threshold=THRESHOLD,
+        )
         for site in facts.sites
         if site.out_of_reach
     ]
 
 
-def list_sample(sample: OutlierSample) -> tuple[str, ...]:
-    """Return a sample as cells under `SAMPLE_HEADS`."""
+def list_sample(sample: OutlierSample, language: Language) -> tuple[str, ...]:
+    """Return a sample as cells under `list_sample_heads`."""
     return (
-        f"{sample.index:,}",
-        f"{sample.surprise:.2g}",
+        language.number(sample.index, 0),
+        language.figures(f"{sample.surprise:.2g}"),
         sample.site,
-        _number(sample.distance),
-        f"{100 * sample.share:.3g} %",
-        _number(sample.peak),
+        _say_value(sample.distance, language),
+        _say_share(sample.share, language),
+        _say_value(sample.peak, language),
     )
 
 
-def list_site(site: OutlierSite) -> tuple[str, ...]:
-    """Return a site as cells under `SITE_HEADS`."""
+def list_site(site: OutlierSite, language: Language) -> tuple[str, ...]:
+    """Return a site as cells under `list_site_heads`."""
     usual = site.distances
-    return (
-        site.key,
-        site.layer,
-        *map(_number, (usual.median, usual.high, usual.top, usual.largest, site.peaks.top)),
-        f"{100 * site.beyond:.3g} %",
-        "no bound" if site.reach is None else f"{site.reach:.2f}",
-    )
+    reach = language.say("outliers-no-bound") if site.reach is None else language.figures(f"{site.reach:.2f}")
+    numbers = (usual.median, usual.high, usual.top, usual.largest, site.peaks.top)
+    cells = (_say_value(value, language) for value in numbers)
+    return (site.key, site.layer, *cells, _say_share(site.beyond, language), reach)
 
 
-def _number(value: float | None) -> str:
-    return NOT_FINITE if value is None else f"{value:,.3g}" if abs(value) < 1e4 else f"{value:.1e}"
+def _say_value(value: float | None, language: Language) -> str:
+    """Return a number with three digits that count; None is one that is not finite."""
+    if value is None:
+        return language.say("outliers-not-finite")
+    return language.figures(f"{value:,.3g}" if abs(value) < 1e4 else f"{value:.1e}")
+
+
+def _say_share(share: float, language: Language) -> str:
+    return language.say("outliers-percent", share=language.figures(f"{100 * share:.3g}"))
