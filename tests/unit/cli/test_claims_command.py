@@ -113,6 +113,12 @@ def test_report_of_a_comparison_is_in_the_readers_language(code: str, tmp_path: 
     assert {"en": "Not finished yet", "fa": "هنوز تمام نشده است"}[code] in re.sub("<[^>]*>", "", page)
 
 
+def test_comparison_in_no_language_is_refused_before_its_trials(tmp_path: Path) -> None:
+    words = one_sentence(invoke("compare", "--lang", "de", "--out", str(tmp_path / "out")))
+    assert "There is no language 'de' here; use en or fa." in words
+    assert not (tmp_path / "out").exists()
+
+
 def test_report_of_a_comparison_in_no_language_is_refused(tmp_path: Path) -> None:
     with open_comparison(tmp_path, replace(make_comparison(), trials=(), verdict=None), resume=False):
         pass

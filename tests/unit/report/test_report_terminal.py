@@ -1,13 +1,16 @@
 """The comparison in a terminal of 80 and of 120 columns, and in a pipe."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from placenorm.facts.comparison import Comparison
+from placenorm.report.language import Language
 from placenorm.report.terminal import print_comparison
+from placenorm.report.verdict_wording import put_into_words
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
 COMPARISONS = {
@@ -103,3 +106,20 @@ def test_terminal_writes_ascii_where_the_pipe_takes_nothing_else() -> None:
     print_comparison(make_comparison(), Console(file=pipe, width=80))
     pipe.flush()
     assert b"before-activation" in raw.getvalue()
+
+
+@pytest.mark.parametrize(
+    "make", [make_comparison, make_regression, make_diverged], ids=["usual", "regression", "diverged"]
+)
+def test_persian_sentences_stand_on_lines_of_their_own_and_tables_stay_latin(make: Callable[[], Comparison]) -> None:
+    out = io.StringIO()
+    print_comparison(make(), Console(file=out, width=100), Language("fa"))
+    english = print_at(make(), 100)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    table = english[: english.index("Verdict")]
+    assert lines[: len(table)] == table
+    spoken = put_into_words(make(), Language("fa")).verdict
+    assert spoken is not None
+    text = " ".join(" ".join(lines).split())
+    for sentence in (spoken.advice, spoken.speed_line, spoken.cost_line, *spoken.notes):
+        assert " ".join(sentence.split()) in text
