@@ -39,6 +39,21 @@ FILTER = """
   note(found);
 """
 
+HOVER = """
+  const found = {};
+  for (const chart of inner.querySelectorAll(".chart")) {
+    const says = new Set();
+    for (const mark of chart.querySelectorAll("svg .mark-symbol path, svg .mark-rect path")) {
+      mark.dispatchEvent(new PointerEvent("pointermove", { bubbles: true }));
+      const tip = inner.getElementById("vg-tooltip-element");
+      if (tip?.classList.contains("visible")) says.add(tip.innerText);
+      mark.dispatchEvent(new PointerEvent("pointerout", { bubbles: true }));
+    }
+    found[chart.id] = [...says];
+  }
+  note(found);
+"""
+
 COMPARISONS = {
     "all diverged": make_lost,
     "long names": make_long_names,
@@ -71,9 +86,11 @@ def test_report_opened_as_a_file_needs_nothing_else(tmp_path: Path) -> None:
     assert f'data-charts="{visit.dom.count(chr(60) + "figure")}"' in visit.dom
 
 
-def test_report_shows_hostile_names_as_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_report_shows_hostile_names_as_text(code: str, tmp_path: Path) -> None:
     variants = [make_variant("none", baseline=True), make_variant(HOSTILE)]
-    page = render_comparison_page(make_comparison(model=f"net.py:{HOSTILE}", data=f"npz:{HOSTILE}", variants=variants))
+    comparison = make_comparison(model=f"net.py:{HOSTILE}", data=f"npz:{HOSTILE}", variants=variants)
+    page = render_comparison_page(comparison, Language(code))
     visit = open_framed(page, tmp_path, WIDE_PX)
     assert visit.console == []
     found = visit.measured()
@@ -97,6 +114,21 @@ def test_legend_hides_and_shows_a_placement_in_every_curve(code: str, tmp_path: 
     assert all(0 < few < many for few, many in zip(hidden, before, strict=True))
     assert after == before
     assert (pressed, again) == ("false", "true")
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_hovering_shows_values_in_every_chart(code: str, tmp_path: Path) -> None:
+    page = render_comparison_page(make_comparison(), Language(code))
+    found = open_framed(page, tmp_path, WIDE_PX, script=HOVER).measured()
+    assert len(found) == page.count('class="chart"') == 9
+    numeral = "[0-9]" if code == "en" else "[۰-۹]"
+    for chart, says in found.items():
+        assert len(says) > 3, chart
+        assert all(re.search(numeral, each) for each in says), chart
+    if code == "fa":
+        values = [line.strip() for says in found.values() for each in says for line in each.splitlines()[1::3]]
+        assert "none" in values
+        assert [value for value in values if re.fullmatch("[-+0-9.,%]+", value)] == []
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [(DARK, True), (LIGHT, False)], ids=["dark", "light"])

@@ -13,6 +13,8 @@ from placenorm.facts.environment import Environment
 from placenorm.facts.graph import Block, Graph, Op, OpKind, Site
 from placenorm.facts.placement import Position
 from placenorm.facts.trial import DeadShare, EpochRecord, TrialKey, TrialResult
+from placenorm.report.language import ENGLISH
+from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.verdict import judge
 
 ACCURACY: Final = Metric(name="accuracy", higher_is_better=True, quantum=1 / 360, as_percent=True)
@@ -36,6 +38,13 @@ _FINAL_ACCURACY: Final = {
 }
 _SPEED: Final = {"none": 0.35, "before-activation": 0.75, "after-activation": 1.0, "after-pool": 0.95, "as-is": 0.75}
 _DEAD: Final = {"none": 0.035, "before-activation": 0.0, "after-activation": 0.006, "after-pool": 0.005, "as-is": 0.0}
+_ACTIVE: Final = {
+    "none": 0.42,
+    "before-activation": 0.55,
+    "after-activation": 0.6,
+    "after-pool": 0.58,
+    "as-is": 0.55,
+}
 _STEP_MS: Final = {
     "none": 9.1,
     "before-activation": 11.8,
@@ -178,6 +187,7 @@ def _make_trial(variant: Variant, seed: int, lr: float | None, metric: Metric) -
             activation=op.key,
             units=op.out_shape[1],
             dead=min(op.out_shape[1], max(0, round(op.out_shape[1] * _DEAD[name] * depth + own.gauss(0, 0.4)))),
+            active=min(0.99, max(0.01, _ACTIVE[name] - 0.02 * depth)),
         )
         for depth, op in enumerate(activations)
     )
@@ -214,7 +224,7 @@ def make_comparison(
     variants: Sequence[Variant] | None = None,
     diverged: Mapping[str, int] | None = None,
 ) -> Comparison:
-    """Return a finished comparison: four variants, ten seeds, three rates, curves, and a verdict.
+    """Return a finished comparison: four variants, ten seeds, three rates, curves, and a verdict in English words.
 
     Args:
         model: as the user named it.
@@ -246,7 +256,7 @@ def make_comparison(
         Remark("note-split-anew"),
     ]
     chosen = tuple(run for group in runs.values() for run in group)
-    return Comparison(
+    comparison = Comparison(
         settings=Settings(
             model=model,
             weights=weights,
@@ -296,6 +306,7 @@ def make_comparison(
         grids=(rates,) * seeds,
         verdict=judge(variants, chosen, metric, margin, metric.quantum, remarks),
     )
+    return put_into_words(comparison, ENGLISH)
 
 
 def make_regression() -> Comparison:

@@ -70,3 +70,17 @@ def make_arms(values: Mapping[str, Sequence[float]]) -> list[TrialResult]:
         for name, arm in values.items()
         for seed, value in enumerate(arm)
     ]
+
+
+NONE = make_variant("none", baseline=True)
+BEFORE = make_variant("before-activation", norm_bytes=4_800_000)
+AFTER = make_variant("after-activation", norm_bytes=4_800_000)
+POOL = make_variant("after-pool", norm_bytes=1_200_000)
+FOUR = (NONE, BEFORE, AFTER, POOL)
+
+SPREAD = (0.0, 0.01, -0.01, 0.005, -0.005, 0.008, -0.008, 0.002, -0.002, 0.0)
+"""Ten seeds around a mean of zero."""
+
+LOW = [0.80 + gap for gap in SPREAD]
+MIDDLE = [0.85 - gap for gap in SPREAD]
+HIGH = [0.95 + gap / 2 for gap in SPREAD]

@@ -178,19 +178,19 @@ class Answer:
 
     Attributes:
         question: ``final`` (how good at the end) or ``speed`` (how fast it gets there).
-        measure: what the differences are taken of, in words.
         margin: differences up to this size have no practical meaning.
         confidence: joint confidence of all intervals of both questions (0 to 1).
         pairs: every pair of variants.
         unbeaten: the variants that none is better than, in the order of the plan.
+        measure: what the differences are taken of, in words; "" until `report.verdict_wording` finds them.
     """
 
     question: Question
-    measure: str
     margin: float
     confidence: float
     pairs: tuple[Pair, ...]
     unbeaten: tuple[str, ...]
+    measure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,17 +248,19 @@ class Remark:
 class Verdict:
     """What a comparison concludes, with its evidence.
 
+    Its sentences are made of its numbers by `report.verdict_wording`; until then they are empty.
+
     Attributes:
         final: the answer about the final metric.
         speed: the answer about the speed.
         target: the validation metric that steps and seconds are counted to; None if nothing survived.
         summaries: one row a variant.
         pick: name of the variant that is advised.
+        remarks: what a reader must know to judge it: how rates were chosen, what diverged, what an interval covers.
         advice: one sentence that names the set of placements that none beats, and the pick.
         speed_line: one sentence on the speed.
         cost_line: one sentence on what the norm costs.
-        notes: what a reader must know to judge it: how rates were chosen, what diverged, what an interval covers.
-        remarks: the same without words.
+        notes: the remarks in words.
     """
 
     final: Answer
@@ -266,11 +268,11 @@ class Verdict:
     target: float | None
     summaries: tuple[Summary, ...]
     pick: str
-    advice: str
-    speed_line: str
-    cost_line: str
-    notes: tuple[str, ...]
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[Remark, ...]
+    advice: str = ""
+    speed_line: str = ""
+    cost_line: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

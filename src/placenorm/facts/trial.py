@@ -46,17 +46,19 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadShare:
-    """The share of units of one activation that were never on for the validation data.
+    """How much of one activation was on for the validation data: where its gradient is not zero.
 
     Attributes:
         activation: key of the activation.
         units: number of units: channels of a map, or features.
         dead: units whose activation had a zero gradient for every value of the validation data.
+        active: share of all its values that were on (0 to 1); None in trials of placenorm 0.1.0 and before.
     """
 
     activation: str
     units: int
     dead: int
+    active: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class TrialResult:
         diverged_at: step at which the loss stopped being finite; None if it never did.
         steps: training steps done.
         step_time_ms: median wall time of one training step.
-        dead: dead share per activation, at the end.
+        dead: dead units and active values per activation, at the end.
     """
 
     key: TrialKey

@@ -1,4 +1,4 @@
-"""A running model in, dead units out, seen at the true input of each call of an activation, functional ones too."""
+"""A running model in, dead units and active values out, seen at the true input of each call of an activation."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -42,22 +42,29 @@ class DeadUnitProber(TorchFunctionMode):
         >>> with DeadUnitProber(net) as prober:
         ...     _ = net(torch.zeros(4, 2))
         >>> prober.shares()
-        (DeadShare(activation='1', units=3, dead=3),)
+        (DeadShare(activation='1', units=3, dead=3, active=0.0),)
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model = model
         self._alive: dict[str, Tensor] = {}
+        self._on: dict[str, Tensor] = {}
+        self._values: Counter[str] = Counter()
         self._running: list[tuple[str, Counter[str]]] = []
         self._keys: Counter[str] = Counter()
         self._features: int | None = None  # of the weight op that ran last, if it was a linear layer
         self._handles: list[RemovableHandle] = []
 
     def shares(self) -> tuple[DeadShare, ...]:
-        """Return the dead share of every activation that ran, in the order of the first forward pass."""
+        """Return what was on at every activation that ran, in the order of the first forward pass."""
         return tuple(
-            DeadShare(activation=key, units=alive.numel(), dead=int((~alive).sum()))
+            DeadShare(
+                activation=key,
+                units=alive.numel(),
+                dead=int((~alive).sum()),
+                active=int(self._on[key]) / self._values[key] if self._values[key] else None,
+            )
             for key, alive in self._alive.items()
         )
 
@@ -108,11 +115,14 @@ class DeadUnitProber(TorchFunctionMode):
         key = self._key(name)
         with torch.no_grad():
             alive = ~silent(x.detach())
+            on, values = alive.sum(), alive.numel()
             if alive.dim() > 1:  # a linear layer's features stay last, unless they were made a map since
                 axis = -1 if alive.shape[-1] == self._features else 1
                 alive = alive.movedim(axis, 0).flatten(1).any(1)
         seen = self._alive.get(key)
         self._alive[key] = alive if seen is None else seen | alive
+        self._on[key] = on if seen is None else self._on[key] + on
+        self._values[key] += values
 
     def _key(self, name: str) -> str:
         path, calls = self._running[-1] if self._running else ("", self._keys)

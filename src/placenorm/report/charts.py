@@ -7,7 +7,6 @@ Names are written above their rows and not beside the axis, for the same reason.
 import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
-from typing import Any
 
 import altair as alt
 
@@ -19,6 +18,7 @@ from placenorm.report.titles import Clock, Curve, caption_curve, tags_of, title_
 from placenorm.report.vega import (
     OPAQUE,
     Drawing,
+    Row,
     colour_of,
     colour_of_winner,
     finish_spec,
@@ -27,6 +27,7 @@ from placenorm.report.vega import (
     name_rows,
     shape_of,
     ticks,
+    tip,
     value_axis,
 )
 from placenorm.report.wording import (
@@ -36,11 +37,8 @@ from placenorm.report.wording import (
     format_seconds,
     orient_pairs,
     say_count,
-    say_share,
     units_of,
 )
-
-Row = dict[str, Any]
 
 MAX_POINTS = 120
 """Points of one curve; more cannot be told apart on a page, and make it large."""
@@ -73,6 +71,8 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language
                 "line": embed(f"{units.level(summary.metric)}{GAP}{_label(comparison, summary.variant)}"),
                 "tags": embed(" · ".join(tags)),
                 "mean": _scaled(summary.metric, units),
+                "shown": units.level(summary.metric),
+                "interval": units.interval(summary.metric_low, summary.metric_high),
                 "low": _scaled(summary.metric_low, units),
                 "high": _scaled(summary.metric_high, units),
             }
@@ -101,8 +101,8 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language
             y=y,
             color=colour,
             tooltip=[
-                _tip("variant:N", "variant", language),
-                _tip("seed:Q", "seed", language),
+                tip("variant:N", "variant", language),
+                tip("seed:Q", "seed", language),
                 alt.Tooltip("shown:N", title=metric.name),
             ],
         ),
@@ -114,7 +114,16 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language
         ),
         words.mark_point(
             filled=True, size=150, opacity=OPAQUE, stroke=theme.surface, strokeWidth=1.5, yOffset=6
-        ).encode(x="mean:Q", color=colour, shape=shape_of(comparison)),
+        ).encode(
+            x="mean:Q",
+            color=colour,
+            shape=shape_of(comparison),
+            tooltip=[
+                tip("variant:N", "variant", language),
+                alt.Tooltip("shown:N", title=language.say("draw-tip-mean", what=metric.name)),
+                tip("interval:N", "interval", language),
+            ],
+        ),
     ]
     best = order[0]
     return Drawing(
@@ -186,11 +195,11 @@ def draw_curves(
             y="mean:Q",
             shape=shape_of(comparison, legend=legend),
             tooltip=[
-                _tip("variant:N", "variant", language),
-                _tip("step:Q", "step", language, format=","),
-                _tip("time_s:Q", "seconds", language, format=".3~g"),
+                tip("variant:N", "variant", language),
+                tip("step:Q", "step", language, format=","),
+                tip("time_s:Q", "seconds", language, format=".3~g"),
                 alt.Tooltip("mean:Q", title=language.say("draw-tip-mean", what=what), format=".4~g"),
-                _tip("seeds:Q", "seeds", language),
+                tip("seeds:Q", "seeds", language),
             ],
         ),
     ]
@@ -279,7 +288,7 @@ def draw_differences(
         ).encode(
             x="difference:Q",
             color=colour,
-            tooltip=[_tip("line:N", "pair", language), _tip("words:N", "difference", language)],
+            tooltip=[tip("line:N", "pair", language), tip("words:N", "difference", language)],
         ),
     ]
     question = "final" if answer.question == "final" else "speed"
@@ -299,89 +308,6 @@ def draw_differences(
             rows="; ".join(f"{_say_pair(pair, language)} {_say_difference(pair, units, language)}" for pair in pairs),
         ),
         spec=finish_spec(layers, (ROW + 10) * len(rows), theme),
-    )
-
-
-def draw_dead_shares(comparison: Comparison, theme: Theme, language: Language = ENGLISH) -> Drawing | None:
-    """Return the dead share of every activation, in the order of the network.
-
-    Returns:
-        The chart, or None where no activation can die or none was watched.
-    """
-    shares: dict[tuple[str, str], list[float]] = {}
-    for trial in comparison.chosen:
-        for share in trial.dead:
-            if share.units:
-                shares.setdefault((share.activation, trial.key.variant), []).append(100.0 * share.dead / share.units)
-    if not shares:
-        return None
-    names = [variant.name for variant in comparison.variants]
-    order = _activation_order(comparison, {activation for activation, _ in shares})
-    rows: list[Row] = [
-        {
-            "activation": activation,
-            "variant": name,
-            "zero": 0.0,
-            "share": fmean(shares[activation, name]),
-            "least": min(shares[activation, name]),
-            "most": max(shares[activation, name]),
-            "seeds": len(shares[activation, name]),
-        }
-        for activation in order
-        for name in names
-        if (activation, name) in shares
-    ]
-    # A little room for every variant, so that marks at 0 do not hide each other.
-    y = alt.Y(
-        "activation:N", sort=order, title=language.embed(language.say("draw-dead-order")), axis=alt.Axis(labelLimit=130)
-    )
-    colour = colour_of(comparison, theme)
-    base = alt.Chart(inline(rows)).encode(y=y, yOffset=alt.YOffset("variant:N", sort=names), color=colour)
-    top = max(float(row["share"]) for row in rows)
-    layers = [
-        base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=alt.X("zero:Q", title=""), x2="share:Q"),
-        base.mark_point(filled=True, size=46, opacity=OPAQUE).encode(
-            x=alt.X(
-                "share:Q",
-                title=language.embed(language.say("draw-dead-axis")),
-                scale=alt.Scale(domain=[0, max(1.0, top)]),
-                axis=ticks(),
-            ),
-            shape=shape_of(comparison),
-            tooltip=[
-                _tip("activation:N", "activation", language),
-                _tip("variant:N", "variant", language),
-                _tip("share:Q", "dead", language, format=".3~g"),
-                _tip("least:Q", "fewest", language, format=".3~g"),
-                _tip("most:Q", "most", language, format=".3~g"),
-                _tip("seeds:Q", "seeds", language),
-            ],
-        ),
-    ]
-    worst = max(rows, key=lambda row: float(row["share"]))
-    title = language.say("draw-dead-none")
-    if worst["share"]:
-        title = language.say(
-            "draw-dead-title",
-            variant=worst["variant"],
-            share=say_share(worst["share"], language),
-            activation=worst["activation"],
-        )
-    step = max(16, 7 * len(names) + 6)
-    return Drawing(
-        name="dead-shares",
-        title=title,
-        caption=language.say("draw-dead-caption"),
-        alt=language.say(
-            "draw-dead-alt",
-            rows="; ".join(
-                f"{name} {say_share(fmean(row['share'] for row in rows if row['variant'] == name), language)}"
-                for name in names
-                if any(row["variant"] == name for row in rows)
-            ),
-            title=title,
-        ),
-        spec=finish_spec(layers, step * len(order), theme),
     )
 
 
@@ -412,11 +338,21 @@ def draw_step_times(comparison: Comparison, theme: Theme, language: Language = E
                 language.say("draw-times-share", share=language.figures(f"{variant.cost.norm_share_pct:.0f}"))
             ),
             "median": middles[variant.name],
+            "shown": said[variant.name],
             "zero": 0.0,
         }
         for variant in variants
     ]
-    dots = [{"variant": name, "time_ms": value} for name, values in times.items() for value in values]
+    dots = [
+        {
+            "variant": trial.key.variant,
+            "time_ms": trial.step_time_ms,
+            "seed": trial.key.seed,
+            "rate": None if trial.key.lr is None else language.figures(f"{trial.key.lr:.3g}"),
+            "shown": language.say("draw-times-line", time=language.figures(format_seconds(trial.step_time_ms))),
+        }
+        for trial in comparison.trials
+    ]
     y = alt.Y("variant:N", sort=[variant.name for variant in variants], axis=None)
     colour = colour_of(comparison, theme)
     base = alt.Chart(inline(make_room(rows))).encode(y=y)
@@ -431,10 +367,22 @@ def draw_step_times(comparison: Comparison, theme: Theme, language: Language = E
             ),
             x2="median:Q",
             color=colour,
+            tooltip=[tip("variant:N", "variant", language), tip("shown:N", "step-time", language)],
         ),
         alt.Chart(inline(dots))
         .mark_point(filled=True, size=34, opacity=0.6, yOffset=6)
-        .encode(x="time_ms:Q", y=y, color=colour, shape=shape_of(comparison)),
+        .encode(
+            x="time_ms:Q",
+            y=y,
+            color=colour,
+            shape=shape_of(comparison),
+            tooltip=[
+                tip("variant:N", "variant", language),
+                tip("seed:Q", "seed", language),
+                tip("rate:N", "rate", language),
+                tip("shown:N", "step-time", language),
+            ],
+        ),
     ]
     return Drawing(
         name="step-times",
@@ -445,11 +393,6 @@ def draw_step_times(comparison: Comparison, theme: Theme, language: Language = E
         ),
         spec=finish_spec(layers, ROW * len(rows), theme),
     )
-
-
-def _tip(field: str, word: str, language: Language, **more: Any) -> alt.Tooltip:
-    """Return a line of what hovering shows."""
-    return alt.Tooltip(field, title=language.say(f"draw-tip-{word}"), **more)
 
 
 def _pair_row(pair: Pair, place: int, units: Units, language: Language) -> Row:
@@ -509,12 +452,6 @@ def _spans_decades(rows: Sequence[Row]) -> bool:
 
 def _last_rows(rows: Sequence[Row]) -> list[Row]:
     return list({row["variant"]: row for row in rows}.values())
-
-
-def _activation_order(comparison: Comparison, wanted: set[str]) -> list[str]:
-    """Return the activations in the order they run; the ones that no graph knows come last."""
-    keys = [op.key for variant in comparison.variants for op in variant.graph.ops if op.key in wanted]
-    return list(dict.fromkeys([*keys, *sorted(wanted)]))
 
 
 def _best_first(rows: Sequence[Summary], *, higher: bool) -> list[Summary]:

@@ -8,7 +8,6 @@ from placenorm.facts.comparison import Comparison, Summary, Variant, Verdict
 from placenorm.facts.edits import Skip
 from placenorm.report.charts import (
     draw_curves,
-    draw_dead_shares,
     draw_differences,
     draw_scores,
     draw_step_times,
@@ -17,6 +16,7 @@ from placenorm.report.files import replace_file
 from placenorm.report.language import ENGLISH, Language
 from placenorm.report.pages import render_page
 from placenorm.report.palette import MARK_PATHS, MARKS, PAGE, slots_of
+from placenorm.report.share_charts import draw_shares
 from placenorm.report.sheet import choose_font, read_part
 from placenorm.report.strips import OPEN_BLOCKS, StripBlock, draw_strip
 from placenorm.report.titles import tags_of
@@ -31,11 +31,16 @@ from placenorm.report.wording import (
     format_seconds,
     format_steps,
     resume_command,
+    say_bytes,
     say_count,
+    say_progress,
     say_share,
     split_advice,
     units_of,
 )
+
+COSTS = ("norms", "parameters", "training", "share", "inference")
+"""Columns of the table of costs, behind the placement."""
 
 _HALF_HEIGHT = 230  # of the charts that stand side by side, in pixels
 
@@ -103,6 +108,7 @@ class _Strip:
 class _Group:
     name: str
     entries: tuple[tuple[str, str], ...]
+    as_is: bool = False  # versions and names of machines: no words and no numbers of the language
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +128,12 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         draw_curves(comparison, theme, language, curve="val_loss", height=_HALF_HEIGHT),
         draw_curves(comparison, theme, language, clock="time_s", height=_HALF_HEIGHT),
     )
-    inside = _drawn(draw_dead_shares(comparison, theme, language), draw_step_times(comparison, theme, language))
+    inside = _drawn(*(draw_shares(comparison, kind, theme, language) for kind in ("dead", "active")))
+    times = draw_step_times(comparison, theme, language)
     scores = draw_scores(comparison, verdict, theme, language) if verdict else None
     answers = (verdict.final, verdict.speed) if verdict else ()
     differences = _drawn(*(draw_differences(comparison, answer, theme, language) for answer in answers))
-    drawings = _drawn(scores, *differences, *curves, *inside)
+    drawings = _drawn(scores, *differences, *curves, *inside, times)
     slots = slots_of([variant.name for variant in comparison.variants])
     if verdict:
         headline, reason = split_advice(verdict.advice)
@@ -144,13 +151,15 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         "target": units.level(verdict.target) if verdict and verdict.target is not None else "",
         "lines": [line for line in (verdict.speed_line, verdict.cost_line) if line] if verdict else [],
         "unfinished": "" if verdict else resume_command(comparison.environment.command),
-        "progress": _list_progress(comparison, language),
+        "progress": say_progress(comparison, language),
         "scores": scores,
         "table": _make_table(comparison, verdict, units, language) if verdict else None,
         "differences": differences,
         "curves": curves,
         "legend": [_legend_entry(variant, slots[variant.name]) for variant in comparison.variants],
         "inside": inside,
+        "times": times,
+        "costs": _list_costs(comparison, language),
         "strips": _make_strips(comparison, language),
         "winner": python_lines(comparison) if verdict else "",
         "pick": _find(comparison, verdict.pick).label if verdict else "",
@@ -177,16 +186,6 @@ def _say_length(comparison: Comparison, language: Language) -> str:
     steps = max((trial.steps for trial in comparison.chosen), default=0)
     epochs = say_count("epochs", comparison.settings.epochs, language)
     return language.say("page-length", epochs=epochs, steps=say_count("steps", steps, language)) if steps else epochs
-
-
-def _list_progress(comparison: Comparison, language: Language) -> list[str]:
-    done = [trial.key.variant for trial in comparison.trials]
-    return [
-        language.say(
-            "page-progress", label=variant.label, trials=say_count("trials", done.count(variant.name), language)
-        )
-        for variant in comparison.variants
-    ]
 
 
 def _make_table(comparison: Comparison, verdict: Verdict, units: Units, language: Language) -> _Table:
@@ -249,6 +248,23 @@ def _make_strips(comparison: Comparison, language: Language) -> list[_Strip]:
     return strips
 
 
+def _list_costs(comparison: Comparison, language: Language) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the heads and the rows of the table of what the norms of each variant cost, counted without a clock."""
+    heads = tuple(language.say(f"page-cost-{name}") for name in ("placement", *COSTS))
+    rows: list[tuple[str, ...]] = [
+        (
+            variant.label,
+            language.number(len(variant.graph.norms), 0),
+            language.number(variant.cost.norm_parameters, 0),
+            say_bytes(variant.cost.norm_train_bytes, language),
+            say_share(variant.cost.norm_share_pct, language),
+            say_bytes(variant.cost.norm_eval_bytes, language),
+        )
+        for variant in comparison.variants
+    ]
+    return heads, rows
+
+
 def _list_settings(comparison: Comparison, units: Units, language: Language) -> _Group:
     settings, data, say, figures = comparison.settings, comparison.data, language.say, language.figures
     grids = {grid for grid in comparison.grids if grid != settings.learning_rates}
@@ -294,4 +310,5 @@ def _list_environment(comparison: Comparison, language: Language) -> _Group:
         "cores": str(where.cores),
         "device": where.device,
     }
-    return _Group(say("page-environment"), tuple((say(f"page-env-{name}"), value) for name, value in entries.items()))
+    named = tuple((say(f"page-env-{name}"), value) for name, value in entries.items())
+    return _Group(say("page-environment"), named, as_is=True)

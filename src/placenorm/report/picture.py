@@ -8,7 +8,7 @@ from typing import Any, Final
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import Comparison, Verdict
 from placenorm.report.charts import draw_curves, draw_differences
-from placenorm.report.language import ENGLISH, Language
+from placenorm.report.language import END_ISOLATE, ENGLISH, ISOLATE_RTL, Language
 from placenorm.report.palette import LIGHT
 from placenorm.report.sheet import choose_font
 from placenorm.report.svg import draw_svg, write_svg
@@ -77,8 +77,8 @@ def compose_picture(comparison: Comparison, verdict: Verdict, language: Language
     ]
     return {
         "title": {
-            "text": [embed(line) for line in textwrap.wrap(headline, HEADLINE_COLUMNS)] or [""],
-            "subtitle": [embed(line) for line in (*textwrap.wrap(reason, REASON_COLUMNS), " · ".join(parts))],
+            "text": [embed(line) for line in _wrap(headline, HEADLINE_COLUMNS)] or [""],
+            "subtitle": [*(embed(line) for line in _wrap(reason, REASON_COLUMNS)), _join(parts, language)],
             "anchor": "start" if language.direction == "ltr" else "end",
             "fontSize": 19,
             "fontWeight": 700,
@@ -100,9 +100,19 @@ def compose_picture(comparison: Comparison, verdict: Verdict, language: Language
     }
 
 
+def _wrap(text: str, columns: int) -> list[str]:
+    return textwrap.wrap(text, columns, break_on_hyphens=False)  # a name stays whole
+
+
+def _join(parts: Sequence[str], language: Language) -> str:
+    """Return parts beside each other in the direction of a language, each in its own."""
+    line = " · ".join(map(language.embed, parts))
+    return line if language.direction == "ltr" else f"{ISOLATE_RTL}{line}{END_ISOLATE}"
+
+
 def _wrap_titles(drawings: Sequence[Drawing]) -> list[list[str]]:
     """Return the titles in lines, all in equally many, so that the panels start at one height."""
-    wrapped = [textwrap.wrap(drawing.title, PANEL_COLUMNS) for drawing in drawings]
+    wrapped = [_wrap(drawing.title, PANEL_COLUMNS) for drawing in drawings]
     most = max((len(lines) for lines in wrapped), default=0)
     return [lines + [""] * (most - len(lines)) for lines in wrapped]
 

@@ -1,4 +1,8 @@
-"""A comparison in the terminal, or in a pipe."""
+"""A comparison in the terminal, or in a pipe.
+
+Most terminals do not put Persian into its order beside Latin: tables stay Latin, and a Persian sentence stands on
+lines of its own.
+"""
 
 from collections.abc import Callable
 
@@ -14,7 +18,6 @@ from placenorm.report.verdict_wording import put_into_words
 from placenorm.report.wording import (
     OWN_COMMAND,
     Units,
-    count,
     count_planned,
     count_rates,
     describe_run,
@@ -25,6 +28,8 @@ from placenorm.report.wording import (
     format_steps,
     orient_pairs,
     resume_command,
+    say_count,
+    say_progress,
     units_of,
 )
 
@@ -36,11 +41,6 @@ UNLIMITED = 10_000
 
 SPLIT = 5
 """Columns of the first table, where the summary does not fit into one: the result, then how it was reached."""
-
-COLUMNS = (
-    "The target is what the worst placement reaches in the end; area: mean height of the validation curve; dead units: "
-    "channels or features that no validation sample switches on."
-)
 
 _COLOURS = {"better": "green", "no practical difference": "default", "undecided": "yellow"}
 
@@ -54,11 +54,13 @@ def print_comparison(comparison: Comparison, console: Console, language: Languag
     Args:
         comparison: the comparison, finished or not.
         console: where to print; its width decides between one table and two.
-        language: of the sentences; tables stay Latin, as most terminals do not put Persian into its order beside it.
+        language: of the sentences.
     """
+    spoken = put_into_words(comparison, language).verdict
+    comparison = put_into_words(comparison, ENGLISH)
     verdict = comparison.verdict
-    if verdict is None:
-        _print_unfinished(comparison, console)
+    if verdict is None or spoken is None:
+        _print_unfinished(comparison, console, language)
         return
     console.print(Text(describe_run(comparison), style="bold"))
     console.print()
@@ -75,7 +77,7 @@ def print_comparison(comparison: Comparison, console: Console, language: Languag
         console.print()
     for answer in (verdict.final, verdict.speed):
         _print_pairs(answer, find_baseline(comparison), units, console)
-    _print_verdict(put_into_words(comparison, language).verdict or verdict, console)
+    _print_verdict(spoken, console, language)
 
 
 def _summary_columns(comparison: Comparison, verdict: Verdict, units: Units) -> dict[str, Callable[[Summary], str]]:
@@ -144,31 +146,30 @@ def _print_pairs(answer: Answer, baseline: str, units: Units, console: Console) 
     console.print()
 
 
-def _print_verdict(verdict: Verdict, console: Console) -> None:
-    console.print(Text("Verdict", style="bold"))
+def _print_verdict(verdict: Verdict, console: Console, language: Language) -> None:
+    console.print(Text(language.say("terminal-verdict"), style="bold"))
     console.print(Padding(Text(verdict.advice, style="bold green"), (0, 0, 0, 2)))
     for line in (verdict.speed_line, verdict.cost_line):
         if line:
             console.print(Padding(Text(line), (0, 0, 0, 2)))
     if verdict.notes:
         console.print()
-        console.print(Text("Notes", style="bold"))
+        console.print(Text(language.say("terminal-notes"), style="bold"))
     for note in verdict.notes:
         console.print(_item(note))
-    console.print(_item(COLUMNS))
+    console.print(_item(language.say("terminal-columns")))
     console.print()
-    console.print(Text("On your own network and data:"))
+    console.print(Text(language.say("terminal-own")))
     console.print(Text(f"  {OWN_COMMAND}"), soft_wrap=True)
 
 
-def _print_unfinished(comparison: Comparison, console: Console) -> None:
-    done, planned = len(comparison.trials), count_planned(comparison)
-    head = f"No verdict yet: {count(done, 'trial')} of at least {planned:,} are done."
+def _print_unfinished(comparison: Comparison, console: Console, language: Language) -> None:
+    done = say_count("trials", len(comparison.trials), language)
+    head = language.say("terminal-unfinished", done=done, planned=count_planned(comparison))
     console.print(Text(head, style="bold yellow"))
-    for variant in comparison.variants:
-        trials = sum(trial.key.variant == variant.name for trial in comparison.trials)
-        console.print(_item(f"{variant.label}: {count(trials, 'trial')}"))
-    console.print(Text("To go on, run:"))
+    for line in say_progress(comparison, language):
+        console.print(_item(line))
+    console.print(Text(language.say("terminal-go-on")))
     # Not wrapped: a command in two lines cannot be pasted.
     console.print(Text(f"  {resume_command(comparison.environment.command)}"), soft_wrap=True)
 

@@ -9,7 +9,11 @@ import altair as alt
 import vl_convert
 
 from placenorm.facts.comparison import Comparison
+from placenorm.report.language import Language
 from placenorm.report.palette import MARKS, Theme, slots_of
+
+Row = dict[str, Any]
+"""What one mark of a chart is drawn from."""
 
 TAG_PX = 6.4
 TAG_GAP_PX = 10
@@ -126,6 +130,18 @@ def value_axis(field: str, title: str) -> alt.X:
         title: what it is, with its unit.
     """
     return alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False, padding=14), axis=ticks(grid=False))
+
+
+def tip(field: str, word: str, language: Language, **more: Any) -> alt.Tooltip:
+    """Return a line of what hovering shows.
+
+    Args:
+        field: what it shows.
+        word: its name: a message ``draw-tip-...``.
+        language: of the reader.
+        more: what else it takes, such as its format.
+    """
+    return alt.Tooltip(field, title=language.say(f"draw-tip-{word}"), **more)
 
 
 def ticks(*, grid: bool = True) -> alt.Axis:

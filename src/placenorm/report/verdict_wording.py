@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from placenorm.facts.comparison import (
     MAX_MORE_SEEDS,
@@ -17,6 +18,10 @@ from placenorm.facts.comparison import (
 )
 from placenorm.facts.placement import POSITIONS
 from placenorm.report.language import Language
+from placenorm.report.wording import say_bytes
+
+AS_WRITTEN: Final = frozenset({"name", "label", "site", "reason", "text", "torch"})
+"""Facts of a remark that are names, or sentences of somebody else: their digits stay as they are."""
 
 
 def put_into_words(comparison: Comparison, language: Language) -> Comparison:
@@ -27,18 +32,11 @@ def put_into_words(comparison: Comparison, language: Language) -> Comparison:
         language: of the reader.
     """
     metric = replace(comparison.metric, name=name_metric(comparison.metric, language))
-    verdict = comparison.verdict
-    if verdict is None:
+    if comparison.verdict is None:
         return replace(comparison, metric=metric)
-    final, speed = (
-        replace(answer, measure=language.say(f"compare-measure-{answer.question}", metric=metric.name))
-        for answer in (verdict.final, verdict.speed)
-    )
-    worded = word_verdict(comparison.variants, metric, replace(verdict, final=final, speed=speed), language)
+    verdict = word_verdict(comparison.variants, metric, comparison.verdict, language)
     unknown = say_unknown(comparison, language)
-    if unknown:
-        worded = replace(worded, advice=unknown)
-    return replace(comparison, metric=metric, verdict=worded)
+    return replace(comparison, metric=metric, verdict=replace(verdict, advice=unknown) if unknown else verdict)
 
 
 def name_metric(metric: Metric, language: Language) -> str:
@@ -47,14 +45,19 @@ def name_metric(metric: Metric, language: Language) -> str:
 
 
 def word_verdict(variants: Sequence[Variant], metric: Metric, verdict: Verdict, language: Language) -> Verdict:
-    """Return a verdict with all its sentences, made of its numbers.
+    """Return a verdict with its measures and all its sentences, made of its numbers.
 
     Args:
         variants: every variant.
         metric: the metric, its name as it is to be read.
-        verdict: its answers, summaries and remarks; its sentences are made anew.
+        verdict: its answers, summaries and remarks; its words are made anew.
         language: of the reader.
     """
+    final, speed = (
+        replace(answer, measure=language.say(f"compare-measure-{answer.question}", metric=metric.name))
+        for answer in (verdict.final, verdict.speed)
+    )
+    verdict = replace(verdict, final=final, speed=speed)
     speaker = _Speaker(variants, metric, verdict, language)
     return replace(
         verdict,
@@ -88,7 +91,8 @@ def say_remark(remark: Remark, language: Language) -> str:
 def _read_facts(facts: Mapping[str, str | int], language: Language) -> dict[str, object]:
     """Return facts as they are read: numerals of the language, and the metric by its name in it."""
     read: dict[str, object] = {
-        name: language.figures(fact) if isinstance(fact, str) else fact for name, fact in facts.items()
+        name: language.figures(fact) if isinstance(fact, str) and name not in AS_WRITTEN else fact
+        for name, fact in facts.items()
     }
     if "metric" in facts:
         read["metric"] = _name(str(facts["metric"]), language)
@@ -292,7 +296,9 @@ class _Speaker:
             return self._say("compare-cheap-equal")
         if not self._pick.cost.norms:
             return self._say("compare-cheap-none")
-        return self._say("compare-cheap-least", least=self._bytes(least), next=self._bytes(following))
+        return self._say(
+            "compare-cheap-least", least=say_bytes(least, self._language), next=say_bytes(following, self._language)
+        )
 
     def _tell_arrival(self, row: Summary) -> str:
         if row.steps_to_target is None or row.seconds_to_target is None:
@@ -309,9 +315,6 @@ class _Speaker:
         if self._metric.as_percent:
             return self._say("compare-percent", value=self._write(f"{100 * value:.1f}"))
         return self._say("compare-level", metric=self._metric.name, value=self._write(f"{value:.4g}"))
-
-    def _bytes(self, count: int) -> str:
-        return self._write(f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB")
 
     def _write(self, numeral: str) -> str:
         return self._language.figures(numeral)

@@ -51,7 +51,7 @@ class Units:
 
     def head(self, name: str) -> str:
         """Return a name with the unit of its levels: ``accuracy (%)``."""
-        return self.language.say("compare-head", name=name, unit="%") if self.suffix else name
+        return self.language.say("compare-head", name=name) if self.suffix else name
 
     def gap(self, value: float | None) -> str:
         """Return a difference, signed, without its unit: ``+1.20``."""
@@ -212,12 +212,28 @@ def say_share(value_pct: float | None, language: Language) -> str:
     return language.say("compare-share", value=language.figures(number))
 
 
+def say_bytes(size: int, language: Language) -> str:
+    """Return a number of bytes with its unit, in the numerals of a language: ``1.20 MB``; 0 without one."""
+    if not size:
+        return language.number(0, 0)
+    return language.figures(f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB")
+
+
 def count_planned(comparison: Comparison) -> int:
     """Return how many trials the plan has so far; a grid that grows adds to it."""
     grids = comparison.grids
     usual = len(comparison.settings.learning_rates)
     rates = sum(len(grids[seed]) if seed < len(grids) else usual for seed in range(comparison.settings.seeds))
     return rates * len(comparison.variants)
+
+
+def say_progress(comparison: Comparison, language: Language) -> list[str]:
+    """Return how many trials of each variant are done: ``none: 6 trials``."""
+    done = Counter(trial.key.variant for trial in comparison.trials)
+    return [
+        language.say("compare-progress", label=variant.label, trials=say_count("trials", done[variant.name], language))
+        for variant in comparison.variants
+    ]
 
 
 def resume_command(command: str) -> str:

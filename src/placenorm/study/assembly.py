@@ -4,8 +4,6 @@ from dataclasses import replace
 
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import TrialKey
-from placenorm.report.language import Language
-from placenorm.report.verdict_wording import say_unknown
 from placenorm.study.plan import SeedPlan, plan_seed
 from placenorm.study.remarks import find_run_remarks
 from placenorm.study.store import TrialStore
@@ -42,8 +40,7 @@ def assemble(store: TrialStore) -> Comparison:
         find_run_remarks(comparison, len(finished)),
         comparison.trials,
     )
-    unknown = say_unknown(comparison, Language("en"))
-    return replace(comparison, verdict=replace(verdict, advice=unknown) if unknown else verdict)
+    return replace(comparison, verdict=verdict)
 
 
 def _order(head: Comparison, key: TrialKey) -> tuple[int, int, float]:

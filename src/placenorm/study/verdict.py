@@ -10,8 +10,6 @@ from statistics import fmean, median
 
 from placenorm.facts.comparison import Answer, Metric, Pair, Question, Remark, Summary, Variant, Verdict
 from placenorm.facts.trial import TrialResult
-from placenorm.report.language import Language
-from placenorm.report.verdict_wording import word_verdict
 from placenorm.study.pairing import FAMILY_ERROR, critical_t, floor_of, judge_pair, spread
 from placenorm.study.remarks import find_remarks
 from placenorm.study.speed import choose_target, find_arrival, mean_height, measure_steps
@@ -29,7 +27,7 @@ def judge(
     remarks: Sequence[Remark] = (),
     timed: Sequence[TrialResult] = (),
 ) -> Verdict:
-    """Return what a comparison concludes.
+    """Return what a comparison concludes, in numbers.
 
     Every pair of variants is judged on both questions by a paired-t interval over the seeds that both have. All these
     intervals share one error of 5 % (Bonferroni), so that in at most one of twenty comparisons a placement is called
@@ -56,8 +54,8 @@ def judge(
     areas = {name: {seed: mean_height(trial, horizon) for seed, trial in arm.items()} for name, arm in trials.items()}
     target = choose_target(metric, {name: list(arm.values()) for name, arm in trials.items()})
 
-    final = _answer("final", f"test {metric.name}", finals, metric, margin, metric.quantum)
-    speed = _answer("speed", f"mean validation {metric.name} over training", areas, metric, margin, validation_quantum)
+    final = _answer("final", finals, metric, margin, metric.quantum)
+    speed = _answer("speed", areas, metric, margin, validation_quantum)
     bare = next((variant for variant in variants if not variant.cost.norms), variants[0])
     times = measure_steps(timed or chosen, bare.name)
     summaries = tuple(
@@ -66,19 +64,14 @@ def judge(
     unbeaten = [variant for variant in variants if variant.name in final.unbeaten]
     rows = {row.variant: row for row in summaries}
     pick = min(unbeaten, key=lambda variant: (rows[variant.name].diverged > 0, variant.cost.norm_train_bytes))
-    verdict = Verdict(
+    return Verdict(
         final=final,
         speed=speed,
         target=target,
         summaries=summaries,
         pick=pick.name,
-        advice="",
-        speed_line="",
-        cost_line="",
-        notes=(),
         remarks=(*remarks, *find_remarks(trials, (final, speed), (finals, areas), metric)),
     )
-    return word_verdict(variants, metric, verdict, Language("en"))
 
 
 def _by_variant(variants: Sequence[Variant], chosen: Sequence[TrialResult]) -> dict[str, dict[int, TrialResult]]:
@@ -97,7 +90,6 @@ def _by_variant(variants: Sequence[Variant], chosen: Sequence[TrialResult]) -> d
 
 def _answer(
     question: Question,
-    measure: str,
     reached: Mapping[str, Mapping[int, float | None]],
     metric: Metric,
     margin: float,
@@ -117,7 +109,7 @@ def _answer(
         )
         for first, second in names
     )
-    return Answer(question, measure, margin, 1.0 - FAMILY_ERROR, pairs, _unbeaten(tuple(values), pairs))
+    return Answer(question, margin, 1.0 - FAMILY_ERROR, pairs, _unbeaten(tuple(values), pairs))
 
 
 def _unbeaten(names: tuple[str, ...], pairs: Sequence[Pair]) -> tuple[str, ...]:

@@ -19,8 +19,10 @@ from placenorm.facts.comparison import (
 from placenorm.facts.placement import Placement
 from placenorm.graph.tracing import ExampleInputs
 from placenorm.report.forms import print_to_html, print_to_text
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.picture import draw_picture
 from placenorm.report.terminal import print_comparison
+from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.metrics import MetricFunction
 from placenorm.study.planning import make_plan
@@ -38,7 +40,7 @@ class ComparisonResult:
     """A finished comparison.
 
     Attributes:
-        comparison: everything that was measured.
+        comparison: everything that was measured, in English words.
         folder: where it lies.
     """
 
@@ -51,9 +53,14 @@ class ComparisonResult:
         assert self.comparison.verdict is not None  # a comparison that ran to its end has one
         return self.comparison.verdict
 
-    def table(self) -> str:
-        """Return the table and the verdict as text, for 120 columns."""
-        return print_to_text(lambda console: print_comparison(self.comparison, console), TABLE_WIDTH)
+    def table(self, *, lang: str = "en") -> str:
+        """Return the table and the verdict as text, for 120 columns.
+
+        Args:
+            lang: language of the sentences, ``en`` or ``fa`` (Persian).
+        """
+        language = Language(lang)
+        return print_to_text(lambda console: print_comparison(self.comparison, console, language), TABLE_WIDTH)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the table, the verdict and the picture of the report."""
@@ -170,7 +177,7 @@ def compare(
         told_when_stopped(lambda: len(store.results), folder),
     ):
         comparison = run_study(plan, store, jobs or len(os.sched_getaffinity(0)), tell)
-    return ComparisonResult(comparison, folder)
+    return ComparisonResult(put_into_words(comparison, ENGLISH), folder)
 
 
 def _slug(settings: Settings) -> str:

@@ -6,8 +6,9 @@ from placenorm.errors import UsageError
 from placenorm.facts.claim import CLAIMS_FILE
 from placenorm.facts.comparison import Comparison
 from placenorm.report.comparison_page import write_comparison_page
-from placenorm.report.language import Language
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.picture import write_picture
+from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.assembly import assemble
 from placenorm.study.store import read_store
 
@@ -21,12 +22,12 @@ def holds_claims(folder: Path) -> bool:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Return the comparison in a folder, finished or not, judged anew from its stored trials.
+    """Return the comparison in a folder, finished or not, judged anew from its stored trials, in English words.
 
     Raises:
         StoreError: if there is none, or it cannot be read.
     """
-    return assemble(read_store(folder))
+    return put_into_words(assemble(read_store(folder)), ENGLISH)
 
 
 def write_report(comparison: Comparison, target: Path, lang: str = "en") -> None:

@@ -30,6 +30,7 @@ def test_prober_sees_a_unit_that_is_dead_for_all_data_only() -> None:
         model(torch.tensor([[-1.0, 0.0]]))
     (share,) = prober.shares()
     assert (share.units, share.dead) == (3, 1)
+    assert share.active == pytest.approx(2 / 6)
 
 
 def test_prober_counts_a_channel_alive_by_one_place() -> None:
@@ -40,6 +41,7 @@ def test_prober_counts_a_channel_alive_by_one_place() -> None:
         model(x)
     (share,) = prober.shares()
     assert (share.units, share.dead) == (2, 1)
+    assert share.active == pytest.approx(1 / 36)
 
 
 def test_prober_looks_at_the_true_input_of_the_activation() -> None:
@@ -51,6 +53,7 @@ def test_prober_looks_at_the_true_input_of_the_activation() -> None:
     with DeadUnitProber(model) as prober:
         model(x)
     assert [share.dead for share in prober.shares()] == [0]
+    assert 0.4 < (prober.shares()[0].active or 0.0) < 0.6
 
 
 def test_prober_keeps_calls_of_a_shared_activation_apart() -> None:
@@ -65,7 +68,8 @@ def test_prober_keeps_calls_of_a_shared_activation_apart() -> None:
     model = Shared()
     with DeadUnitProber(model) as prober:
         model(torch.ones(4, 2))
-    assert [(share.activation, share.dead) for share in prober.shares()] == [("relu", 2), ("relu#2", 0)]
+    seen = [(share.activation, share.dead, share.active) for share in prober.shares()]
+    assert seen == [("relu", 2, 0.0), ("relu#2", 0, 1.0)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from placenorm.errors import StoreError
 from placenorm.facts.comparison import Comparison
 from placenorm.report.comparison_page import render_comparison_page, write_comparison_page
-from placenorm.report.language import ENGLISH, LANGUAGES, Language
+from placenorm.report.language import END_ISOLATE, ENGLISH, ISOLATE_LTR, LANGUAGES, Language
 from placenorm.report.verdict_wording import put_into_words
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
 
@@ -148,10 +148,74 @@ def test_persian_verdict_says_the_same_as_the_english_one() -> None:
     assert spoken.pick == english.pick
 
 
-def test_english_words_are_those_of_the_verdict_itself() -> None:
-    for make in COMPARISONS.values():
-        comparison = make()
-        assert put_into_words(comparison, ENGLISH) == comparison
+@pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
+def test_comparison_in_words_stays_as_it_is_when_it_is_put_into_words_again(make: Callable[[], Comparison]) -> None:
+    assert put_into_words(make(), ENGLISH) == make()
+
+
+class Words(HTMLParser):
+    """The text of a page that is read in the direction of the page: no code, no chart and no run of its own."""
+
+    APART = ("bdi", "code", "pre", "script", "style", "title")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self._open: list[tuple[str, bool]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open.append((tag, tag in self.APART or ("dir", "ltr") in attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop()[0] != tag:  # an element without an end, such as meta
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and not any(apart for _, apart in self._open):
+            self.texts.append(data.strip())
+
+
+def list_texts(value: object) -> Iterator[str]:
+    """Yield every text in a specification."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from list_texts(part)
+
+
+@pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
+def test_persian_page_has_no_latin_letter_or_digit_outside_of_a_run_of_its_own(make: Callable[[], Comparison]) -> None:
+    texts = Words(render_comparison_page(make(), Language("fa"))).texts
+    assert len(texts) > 100
+    assert [text for text in texts if re.search("[A-Za-z0-9]", text)] == []
+
+
+@pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
+def test_persian_charts_have_persian_digits_and_no_english_sentence(make: Callable[[], Comparison]) -> None:
+    page = Page(render_comparison_page(make(), Language("fa")))
+    texts = {text for spec in json.loads(page.scripts[0]).values() for text in list_texts(spec)}
+    persian = {re.sub(f"{ISOLATE_LTR}.*?{END_ISOLATE}", "", text) for text in texts if re.search("[؀-ۿ]", text)}
+    assert len(persian) > 10
+    assert [text for text in persian if re.search("[0-9]", text)] == []
+    english = [text for text in texts if re.search("[A-Za-z]{2,} (?:of|over|the|is|in) ", text)]
+    assert english == []
+
+
+def test_words_of_a_page_are_found_where_they_stand() -> None:
+    page = '<meta charset="utf-8"><p>one <bdi>two</bdi> three</p><ol dir="ltr"><li>four</li></ol><p>five</p>'
+    assert Words(page).texts == ["one", "three", "five"]
+
+
+def test_page_has_what_the_norms_of_every_placement_cost() -> None:
+    page = Page(render_comparison_page(make_comparison()))
+    text = " ".join(page.text.split())
+    costs = text[text.index("What the norms cost") : text.index("Use after-pool")]
+    assert "none 0 0 0 0.0 % 0" in costs
+    assert re.search(r"after-pool 8 640 0\.20 MB 41 % 51\.2 kB", costs)
+    assert "chart-step-times" in page.values("id")
 
 
 def test_page_says_the_advice_first_then_the_numbers_and_the_lines_to_paste() -> None:

@@ -1,5 +1,6 @@
 """What the charts are drawn from, and how the pictures are written."""
 
+import re
 import struct
 import subprocess
 import sys
@@ -12,17 +13,18 @@ import vl_convert
 
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.trial import EpochRecord
+from placenorm.facts.trial import DeadShare, EpochRecord
 from placenorm.report.charts import (
     MAX_POINTS,
     draw_curves,
-    draw_dead_shares,
     draw_differences,
     draw_scores,
     draw_step_times,
 )
+from placenorm.report.language import END_ISOLATE, ISOLATE_RTL, Language
 from placenorm.report.palette import DARK, LIGHT, MARKS, PAGE, slots_of
-from placenorm.report.picture import write_picture
+from placenorm.report.picture import compose_picture, write_picture
+from placenorm.report.share_charts import draw_shares
 from placenorm.report.vega import Drawing
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished
 
@@ -46,7 +48,8 @@ def draw_all(comparison: Comparison) -> list[Drawing]:
         draw_curves(comparison, LIGHT, clock="time_s", legend=True),
         draw_differences(comparison, verdict.final, LIGHT),
         draw_differences(comparison, verdict.speed, LIGHT),
-        draw_dead_shares(comparison, LIGHT),
+        draw_shares(comparison, "dead", LIGHT),
+        draw_shares(comparison, "active", LIGHT),
         draw_step_times(comparison, LIGHT),
     ]
     return [drawing for drawing in drawn if drawing is not None]
@@ -55,7 +58,7 @@ def draw_all(comparison: Comparison) -> list[Drawing]:
 @pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
 def test_charts_compile_and_say_what_they_show(make) -> None:
     drawings = draw_all(make())
-    assert len({drawing.name for drawing in drawings}) == len(drawings) == 8
+    assert len({drawing.name for drawing in drawings}) == len(drawings) == 9
     for drawing in drawings:
         svg = vl_convert.vegalite_to_svg({**drawing.spec, "width": 400})
         assert "NaN" not in svg
@@ -112,15 +115,62 @@ def test_forest_plot_holds_every_pair_with_its_word_and_the_margin() -> None:
 def test_dead_shares_stand_in_the_order_of_the_network() -> None:
     comparison = make_comparison()
     names = [op.key for op in comparison.variants[0].graph.ops if op.kind == "activation"]
-    rows = rows_of(draw_dead_shares(comparison, LIGHT))
-    assert list(dict.fromkeys(row["activation"] for row in rows)) == names
-    assert max(rows, key=lambda row: row["share"])["variant"] == "none"
+    drawing = draw_shares(comparison, "dead", LIGHT)
+    cells = rows_of(drawing, layer=2)
+    assert list(dict.fromkeys(cell["activation"] for cell in cells)) == names
+    assert len(cells) == len(names) * len(comparison.variants)
+    worst = max(cells, key=lambda cell: cell["share"])
+    assert worst["variant"] == "none"
+    assert drawing is not None
+    assert drawing.title == f"Most dead units: none, {worst['shown']} at {worst['activation']}"
+
+
+def test_active_shares_are_means_over_the_seeds() -> None:
+    comparison = make_comparison(seeds=3)
+    uneven = tuple(
+        replace(trial, dead=(DeadShare("features.1", 16, 0, active=0.2 + 0.1 * trial.key.seed),))
+        for trial in comparison.chosen
+    )
+    (cell, *rest) = rows_of(draw_shares(replace(comparison, chosen=uneven), "active", LIGHT), layer=2)
+    assert len(rest) == 3
+    assert cell["share"] == pytest.approx(30.0)
+    assert (cell["text"], cell["least"], cell["most"], cell["seeds"]) == ("30", "20 %", "40 %", "3")
+
+
+def test_active_shares_that_an_older_placenorm_did_not_measure_are_not_drawn() -> None:
+    comparison = make_comparison(seeds=2)
+    old = tuple(
+        replace(trial, dead=tuple(replace(entry, active=None) for entry in trial.dead)) for trial in comparison.chosen
+    )
+    assert draw_shares(replace(comparison, chosen=old), "active", LIGHT) is None
+    assert draw_shares(replace(comparison, chosen=old), "dead", LIGHT) is not None
+
+
+def test_shares_of_many_layers_name_only_some() -> None:
+    comparison = make_comparison(seeds=2)
+    deep = tuple(
+        replace(trial, dead=tuple(DeadShare(f"layer{place}", 4, 1, 0.5) for place in range(50)))
+        for trial in comparison.chosen
+    )
+    drawing = draw_shares(replace(comparison, chosen=deep), "dead", LIGHT)
+    assert len(rows_of(drawing, layer=2)) == 200
+    assert drawing is not None
+    assert len(drawing.spec["layer"][2]["encoding"]["x"]["axis"]["values"]) == 10
+
+
+@pytest.mark.parametrize("make", COMPARISONS.values(), ids=COMPARISONS.keys())
+def test_hovering_over_a_chart_shows_its_values(make) -> None:
+    for drawing in draw_all(make()):
+        marks = [layer for layer in drawing.spec["layer"] if layer["mark"]["type"] in ("point", "rect")]
+        assert marks
+        assert all(len(layer["encoding"]["tooltip"]) >= 2 for layer in marks), drawing.name
 
 
 def test_charts_of_nothing_are_none() -> None:
     empty = replace(make_unfinished(), chosen=(), trials=())
     assert draw_curves(empty, LIGHT) is None
-    assert draw_dead_shares(empty, LIGHT) is None
+    assert draw_shares(empty, "dead", LIGHT) is None
+    assert draw_shares(empty, "active", LIGHT) is None
     assert draw_step_times(empty, LIGHT) is None
 
 
@@ -163,6 +213,20 @@ def test_picture_as_svg_says_the_advice(tmp_path: Path) -> None:
     assert "Put the norm after-pool" in (tmp_path / "result.svg").read_text(encoding="utf-8")
 
 
+def test_persian_picture_says_the_advice_from_right_to_left(tmp_path: Path) -> None:
+    comparison, persian = make_comparison(), Language("fa")
+    assert comparison.verdict is not None
+    head = compose_picture(comparison, comparison.verdict, persian)["title"]
+    assert head["anchor"] == "end"
+    assert head["text"] == [persian.embed("BN را در محل after-pool بگذارید")]
+    parts = "cnn:8", "digits", "۱۰ seed", "۸ دوره"
+    assert head["subtitle"][-1] == f"{ISOLATE_RTL}{' · '.join(map(persian.embed, parts))}{END_ISOLATE}"
+    write_picture(comparison, tmp_path / "result.svg", persian)
+    picture = (tmp_path / "result.svg").read_text(encoding="utf-8")
+    assert "@font-face{font-family:Vazirmatn" in picture
+    assert not re.search(r"<text[^>]*>[^<]*[0-9]", re.sub("cnn:8", "", picture))
+
+
 def test_picture_refuses_other_endings_and_unfinished_comparisons(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"neither a \.png nor a \.svg"):
         write_picture(make_comparison(), tmp_path / "result.gif")
@@ -171,7 +235,7 @@ def test_picture_refuses_other_endings_and_unfinished_comparisons(tmp_path: Path
 
 
 def test_report_imports_neither_torch_nor_numpy() -> None:
-    modules = "terminal", "charts", "comparison_page", "claims_page", "picture", "winner"
+    modules = "terminal", "charts", "share_charts", "comparison_page", "claims_page", "picture", "winner"
     code = f"import sys\nfor name in {modules}:\n    __import__('placenorm.report.' + name)\nprint(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'altair'" in loaded

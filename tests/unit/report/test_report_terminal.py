@@ -1,6 +1,7 @@
 """The comparison in a terminal of 80 and of 120 columns, and in a pipe."""
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,16 @@ from placenorm.facts.comparison import Comparison
 from placenorm.report.language import Language
 from placenorm.report.terminal import print_comparison
 from placenorm.report.verdict_wording import put_into_words
-from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished, make_variant
+from placenorm.report.wording import OWN_COMMAND
+from placenorm.study.verdict import judge
+from support.comparisons import (
+    ACCURACY,
+    make_comparison,
+    make_diverged,
+    make_regression,
+    make_unfinished,
+    make_variant,
+)
 
 COMPARISONS = {
     "four placements": make_comparison,
@@ -123,3 +133,28 @@ def test_persian_sentences_stand_on_lines_of_their_own_and_tables_stay_latin(mak
     text = " ".join(" ".join(lines).split())
     for sentence in (spoken.advice, spoken.speed_line, spoken.cost_line, *spoken.notes):
         assert " ".join(sentence.split()) in text
+    for heading in ("نتیجه", "یادداشت‌ها", "روی شبکه و داده‌ی خودتان:"):
+        assert heading in lines
+    command = f"  {OWN_COMMAND}"
+    after = lines[len(table) :]
+    assert [line for line in after if line and line != command and not re.search("[\u0600-\u06ff]", line)] == []
+
+
+def test_persian_terminal_says_how_an_unfinished_comparison_goes_on() -> None:
+    out = io.StringIO()
+    print_comparison(make_unfinished(), Console(file=out, width=100), Language("fa"))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert lines[0] == "هنوز نتیجه‌ای نیست: از دست‌کم ۱۲۰ اجرا، ۶ اجرا انجام شده است."
+    assert lines[1] == " - none: ۶ اجرا"
+    assert lines[-2] == "برای ادامه این دستور را اجرا کنید:"
+    assert lines[-1] == f"  {make_unfinished().environment.command} --resume"
+
+
+def test_terminal_finds_the_words_of_a_verdict_that_has_none() -> None:
+    comparison = make_comparison()
+    assert comparison.verdict is not None
+    bare = judge(
+        comparison.variants, comparison.chosen, ACCURACY, 0.005, ACCURACY.quantum, comparison.verdict.remarks[:3]
+    )
+    assert bare.advice == bare.final.measure == ""
+    assert print_at(replace(comparison, verdict=bare), 100) == print_at(comparison, 100)

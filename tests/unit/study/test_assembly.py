@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from placenorm.facts.comparison import Comparison
+from placenorm.report.language import ENGLISH
+from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.assembly import assemble
 from placenorm.study.store import open_store
 from support.comparisons import make_comparison
@@ -12,14 +14,14 @@ UNKNOWN = "Nothing can be said: accuracy is NaN or infinite on the test data of 
 
 
 def assemble_stored(folder: Path, comparison: Comparison) -> Comparison:
-    """Store the trials at the rates that the comparison starts with, then assemble what is stored."""
+    """Store the trials at the rates that the comparison starts with, then assemble what is stored, in words."""
     rates = comparison.settings.learning_rates
     head = replace(comparison, trials=(), chosen=(), grids=(), verdict=None)
     with open_store(folder, head, resume=False) as store:
         for trial in comparison.trials:
             if trial.key.lr in rates:
                 store.add(trial)
-        return assemble(store)
+        return put_into_words(assemble(store), ENGLISH)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import placenorm as pn
 from placenorm.cli.main import app
+from placenorm.errors import UsageError
 from placenorm.verbs.comparing import ComparisonResult
 from support.trials import write_data
 
@@ -71,6 +72,37 @@ def test_report_reads_the_same_comparison_back(result: ComparisonResult, tmp_pat
     run = CliRunner().invoke(app, ["report", str(result.folder), "--out", str(tmp_path / "r.html"), "--json"])
     assert run.exit_code == 0
     fact = json.loads(run.stdout)["fact"]
-    assert fact["verdict"]["advice"] == result.verdict.advice
+    for name in ("advice", "speed_line", "cost_line"):
+        assert fact["verdict"][name] == getattr(result.verdict, name)
+        assert fact["verdict"][name].endswith(".")
+    assert fact["verdict"]["notes"] == list(result.verdict.notes)
+    assert len(result.verdict.notes) == len(result.verdict.remarks) > 3
+    assert fact["verdict"]["final"]["measure"] == "test accuracy"
+    assert fact["verdict"]["speed"]["measure"] == "mean validation accuracy over training"
     assert len(fact["trials"]) == len(result.comparison.trials)
     assert (tmp_path / "r.html").exists()
+
+
+def test_compare_speaks_persian_where_it_is_asked_to(result: ComparisonResult, tmp_path: Path) -> None:
+    assert "نتیجه" in result.table(lang="fa").splitlines()
+    assert 'lang="fa"' in result.report(tmp_path / "r.html", lang="fa").read_text(encoding="utf-8")[:500]
+    for refused in (lambda: result.table(lang="xx"), lambda: result.report(tmp_path / "x.html", lang="xx")):
+        with pytest.raises(UsageError, match="There is no language 'xx' here; use en or fa"):
+            refused()
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_json_is_english_whatever_the_language_of_the_page(result: ComparisonResult, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    said = [
+        CliRunner().invoke(app, ["report", str(result.folder), "--out", str(page), "--json", "--lang", code]).stdout
+        for code in ("en", "fa")
+    ]
+    assert json.loads(said[0]) == json.loads(said[1])
+    assert 'lang="fa"' in page.read_text(encoding="utf-8")
+
+
+def test_trials_say_how_much_was_on(result: ComparisonResult) -> None:
+    shares = [entry for trial in result.comparison.chosen for entry in trial.dead]
+    assert shares
+    assert all(entry.active is not None and 0.0 < entry.active < 1.0 for entry in shares)

@@ -106,10 +106,11 @@ count-norms = { $number_count ->
     [one] { $number } norm
    *[other] { $number } norms
 }
-compare-head = { $name } ({ $unit })
+compare-head = { $name } (%)
 compare-interval = { $low } to { $high }
 compare-share = { $value } %
 compare-unit-points = percentage points
+compare-progress = { $label }: { $trials }
 word-better = better
 word-no-practical-difference = no practical difference
 word-undecided = undecided
@@ -149,10 +150,14 @@ draw-differences-alt = Differences in { $measure }, { $unit }: { $rows }.
 draw-pair = { $first } vs { $second }
 draw-dead-none = No unit is dead in any placement
 draw-dead-title = Most dead units: { $variant }, { $share } at { $activation }
-draw-dead-caption = Share of units (channels of a map, or features) that were never on for the validation data, at the end of training, the mean over seeds. The network's input is at the top.
+draw-dead-caption = Share of units (channels of a map, or features), in percent, that were never on for the validation data, at the end of training, the mean over seeds. The network's input is on the left; the strongest colour is { $most }.
 draw-dead-alt = Mean share of dead units over all activations: { $rows }. { $title }.
-draw-dead-axis = dead units (%), mean over seeds
-draw-dead-order = activation, in network order
+draw-active-title = Values that are on: { $least } in { $low }, { $most } in { $high }, on average
+draw-active-even = On average, { $share } of the values are on
+draw-active-caption = Share of the values of an activation, in percent, that were on for the validation data, at the end of training, the mean over seeds. The network's input is on the left; the strongest colour is { $most }.
+draw-active-alt = Mean share of values that are on, over all activations: { $rows }. { $title }.
+draw-shares-order = activations in network order
+draw-shares-mean = mean { $share }
 draw-times-title = What a training step takes
 draw-times-caption = A dot is one trial; the bar compares trials of the same seed and rate, which ran side by side.
 draw-times-alt = Median wall time of one training step: { $rows }.
@@ -168,16 +173,18 @@ draw-tip-seeds = seeds
 draw-tip-pair = pair
 draw-tip-difference = difference
 draw-tip-activation = activation
-draw-tip-dead = dead (%), mean
-draw-tip-fewest = fewest (%)
-draw-tip-most = most (%)
+draw-tip-mean-share = mean
+draw-tip-fewest = lowest seed
+draw-tip-most = highest seed
+draw-tip-interval = 95 % interval
+draw-tip-rate = learning rate
+draw-tip-step-time = a step takes
 
 # The page.
 page-unfinished = Not finished yet
 page-unfinished-reason = { $done } of at least { $planned } are in the store, too few for a verdict. To go on, run the line below.
 page-own-data = data of your own loop
 page-length = { $epochs }, { $steps }
-page-progress = { $label }: { $trials }
 page-resume-label = the command that goes on
 page-numbers = The numbers
 page-numbers-intro = Means over { $seeds }, each at the learning rate that its own validation loss chose.
@@ -199,6 +206,14 @@ page-network = Where the norms are
 page-network-intro = Every box is a block: a weight op and the chain it feeds, in the order they run.
 page-network-count = { $blocks }, { $norms }
 page-skipped = Asked for and not done:
+page-costs = What the norms cost
+page-costs-intro = Counted on the example input, without a clock: what the norms alone move in one step, and their share of all bytes that the network moves.
+page-cost-placement = Placement
+page-cost-norms = Norms
+page-cost-parameters = Gammas and betas
+page-cost-training = Moved in a training step
+page-cost-share = Share of all bytes
+page-cost-inference = Moved in inference, if not folded
 page-use = Use { $pick }
 page-use-label = the Python that places the norm
 page-how = How it was measured
@@ -238,5 +253,13 @@ page-env-platform = Platform
 page-env-cores = Cores
 page-env-device = Device
 picture-own-data = own data
+
+# The terminal.
+terminal-verdict = Verdict
+terminal-notes = Notes
+terminal-columns = The target is what the worst placement reaches in the end; area: mean height of the validation curve; dead units: channels or features that no validation sample switches on.
+terminal-own = On your own network and data:
+terminal-unfinished = No verdict yet: { $done } of at least { $planned } are done.
+terminal-go-on = To go on, run:
 
 metric-accuracy = accuracy
