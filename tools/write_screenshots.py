@@ -42,7 +42,8 @@ def write_pages(folder: Path) -> list[Path]:
         pages += [folder / f"compare-{lang}.html", claims.report(folder / f"claims-{lang}.html", lang)]
         checked = pn.check(make_net(), torch.randn(4, 1, 8, 8), name="net.py:Net")
         pages.append(checked.report(folder / f"check-{lang}.html", lang=lang))
-    pages.append(pn.advise(make_net(), torch.zeros(2, 1, 8, 8), name="net.py:Net").report(folder / "advise-en.html"))
+        advised = pn.advise(make_net(), torch.zeros(2, 1, 8, 8), name="net.py:Net")
+        pages.append(advised.report(folder / f"advise-{lang}.html", lang=lang))
     x, y = load_data("digits").train[:]
     x = x / 16
     net = make_net()
@@ -53,11 +54,11 @@ def write_pages(folder: Path) -> list[Path]:
             optimizer.zero_grad()
             nn.functional.cross_entropy(net(x[at : at + BATCH]), y[at : at + BATCH]).backward()
             optimizer.step()
-    return [
-        *pages,
-        probe.report(folder / "watch-en.html"),
-        pn.outliers(net.eval(), x).report(folder / "outliers-en.html"),
-    ]
+    far = pn.outliers(net.eval(), x)
+    for lang in ("en", "fa"):
+        pages.append(probe.report(folder / f"watch-{lang}.html", lang=lang))
+        pages.append(far.report(folder / f"outliers-{lang}.html", lang=lang))
+    return pages
 
 
 def main() -> None:

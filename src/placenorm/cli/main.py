@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from placenorm.facts.comparison import Comparison
+    from placenorm.report.language import Language
 
 _MODELS = "cnn, cnn:DEPTH, mlp:DEPTH, torchvision:NAME, timm:NAME, path/to/file.py:Name or package.module:factory."
 
@@ -157,6 +158,8 @@ def place(
     """Put the norms of a network somewhere else, and say block by block what changes."""
     from placenorm.cost import compare_costs
     from placenorm.facts.codec import dumps
+    from placenorm.report.cost_wording import say_change
+    from placenorm.report.language import ENGLISH
     from placenorm.report.placing import print_placing
     from placenorm.verbs.placing_named import place_named
 
@@ -175,7 +178,7 @@ def place(
         sys.stdout.write(dumps(done) + "\n")
         return
     change = compare_costs(done.cost_before, done.cost_after)
-    print_placing(done, str(change), Console(), dry=dry_run or out is None)
+    print_placing(done, say_change(change, ENGLISH), Console(), dry=dry_run or out is None)
     if out is not None and not dry_run:
         typer.echo(f"Written: {out / 'placement.json'}, {out / 'weights.pt'}. In your code:")
         typer.echo(f"    model = pn.place(model, example_inputs, {str(out / 'placement.json')!r}).model")
@@ -192,25 +195,29 @@ def advise(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint to load first.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write: .html, .json or .txt.")] = None,
+    lang: Annotated[str, typer.Option(help=LANGUAGE_HELP)] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print the advice as JSON.")] = False,
 ) -> None:
     """Say at once, without data and training, where the article would have each norm and what speaks against it."""
     from placenorm.facts.codec import dumps
     from placenorm.report.advice import print_advice
+    from placenorm.report.language import Language
     from placenorm.verbs.advising import advise as run
     from placenorm.verbs.named import build_example
 
     with errors_in_words("Stopped; nothing was written."):
+        language = Language(lang)
         shape = None if input_shape is None else _shape(input_shape)
         done = run(*build_example(model, shape, weights), name=model, weights=weights)
         if as_json:
             sys.stdout.write(dumps(done.advice) + "\n")
         else:
-            print_advice(done.advice, Console())
+            let_letters_through()
+            print_advice(done.advice, Console(), language)
         if out is not None:
-            done.report(out)
+            done.report(out, lang=lang)
     if out is not None and not as_json:
-        typer.echo(f"Written: {out}")
+        typer.echo(language.say("terminal-written", files=str(out)))
 
 
 @app.command()
@@ -230,7 +237,7 @@ def check(
     page: Annotated[
         Path | None, typer.Option(help="File for the findings: .html has the network coloured by health; .json, .txt.")
     ] = None,
-    lang: Annotated[str, typer.Option(help="Language of the pages: en or fa (Persian).")] = "en",
+    lang: Annotated[str, typer.Option(help=LANGUAGE_HELP)] = "en",
     outliers: Annotated[
         bool, typer.Option("--outliers", help="Look for outliers among the data too; outliers.html has the worst.")
     ] = False,
@@ -242,10 +249,12 @@ def check(
     """
     from placenorm.facts.codec import dumps
     from placenorm.report.checking import print_check
+    from placenorm.report.language import Language
     from placenorm.report.outliers import print_outliers
     from placenorm.verbs.checking_named import check_named
 
     with errors_in_words("Stopped; nothing was written."):
+        language = Language(lang)
         shape = None if input_shape is None else _shape(input_shape)
         done, far = check_named(
             model,
@@ -256,6 +265,7 @@ def check(
             ignore=() if ignore is None else _split(ignore),
             fix=out if fix else None,
             far=outliers,
+            command=command_line(),
         )
         written = [] if page is None else [done.report(page, lang=lang)]
         if far is not None:
@@ -264,22 +274,21 @@ def check(
         for fact in (done.check, *([] if far is None else [far.facts])):
             sys.stdout.write(dumps(fact) + "\n")
     else:
-        print_check(done.check, Console())
+        let_letters_through()
+        print_check(done.check, Console(), language)
         if far is not None:
-            print_outliers(far.facts, far.top, Console())
+            print_outliers(far.facts, far.top, Console(), language)
         if written:
-            typer.echo(f"Written: {', '.join(map(str, written))}")
+            typer.echo(language.say("terminal-written", files=", ".join(map(str, written))))
         if fix:
-            typer.echo(_say_fixes(out) if done.placement else "There is no safe fix to write; nothing was written.")
+            typer.echo(_say_fixes(out, language) if done.placement else language.say("check-fixes-none"))
     if any(finding.severity != "info" for finding in done):
         raise typer.Exit(FOUND)
 
 
-def _say_fixes(out: Path) -> str:
-    return (
-        f"Written: {out}. In your code: model = pn.place(model, example_inputs, {str(out)!r}, preserve=batches).model; "
-        "or `placenorm place` with --to, --preserve and --out."
-    )
+def _say_fixes(out: Path, language: "Language") -> str:
+    code = f"model = pn.place(model, example_inputs, {str(out)!r}, preserve=batches).model"
+    return language.say("check-fixes", file=str(out), code=code)
 
 
 app.command()(claims)

@@ -1,9 +1,8 @@
 """What a check found in a network, as facts: for the terminal and for JSON."""
 
-from collections import Counter
 from dataclasses import dataclass
 
-from placenorm.facts.finding import SEVERITIES, Finding, Severity
+from placenorm.facts.finding import Finding
 from placenorm.facts.graph import Unseen
 from placenorm.facts.placement import Position
 
@@ -31,11 +30,6 @@ class Check:
     silenced: int
     unseen: tuple[Unseen, ...]
     batches: int
-
-    def count(self) -> dict[Severity, int]:
-        """Return how many findings there are of each severity."""
-        counts = Counter(finding.severity for finding in self.findings)
-        return {severity: counts[severity] for severity in SEVERITIES}
 
     def placement(self) -> dict[str, Position]:
         """Return the safe fixes as positions by block key; with `preserve` the network evaluates to the same."""

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-LEAST_FACTOR = 1.1
-"""From here on a change is told as a factor, below it in percent: "1.0x less" would say nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class NormCost:
@@ -109,27 +106,3 @@ class CostChange:
     eval_bytes: tuple[int, int]
     parameters: tuple[int, int]
     buffers: tuple[int, int]
-
-    def __str__(self) -> str:
-        """The change in words: ``4.0x less work for the norm, same parameters``."""
-        return f"{self.work()}, {self._parameters()}"
-
-    def work(self) -> str:
-        """Return the change of the work in words: ``4.0x less work for the norm``."""
-        before, after = self.elements
-        if before == after:
-            return "same work for the norm" if after else "no work for a norm"
-        if not before:
-            return f"{after:,} values a step to normalise"
-        if not after:
-            return f"no longer {before:,} values a step to normalise"
-        word, factor = ("less", before / after) if after < before else ("more", after / before)
-        if factor >= LEAST_FACTOR:
-            return f"{factor:.1f}x {word} work for the norm"
-        return f"{100 * abs(after - before) / before:.2g} % {word} work for the norm"
-
-    def _parameters(self) -> str:
-        before, after = self.parameters
-        if before == after:
-            return "same parameters"
-        return f"{abs(after - before):,} parameters {'more' if after > before else 'less'}"

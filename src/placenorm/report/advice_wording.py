@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from placenorm.facts.advice import Advice, ArticleRule, BlockAdvice, PolicyCost
-from placenorm.facts.cost import LEAST_FACTOR, CostChange
 from placenorm.facts.finding import Figure, Finding, Stance
 from placenorm.facts.placement import Position
-from placenorm.report.wording import count
+from placenorm.report.cost_wording import LEAST_FACTOR, say_change, say_factor
+from placenorm.report.language import Language
+from placenorm.report.wording import say_count
 
 NONE = "-"
 
@@ -17,29 +19,19 @@ WHOLE = "(the network)"
 EXAMPLES = 3
 """Keys of blocks that stand for a group."""
 
-RULES: dict[ArticleRule, str] = {
-    "A8": "a norm in networks deeper than 5 or 6 layers; shallower ones hardly gain",
-    "A9": "the norm after the activation",
-    "A10": "the norm after the pool",
-}
-"""What the rules of the article say, in short."""
+RULES: Final[tuple[ArticleRule, ...]] = ("A8", "A9", "A10")
 
-STANCES: dict[Stance, str] = {
-    "against": "What speaks against it",
-    "for": "What speaks for it",
-    "note": "What else to know",
-}
-"""Heads of the findings, in the order in which they are told."""
+STANCES: Final[tuple[Stance, ...]] = ("against", "for", "note")
+"""In the order in which the findings are told."""
 
 MEGA = 1e6
 """Bytes of a megabyte."""
 
-HONEST = "These are rules and published figures, not measurements of your network."
-NOTHING_TO_SETTLE = "Every placement gives this network, so there is nothing to compare."
-
 _SHAPE = re.compile(r"\[[\d, ]+\]")
 _PLACE = re.compile(r" \([^()]*[.:][^()]*\)")
 _LATER_NORM = re.compile(r"^\S+ normalises it")
+
+_COST_HEADS = ("placement", "norms", "values", "bytes", "share", "parameters", "change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,66 +82,77 @@ def generalise(reason: str) -> str:
     return _LATER_NORM.sub("a later norm normalises it", _PLACE.sub("", _SHAPE.sub("[...]", reason)))
 
 
-def say_headline(advice: Advice) -> str:
+def say_headline(advice: Advice, language: Language) -> str:
     """Return what the advice is, in a few words."""
     moved = sum(block.position != block.advised for block in advice.blocks)
     if not advice.blocks:
-        return "No weight op was seen, so there is nothing to advise"
+        return language.say("advice-headline-none")
     if advice.shallow and not advice.norms:
-        return "The article expects hardly any gain from norms here, and there is none"
+        return language.say("advice-headline-shallow")
     if advice.shallow:
-        return f"The article expects hardly any gain from norms here: {count(advice.norms, 'norm')} could go"
+        return language.say("advice-headline-shallow-norms", norms=say_count("norms", advice.norms, language))
     if not moved:
-        return "The norms are where the article would have them"
-    return f"The article would change {moved:,} of {count(len(advice.blocks), 'block')}"
+        return language.say("advice-headline-there")
+    blocks = say_count("blocks", len(advice.blocks), language)
+    return language.say("advice-headline-change", moved=moved, blocks=blocks)
 
 
-def say_network(advice: Advice) -> str:
+def say_network(advice: Advice, language: Language) -> str:
     """Return what was looked at."""
-    share = f" ({advice.share_pct:.2g} % of the bytes of a training step)" if advice.norms else ""
-    return (
-        f"{count(len(advice.blocks), 'block')}, {count(advice.norms, 'norm')}{share}, "
-        f"{count(advice.depth, 'weight op')} on the longest path"
+    return language.say(
+        "advice-network-share" if advice.norms else "advice-network",
+        blocks=say_count("blocks", len(advice.blocks), language),
+        norms=say_count("norms", advice.norms, language),
+        share=language.figures(f"{advice.share_pct:.2g}"),
+        ops=language.say("advice-ops", ops=advice.depth),
     )
 
 
-def say_rules(advice: Advice) -> str:
-    """Return what the rules that were followed say."""
+def say_rules(advice: Advice, language: Language) -> str:
+    """Return what the rules that were followed say; "" where none was."""
     used = {rule for block in advice.blocks for rule in block.rules}
-    return "; ".join(f"{rule}: {text}" for rule, text in RULES.items() if rule in used)
+    told = [language.say(f"advice-rule-{rule}") for rule in RULES if rule in used]
+    rules = ("; " if language.direction == "ltr" else "؛ ").join(told)
+    return language.say("advice-rules", rules=rules) if told else ""
 
 
-def say_work(group: Group) -> str:
+def name_position(position: Position, language: Language) -> str:
+    """Return what a position is called: in English the word that commands take."""
+    return language.say(f"advice-place-{position}")
+
+
+def say_work(group: Group, language: Language) -> str:
     """Return what becomes of the work of a group's norms: ``4.0x less``, or values more or less: ``+802,816``."""
     before, after = group.elements
     if before == after:
-        return "same" if after else NONE
+        return language.say("advice-same") if after else NONE
     if not after:
-        return f"-{before:,}"
-    if not before:
-        return f"+{after:,}"
-    return CostChange((before, after), (0, 0), (0, 0), (0, 0), (0, 0)).work().removesuffix(" work for the norm")
+        return language.figures(f"-{before:,}")
+    return say_factor(before, after, language) if before else language.figures(f"+{after:,}")
 
 
-def say_factors(group: Group) -> str:
-    """Return by which factor the pools of a group lessen the work: ``4.0x``, ``2.0x to 4.0x``."""
+def name_keys(group: Group) -> str:
+    """Return the keys of a group's first blocks."""
+    return ", ".join(key or WHOLE for key in group.keys[:EXAMPLES]) + (", ..." if len(group.keys) > EXAMPLES else "")
+
+
+def say_pools(group: Group, language: Language) -> str:
+    """Return by how much the pools of a group lessen the work of norms that are new; "" where they do not."""
     low, high = group.factors
-    return f"{low:.1f}x" if high < LEAST_FACTOR * low else f"{low:.1f}x to {high:.1f}x"
+    if group.reason or high <= 1 or group.elements[0]:
+        return ""
+    least, most = (language.figures(f"{factor:.1f}") for factor in group.factors)
+    if high < LEAST_FACTOR * low:
+        return language.say("advice-pool", factor=least)
+    return language.say("advice-pools", least=least, most=most)
 
 
-def say_which(group: Group) -> str:
-    """Return which blocks a group holds, and why the rules do not reach them."""
-    keys = ", ".join(key or WHOLE for key in group.keys[:EXAMPLES]) + (", ..." if len(group.keys) > EXAMPLES else "")
-    if group.reason:
-        return f"{keys}: {group.reason}"
-    return (
-        f"{keys}: {say_factors(group)} less than in front of the pool"
-        if group.factors[1] > 1 and not group.elements[0]
-        else keys
-    )
+def list_cost_heads(language: Language) -> tuple[str, ...]:
+    """Return the heads of the columns of `list_costs`; some in two lines."""
+    return tuple(language.say(f"advice-cost-{head}") for head in _COST_HEADS)
 
 
-def list_costs(advice: Advice) -> list[tuple[str, ...]]:
+def list_costs(advice: Advice, language: Language) -> list[tuple[str, ...]]:
     """Return what the norms cost now and at each policy: name, norms, values, MB, share in percent, parameters, change.
 
     The policy that is advised is marked.
@@ -157,35 +160,28 @@ def list_costs(advice: Advice) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     if advice.costs:
         now = advice.costs[0].change
-        rows.append(
-            _cost_row("now", advice.norms, now.elements[0], now.train_bytes[0], advice.share_pct, now.parameters[0], "")
-        )
-    rows += [_policy_row(cost, advised=cost.policy == advice.policy) for cost in advice.costs]
+        numbers = (now.elements[0], now.train_bytes[0], advice.share_pct, now.parameters[0])
+        rows.append((language.say("advice-now"), *_say_numbers(advice.norms, *numbers, language), ""))
+    rows += [_policy_row(cost, language, advised=cost.policy == advice.policy) for cost in advice.costs]
     return rows
 
 
-COST_HEADS = ("placement", "norms", "values\na step", "MB in\ntraining", "% of\nall", "gammas,\nbetas", "beside now")
-"""Heads of the columns of `list_costs`."""
-
-COST_BASIS = (
-    "Counted on the example input, without a clock: what the norms alone normalise and move in one training step, and "
-    "their share of all bytes that the network moves."
-)
-"""How those numbers came about."""
-
-
-def _policy_row(cost: PolicyCost, *, advised: bool) -> tuple[str, ...]:
+def _policy_row(cost: PolicyCost, language: Language, *, advised: bool) -> tuple[str, ...]:
     change = cost.change
     numbers = (change.elements[1], change.train_bytes[1], cost.share_pct, change.parameters[1])
-    beside = str(change) if cost.changes else "the network as it is"
-    return _cost_row(cost.policy, cost.norms, *numbers, f"advised: {beside}" if advised else beside)
+    beside = say_change(change, language) if cost.changes else language.say("advice-as-it-is")
+    return (
+        language.say(f"advice-place-{cost.policy}"),
+        *_say_numbers(cost.norms, *numbers, language),
+        language.say("advice-advised", change=beside) if advised else beside,
+    )
 
 
-def _cost_row(
-    name: str, norms: int, elements: int, train_bytes: int, share: float, parameters: int, change: str
+def _say_numbers(
+    norms: int, elements: int, train_bytes: int, share: float, parameters: int, language: Language
 ) -> tuple[str, ...]:
     moved = f"{train_bytes / MEGA:,.0f}" if train_bytes >= 100 * MEGA else f"{train_bytes / MEGA:.3g}"
-    return (name, f"{norms:,}", f"{elements:,}", moved, f"{share:.1f}", f"{parameters:,}", change)
+    return tuple(map(language.figures, (f"{norms:,}", f"{elements:,}", moved, f"{share:.1f}", f"{parameters:,}")))
 
 
 def list_findings(advice: Advice, stance: Stance) -> list[Finding]:
@@ -194,5 +190,5 @@ def list_findings(advice: Advice, stance: Stance) -> list[Finding]:
 
 
 def say_figure(figure: Figure) -> str:
-    """Return a figure with all that it needs to be read."""
+    """Return a figure with all that it needs to be read; rules write them, in English."""
     return f"{figure.text} ({figure.setting}; {figure.source}; {figure.mark})"

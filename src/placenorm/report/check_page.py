@@ -1,56 +1,49 @@
 """What a check found, as one HTML file that loads nothing from anywhere, in the reader's language."""
 
-from typing import Final
+import json
 
 from placenorm.facts.check import Check
 from placenorm.facts.finding import SEVERITIES, Finding, Severity
 from placenorm.facts.graph import Block, Graph
+from placenorm.report.check_wording import say_headline, say_looked
 from placenorm.report.findings import SHOWN_SITES
 from placenorm.report.language import Language
-from placenorm.report.pages import render_page
+from placenorm.report.pages import as_written, render_page
 from placenorm.report.sheet import read_part
-from placenorm.report.strips import OPEN_BLOCKS, draw_strip
-
-WHOLE: Final = "(the network)"
-"""What a part is called whose path is empty."""
+from placenorm.report.strips import OPEN_BLOCKS, draw_moved, draw_strip
+from placenorm.report.wording import say_count
 
 
-def render_check_page(check: Check, graph: Graph, language: Language) -> str:
+def render_check_page(check: Check, graph: Graph, command: str, language: Language) -> str:
     """Return the text of that page: the headline, the network coloured by health, the findings with their fixes.
 
     Args:
         check: what was found.
         graph: the network that was looked at.
+        command: what repeats the check.
         language: of the reader; what the rules say themselves is in English.
     """
-    health = {key: (found, language.say(f"check-{found}")) for key, found in judge_blocks(check, graph).items()}
+    say = language.say
+    health = {key: (found, say(f"check-block-{found}")) for key, found in judge_blocks(check, graph).items()}
+    blocks = say_count("blocks", len(graph.blocks), language)
+    mended = check.placement()
+    strips = [(say("check-strip-now"), say("check-blocks", blocks=blocks, ill=len(health)), draw_strip(graph, health))]
+    if mended:
+        strips.append((say("check-strip-mended"), blocks, draw_moved(graph, mended)))
     context = {
         "check": check,
         "headline": say_headline(check, language),
-        "facts": [
-            check.model,
-            check.inputs,
-            language.say("check-norms", norms=check.norms),
-            language.say("check-rules", rules=len(check.rules)),
-            *([language.say("check-batches", batches=check.batches)] if check.batches else []),
-        ],
-        "strip": draw_strip(graph, health),
+        "facts": [as_written(check.model), as_written(check.inputs), *say_looked(check, language)],
+        "strips": strips,
         "open": len(graph.blocks) <= OPEN_BLOCKS,
-        "count": language.say("check-blocks", blocks=len(graph.blocks), ill=len(health)),
         "shown_sites": SHOWN_SITES,
-        "unseen": [(part.where or WHOLE, part.reason) for part in check.unseen],
-        "silenced": language.say("check-silenced", silenced=check.silenced) if check.silenced else "",
+        "mend": f"model = pn.place(model, example_inputs, {json.dumps(mended)}, preserve=batches).model",
+        "mended": bool(mended),
+        "silenced": say("check-silenced-lead", silenced=check.silenced) if check.silenced else "",
+        "command": command,
     }
     scripts = (read_part("page.js"),)
     return render_page("check.html.jinja", language, context, scripts=scripts, data={"charts": {}})
-
-
-def say_headline(check: Check, language: Language) -> str:
-    """Return how the network stands, in a few words."""
-    counts = [
-        language.say(f"check-count-{severity}", number=number) for severity, number in check.count().items() if number
-    ]
-    return language.join(counts) if counts else language.say("check-nothing")
 
 
 def judge_blocks(check: Check, graph: Graph) -> dict[str, Severity]:

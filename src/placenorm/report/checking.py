@@ -4,28 +4,22 @@ from rich.console import Console
 from rich.text import Text
 
 from placenorm.facts.check import Check
-from placenorm.facts.finding import Severity
-from placenorm.report.findings import print_finding
-from placenorm.report.wording import count
-
-_NOUNS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
+from placenorm.report.check_wording import say_counts, say_looked
+from placenorm.report.findings import print_findings
+from placenorm.report.language import ENGLISH, Language
 
 
-def print_check(check: Check, console: Console) -> None:
+def print_check(check: Check, console: Console, language: Language) -> None:
     """Print what was found, the worst first: where, what, and how it is mended.
 
     Args:
         check: what was found.
         console: where to print.
+        language: of the reader; what the rules say themselves is in English.
     """
-    counts = check.count()
-    looked = f"{count(check.norms, 'norm')}, {count(len(check.rules), 'rule')}"
-    data = f", batches of data: {check.batches:,}" if check.batches else ""
-    console.print(Text(f"{check.model} on {check.inputs}: {looked}{data}", style="bold"))
-    for finding in check.findings:
-        print_finding(finding, console)
+    looked = ", ".join(say_looked(check, ENGLISH))
+    console.print(Text(f"{check.model} on {check.inputs}: {looked}", style="bold"))
+    print_findings(check.findings, console, language)
     for unseen in check.unseen:
         console.print(Text(f"not looked at: {unseen.where or 'the network'}: {unseen.reason}", style="dim"))
-    found = ", ".join(count(number, _NOUNS[severity]) for severity, number in counts.items() if number)
-    silenced = f" ({count(check.silenced, 'finding')} silenced by comments)" if check.silenced else ""
-    console.print(Text(f"{found or 'Nothing found'}{silenced}."))
+    console.print(Text(say_counts(check, language)))

@@ -16,7 +16,7 @@ import altair as alt
 from placenorm.facts.claim import Chart, Point
 from placenorm.report.claim_numbers import ChartNumbers, number_of, order_names, thin
 from placenorm.report.language import Language
-from placenorm.report.palette import MARKS, Theme, slots_of_groups
+from placenorm.report.palette import MARK_PATHS, MARKS, Theme, slots_of_groups
 from placenorm.report.vega import OPAQUE, finish_spec, inline, ticks
 
 Row = dict[str, Any]
@@ -60,6 +60,11 @@ class LegendEntry:
     group: str
     label: str
     slot: int
+
+    @property
+    def mark(self) -> str:
+        """Its mark as a path in a box from -10 to 10."""
+        return MARK_PATHS[MARKS[self.slot]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +385,7 @@ class _Drawer:
         if len(places) <= FEW:
             axis = self._label_ticks(places, overlap=True)
         elif self._chart.log_x:
-            axis = self._label_ticks(_decades(places[0], places[-1]), overlap=True)
+            axis = self._label_ticks(list_decades(places[0], places[-1]), overlap=True)
         else:
             axis = ticks()
         ends = [places[0], places[-1]] if places else [0, 1]
@@ -408,8 +413,8 @@ class _Drawer:
         """Return the scale of what was measured, the same for all panels."""
         low, high = self._numbers.find_ends(from_zero=from_zero)
         if self._numbers.is_logarithmic:
-            axis = self._label_ticks(_decades(low, high), grid=grid)
-            return alt.Scale(type="log", domain=_widened(low, high), nice=False), axis
+            axis = self._label_ticks(list_decades(low, high), grid=grid)
+            return alt.Scale(type="log", domain=widen_logs(low, high), nice=False), axis
         percent: dict[str, Any] = {"format": ".3~p"} if self._chart.as_percent else {}
         axis = alt.Axis(tickCount=alt.ExprRef("max(3, ceil(width / 90))") if padding else 5, grid=grid, **percent)
         return alt.Scale(domain=[low, high], nice=True, zero=False), axis
@@ -417,9 +422,7 @@ class _Drawer:
     def _label_ticks(self, places: Sequence[float], *, grid: bool = True, overlap: bool = False) -> alt.Axis:
         """Return an axis with ticks at given places, in the digits of the reader."""
         percent = self._chart.as_percent and not overlap
-        shown = [self._numbers.show(place, percent=percent) for place in places]
-        expression = f"{json.dumps(shown, ensure_ascii=False)}[indexof({json.dumps(list(places))}, datum.value)]"
-        return alt.Axis(values=list(places), labelExpr=expression, grid=grid, labelOverlap="greedy")
+        return label_ticks(places, [self._numbers.show(place, percent=percent) for place in places], grid=grid)
 
     def _finish(self, layers: Sequence[alt.Chart], height: int) -> dict[str, Any]:
         spec = finish_spec(layers, height, self._theme)
@@ -428,7 +431,13 @@ class _Drawer:
         return spec
 
 
-def _decades(low: float, high: float) -> list[float]:
+def label_ticks(places: Sequence[float], shown: Sequence[str], *, grid: bool = True) -> alt.Axis:
+    """Return an axis with ticks at given places, each with its own words."""
+    expression = f"{json.dumps(list(shown), ensure_ascii=False)}[indexof({json.dumps(list(places))}, datum.value)]"
+    return alt.Axis(values=list(places), labelExpr=expression, grid=grid, labelOverlap="greedy")
+
+
+def list_decades(low: float, high: float) -> list[float]:
     """Return ticks of a logarithmic axis: powers of ten, at most `_MOST_TICKS`; between them 2 and 5 where few fit."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps = (1, 2, 5) if high < _FEW_DECADES * low else (1,)
@@ -439,7 +448,7 @@ def _decades(low: float, high: float) -> list[float]:
     return kept if len(kept) > 1 else sorted({low, high})
 
 
-def _widened(low: float, high: float) -> list[float]:
+def widen_logs(low: float, high: float) -> list[float]:
     """Return the ends of a logarithmic axis with a little room at both."""
     room = (high / low) ** 0.04 if high > low else 2.0
     return [low / room, high * room]

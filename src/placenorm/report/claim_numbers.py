@@ -123,7 +123,7 @@ class ChartNumbers:
         return "; ".join(parts) if language.direction == "ltr" else "؛ ".join(parts)
 
     def _join(self, *names: str) -> str:
-        return (", " if self._language.direction == "ltr" else "، ").join(filter(None, names))
+        return self._language.chain(filter(None, names))
 
     def _describe_line(self, name: str, first: Point, last: Point) -> str:
         shown = {

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -139,6 +139,10 @@ class Language:
     def join(self, parts: Sequence[str]) -> str:
         """Return parts of a sentence as a list: ``one, two, and three``."""
         return str(format_list(list(parts), locale=self.code))
+
+    def chain(self, parts: Iterable[str]) -> str:
+        """Return parts one behind the other, with commas between them: ``one, two, three``."""
+        return (", " if self.direction == "ltr" else "، ").join(parts)
 
     @property
     def numerals(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from placenorm.facts.outliers import Outliers
-from placenorm.report.language import ENGLISH
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.outliers_wording import (
     list_sample,
     list_sample_heads,
@@ -18,26 +18,37 @@ from placenorm.report.outliers_wording import (
 )
 
 
-def print_outliers(facts: Outliers, top: int, console: Console) -> None:
+def print_outliers(facts: Outliers, top: int, console: Console, language: Language) -> None:
     """Print the most surprising samples, what is usual at each site, and what cannot be told.
 
     Args:
         facts: what was found.
         top: how many samples to print.
         console: where to print; plain text without markup, cut to its width.
+        language: of the sentences; tables stay Latin, as most terminals do not put Persian into its order beside it.
     """
-    console.print(Text(f"{facts.model}: {say_headline(facts, ENGLISH)}", style="bold"))
-    console.print(Text(say_limit(facts, ENGLISH)))
-    for note in (*facts.notes, *say_reach(facts, ENGLISH)):
+    say = language.say
+    _print_headline(facts, console, language)
+    console.print(Text(say_limit(facts, language)))
+    others = [] if language.code == "en" or not facts.notes else [say("outliers-in-english")]
+    for note in (*say_reach(facts, language), *others, *facts.notes):
         console.print(Text(f"- {note}"))
     console.print()
     _print_table(list_sample_heads(ENGLISH), [list_sample(sample, ENGLISH) for sample in facts.samples[:top]], console)
     if len(facts.samples) > top:
-        console.print(Text(f"and {len(facts.samples) - top:,} more that are less surprising", style="dim"))
+        console.print(Text(say("outliers-more", samples=len(facts.samples) - top), style="dim"))
     console.print()
-    console.print(Text("What is usual: the clean samples at every site", style="bold"))
+    console.print(Text(say("outliers-usual-terminal"), style="bold"))
     _print_table(list_site_heads(ENGLISH), [list_site(site, ENGLISH) for site in facts.sites], console)
-    console.print(Text(ENGLISH.say("outliers-basis"), style="dim"))
+    console.print(Text(say("outliers-basis"), style="dim"))
+
+
+def _print_headline(facts: Outliers, console: Console, language: Language) -> None:
+    """Print the model and the headline: in one line, or where the headline is no Latin in two."""
+    headline = say_headline(facts, language)
+    lines = [f"{facts.model}: {headline}"] if language.direction == "ltr" else [facts.model, headline]
+    for line in lines:
+        console.print(Text(line, style="bold"))
 
 
 def _print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]], console: Console) -> None:

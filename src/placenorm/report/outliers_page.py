@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from placenorm.facts.outliers import Outliers, OutlierSample
 from placenorm.report.language import Language
+from placenorm.report.outliers_chart import draw_excesses
 from placenorm.report.outliers_wording import (
     list_sample,
     list_sample_heads,
@@ -14,7 +15,10 @@ from placenorm.report.outliers_wording import (
     say_limit,
     say_reach,
 )
-from placenorm.report.pages import render_page
+from placenorm.report.pages import as_written, render_page
+from placenorm.report.palette import PAGE
+from placenorm.report.sheet import choose_font, read_part
+from placenorm.report.vega import bundle_vega
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,19 @@ def render_outliers_page(facts: Outliers, pictures: Mapping[int, Picture], top: 
         language: of the reader; the facts' own notes are in English.
     """
     shown = facts.samples[:top]
+    drawing = draw_excesses(facts, language, choose_font(PAGE, language))
     context = {
-        "facts": facts,
+        "model": facts.model,
+        "facts": [
+            as_written(facts.model),
+            language.say("outliers-samples", samples=len(facts.samples)),
+            language.say("outliers-sites", sites=len(facts.sites)),
+        ],
+        "notes": facts.notes,
         "headline": say_headline(facts, language),
         "limit": say_limit(facts, language),
         "reach": say_reach(facts, language),
+        "drawing": drawing,
         "pictures": [
             (
                 language.say("outliers-picture", sample=sample.index),
@@ -62,7 +74,9 @@ def render_outliers_page(facts: Outliers, pictures: Mapping[int, Picture], top: 
         "sites": [list_site(site, language) for site in facts.sites],
         "site_heads": [_capitalise(head) for head in list_site_heads(language)],
     }
-    return render_page("outliers.html.jinja", language, context, images=True)
+    scripts = (*([bundle_vega()] if drawing else []), read_part("page.js"))
+    charts = {drawing.name: drawing.spec} if drawing else {}
+    return render_page("outliers.html.jinja", language, context, scripts=scripts, data={"charts": charts}, images=True)
 
 
 def _capitalise(head: str) -> str:

@@ -22,12 +22,19 @@ class PageWriter:
         self._language = language
 
     def __call__(self, sentence: object) -> Markup:
-        """Return a sentence as HTML; everything in it that is no markup of ours is escaped."""
+        """Return a sentence as HTML, escaped but for markup of ours; HTML stays as it is."""
+        if isinstance(sentence, Markup):
+            return sentence
         parts = [
             Markup('<code dir="ltr">{}</code>').format(part) if place % 2 else self._language.isolate(part)
             for place, part in enumerate(str(sentence).split("`"))
         ]
         return Markup("").join(parts)
+
+
+def as_written(text: str) -> Markup:
+    """Return what a rule or a network says itself, in English or in code: from left to right on every page."""
+    return Markup('<bdi lang="en" dir="ltr">{}</bdi>').format(text)
 
 
 def render_page(

@@ -1,123 +1,111 @@
 """A training that was watched, as people read it: the same in the terminal and on the page."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable
 from typing import Final
 
-from placenorm.facts.finding import Finding, Severity
-from placenorm.facts.reading import GapCause, History, Mode, Moments, Reading, Watched
-from placenorm.report.wording import ABSENT, count
-
-NOUNS: Final[dict[Severity, str]] = {"error": "error", "warning": "warning", "info": "note"}
-
-CAUSES: Final[dict[GapCause, str]] = {
-    "": ABSENT,
-    "small-batch": "small batch",
-    "few-updates": "few updates",
-    "slow-momentum": "slow momentum",
-    "biased-variance": "biased variance",
-    "frozen": "frozen",
-    "data-shift": "other data",
-}
+from placenorm.facts.finding import Finding
+from placenorm.facts.reading import History, Mode, Moments, Reading, Watched
+from placenorm.report.findings import count_findings
+from placenorm.report.language import Language
+from placenorm.report.wording import ABSENT, say_count
 
 SITE_HEADS: Final = (
     "site",
     "what",
-    "mean in",
-    "sd in",
-    "mean out",
-    "sd out",
+    "mean-in",
+    "sd-in",
+    "mean-out",
+    "sd-out",
     "active",
     "dead",
     "saturated",
     "drift",
     "gradient",
 )
-"""Heads of the columns of `list_sites`."""
+"""Columns of `list_sites`."""
 
-NORM_HEADS: Final = ("norm", "mode", "values", "stays", "changes", "cause", "var ratio", "updates", "gamma", "beta")
-"""Heads of the columns of `list_norms`."""
+NORM_HEADS: Final = ("norm", "mode", "values", "stays", "changes", "cause", "ratio", "updates", "gamma", "beta")
+"""Columns of `list_norms`."""
 
-SHAPE_HEADS: Final = ("site", "what", "side", "skewness", "excess kurtosis", "exact zeros")
-"""Heads of the columns of `list_shapes`."""
+SHAPE_HEADS: Final = ("site", "what", "side", "skewness", "kurtosis", "zeros")
+"""Columns of `list_shapes`."""
 
-SITE_BASIS: Final = (
-    "At the last look in training: mean and standard deviation over channels at the true input and output of each "
-    "call; share of active values; units that none of the last looks made active; drift of the output since the look "
-    "before, in its standard deviations, and in brackets what batches of this size drift by chance; norm of the "
-    "gradient for the output."
-)
-NORM_BASIS: Final = (
-    "Distance of batches from the running statistics, in running standard deviations, over the last looks: what stays "
-    "from look to look, and what changes with the batch. The variance ratio is the batch's over the running variance."
-)
-SHAPE_BASIS: Final = (
-    "Medians over channels at the last look in training. A norm moves and scales a distribution and keeps its shape: "
-    "normalised does not mean normal, which would be 0 and 0."
-)
+Rows = list[tuple[str, ...]]
 
 
-def say_headline(watched: Watched) -> str:
+def say_headline(watched: Watched, language: Language) -> str:
     """Return how the training stands, in a few words."""
     if not watched.history.looks_made:
-        return "No forward pass of the network was seen"
-    counts = count_severities(watched.findings)
+        return language.say("watch-headline-unseen")
+    counts = count_findings(watched.findings, language)
     if not counts:
-        return "Nothing found while the network trained"
-    return ", ".join(counts) + f" in {count(watched.history.steps, 'step')}"
+        return language.say("watch-headline-clean")
+    steps = say_count("steps", watched.history.steps, language)
+    return language.say("watch-headline", counts=language.chain(counts), steps=steps)
 
 
-def count_severities(findings: Iterable[Finding]) -> list[str]:
-    """Return how many findings there are of each severity, the worst first: ``1 error``, ``2 warnings``."""
-    found = list(findings)
-    numbers = {noun: sum(finding.severity == severity for finding in found) for severity, noun in NOUNS.items()}
-    return [count(number, noun) for noun, number in numbers.items() if number]
-
-
-def say_watched(history: History) -> str:
+def say_watched(history: History, language: Language) -> str:
     """Return what was looked at."""
-    parts = [
-        f"level {history.level}, every {history.every:,}"
-        if history.every > 1
-        else f"level {history.level}, every step",
-        f"{count(history.steps, 'training forward')}",
-        *([count(history.evaluations, "evaluation forward")] if history.evaluations else []),
-        count(history.looks_made, "look"),
-    ]
+    say = language.say
+    level = say("watch-level" if history.every > 1 else "watch-level-all", level=history.level, every=history.every)
+    parts = [level, say("watch-trainings", forwards=history.steps)]
+    if history.evaluations:
+        parts.append(say("watch-evaluations", forwards=history.evaluations))
+    parts.append(say("watch-looks", looks=history.looks_made))
     if len(history.looks) < history.looks_made:
-        parts.append(f"{len(history.looks):,} kept")
+        parts.append(say("watch-kept", looks=len(history.looks)))
     if history.unread:
-        parts.append(f"{count(history.unread, 'call')} not read, as there were too many")
-    return ", ".join(parts)
+        parts.append(say("watch-unread", calls=history.unread))
+    return language.chain(parts)
 
 
-def list_sites(history: History) -> list[tuple[str, ...]]:
+def list_tables(history: History, language: Language) -> list[tuple[str, tuple[str, ...], Rows]]:
+    """Return the tables that have rows: key of the title, heads, and rows."""
+    tables: list[tuple[str, tuple[str, ...], Callable[[History, Language], Rows]]] = [
+        ("watch-sites", SITE_HEADS, list_sites),
+        ("watch-norms", NORM_HEADS, list_norms),
+        ("watch-shapes", SHAPE_HEADS, list_shapes),
+    ]
+    found = [
+        (key, tuple(language.say(f"watch-head-{head}") for head in heads), list_rows(history, language))
+        for key, heads, list_rows in tables
+    ]
+    return [table for table in found if table[2]]
+
+
+def list_sites(history: History, language: Language) -> Rows:
     """Return a row for each site, from its last reading in training."""
-    return [_site_row(reading) for reading in history.last_readings()]
+    return [_site_row(reading, language) for reading in history.last_readings()]
 
 
-def _site_row(reading: Reading) -> tuple[str, ...]:
-    activity, after = reading.activity, reading.after
-    dead = None if activity is None or activity.dead is None else f"{activity.dead:,} of {activity.units:,}"
-    drift = ABSENT
+def _site_row(reading: Reading, language: Language) -> tuple[str, ...]:
+    activity, after, figures = reading.activity, reading.after, language.figures
+    dead = drift = ABSENT
+    if activity is not None and activity.dead is not None:
+        dead = language.say("watch-of", part=activity.dead, whole=activity.units)
     if after is not None and after.drift is not None:
-        drift = f"{after.drift:.2g}" + ("" if after.drift_noise is None else f" ({after.drift_noise:.2g})")
+        drift = figures(f"{after.drift:.2g}")
+        if after.drift_noise is not None:
+            drift = language.say("watch-with-noise", drift=drift, noise=figures(f"{after.drift_noise:.2g}"))
     return (
         reading.site,
         reading.name,
-        *_say_side(reading.before, reading.finite_before),
-        *_say_side(after, reading.finite_after),
-        ABSENT if activity is None else _say_share(activity.active_share),
-        dead or ABSENT,
-        ABSENT if activity is None else _say_share(activity.saturated_share),
+        *_say_side(reading.before, reading.finite_before, language),
+        *_say_side(after, reading.finite_after, language),
+        say_share(None if activity is None else activity.active_share, language),
+        dead,
+        say_share(None if activity is None else activity.saturated_share, language),
         drift,
-        _say_number(reading.gradient_norm),
+        say_number(reading.gradient_norm, language),
     )
 
 
-def list_norms(history: History) -> list[tuple[str, ...]]:
+def list_norms(history: History, language: Language) -> Rows:
     """Return a row for each norm and mode, from its last reading."""
     modes: tuple[Mode, ...] = ("training", "evaluation")
-    rows: list[tuple[str, ...]] = []
+    say, figures = language.say, language.figures
+    rows: Rows = []
     for mode in modes:
         for reading in history.last_readings(mode):
             gap, affine = reading.gap, reading.affine
@@ -126,23 +114,23 @@ def list_norms(history: History) -> list[tuple[str, ...]]:
             rows.append(
                 (
                     reading.site,
-                    mode,
-                    f"{gap.values:,}",
-                    f"{gap.systematic:.2g}",
-                    f"{gap.random:.2g}",
-                    CAUSES[gap.cause],
-                    _say_ratio(gap.log_var_ratio),
-                    ABSENT if gap.updates is None else f"{gap.updates:,}",
-                    ABSENT if affine is None else f"{affine.gamma_mean:.3g}",
-                    ABSENT if affine is None else f"{affine.beta_mean:.3g}",
+                    say(f"watch-mode-{mode}"),
+                    figures(f"{gap.values:,}"),
+                    figures(f"{gap.systematic:.2g}"),
+                    figures(f"{gap.random:.2g}"),
+                    say(f"watch-cause-{gap.cause}") if gap.cause else ABSENT,
+                    figures(_say_ratio(gap.log_var_ratio)),
+                    ABSENT if gap.updates is None else figures(f"{gap.updates:,}"),
+                    say_number(None if affine is None else affine.gamma_mean, language),
+                    say_number(None if affine is None else affine.beta_mean, language),
                 )
             )
     return rows
 
 
-def list_shapes(history: History) -> list[tuple[str, ...]]:
+def list_shapes(history: History, language: Language) -> Rows:
     """Return a row for each side of each site, from its last reading in training; none below level full."""
-    rows: list[tuple[str, ...]] = []
+    rows: Rows = []
     for reading in history.last_readings():
         for side, moments in (("in", reading.before), ("out", reading.after)):
             if moments is not None and moments.zero_share is not None:
@@ -150,35 +138,38 @@ def list_shapes(history: History) -> list[tuple[str, ...]]:
                     (
                         reading.site,
                         reading.name,
-                        side,
-                        _say_number(moments.skewness),
-                        _say_number(moments.excess_kurtosis),
-                        _say_share(moments.zero_share),
+                        language.say(f"watch-side-{side}"),
+                        say_number(moments.skewness, language),
+                        say_number(moments.excess_kurtosis, language),
+                        say_share(moments.zero_share, language),
                     )
                 )
     return rows
 
 
-def _say_side(moments: Moments | None, finite: bool | None) -> tuple[str, str]:
+def _say_side(moments: Moments | None, finite: bool | None, language: Language) -> tuple[str, str]:
     if moments is None:
-        return ("no number", "no number") if finite is False else (ABSENT, ABSENT)
-    return f"{moments.mean:.3g}", f"{moments.var**0.5:.3g}"
+        cell = language.say("watch-no-number") if finite is False else ABSENT
+        return cell, cell
+    return say_number(moments.mean, language), say_number(math.sqrt(moments.var), language)
 
 
-def _say_number(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.3g}"
+def say_number(value: float | None, language: Language) -> str:
+    """Return a number with three digits that count."""
+    return ABSENT if value is None else language.figures(f"{value:.3g}")
 
 
-def _say_share(share: float | None) -> str:
-    return ABSENT if share is None else f"{100 * share:.3g} %"
+def say_share(share: float | None, language: Language) -> str:
+    """Return a share from 0 to 1 in percent."""
+    return ABSENT if share is None else language.say("watch-share", share=language.figures(f"{100 * share:.3g}"))
 
 
 def _say_ratio(log_ratio: float) -> str:
-    return f"{2.718281828459045 ** max(min(log_ratio, 50.0), -50.0):.3g}"
+    return f"{math.exp(max(min(log_ratio, 50.0), -50.0)):.3g}"
 
 
 def say_live(history: History, findings: tuple[Finding, ...]) -> str:
-    """Return one line on how the training stands."""
+    """Return one line on how the training stands, in English, as most terminals want it."""
     parts = [f"step {history.steps:,}"]
     if history.gradient_last is not None:
         parts.append(f"gradient {history.gradient_last:.2g}")

@@ -12,43 +12,31 @@ from rich.text import Text
 
 from placenorm.facts.finding import Finding
 from placenorm.facts.reading import History, Watched
-from placenorm.report.findings import print_finding
-from placenorm.report.watch_wording import (
-    NORM_HEADS,
-    SHAPE_HEADS,
-    SITE_HEADS,
-    list_norms,
-    list_shapes,
-    list_sites,
-    say_headline,
-    say_live,
-    say_watched,
-)
+from placenorm.report.findings import print_findings
+from placenorm.report.language import ENGLISH, Language
+from placenorm.report.watch_wording import list_tables, say_headline, say_live, say_watched
 
 PAUSE_S: Final = 0.5
 """Seconds between two sayings of the live line."""
 
 
-def print_watched(watched: Watched, console: Console) -> None:
+def print_watched(watched: Watched, console: Console, language: Language) -> None:
     """Print the findings, then the last reading of each site.
 
     Args:
         watched: what was seen.
         console: where to print; plain text without markup.
+        language: of the sentences; tables stay Latin, as most terminals do not put Persian into its order beside it.
     """
     history = watched.history
-    console.print(Text(f"{history.model}: {say_watched(history)}", style="bold"))
-    console.print(Text(f"{say_headline(watched)}."))
-    for finding in watched.findings:
-        print_finding(finding, console)
-    _print_table(console, SITE_HEADS, list_sites(history))
-    _print_table(console, NORM_HEADS, list_norms(history))
-    _print_table(console, SHAPE_HEADS, list_shapes(history))
+    console.print(Text(f"{history.model}: {say_watched(history, ENGLISH)}", style="bold"))
+    console.print(Text(f"{say_headline(watched, language)}."))
+    print_findings(watched.findings, console, language)
+    for _, heads, rows in list_tables(history, ENGLISH):
+        _print_table(console, heads, rows)
 
 
 def _print_table(console: Console, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    if not rows:
-        return
     table = Table(*heads, box=box.SIMPLE, pad_edge=False)
     for column in table.columns[2:]:
         column.justify = "right"

@@ -13,6 +13,7 @@ from placenorm.probe.states import find_idle_dropouts
 from placenorm.report.advice import print_advice
 from placenorm.report.advice_page import render_advice_page
 from placenorm.report.forms import print_to_html, print_to_text, write_form
+from placenorm.report.language import ENGLISH, Language
 from placenorm.rules.advising import drop_idle_dropouts, make_advice
 
 TABLE_WIDTH = 120
@@ -36,26 +37,33 @@ class Advised:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        return print_to_html(lambda console: print_advice(self.advice, console), TABLE_WIDTH)
+        return print_to_html(lambda console: print_advice(self.advice, console, ENGLISH), TABLE_WIDTH)
 
-    def table(self) -> str:
-        """Return the advice as text, for 120 columns."""
-        return print_to_text(lambda console: print_advice(self.advice, console), TABLE_WIDTH)
+    def table(self, lang: str = "en") -> str:
+        """Return the advice as text, for 120 columns.
 
-    def report(self, path: Path | str) -> Path:
+        Args:
+            lang: language of its sentences, ``en`` or ``fa`` (Persian).
+        """
+        language = Language(lang)
+        return print_to_text(lambda console: print_advice(self.advice, console, language), TABLE_WIDTH)
+
+    def report(self, path: Path | str, *, lang: str = "en") -> Path:
         """Write the advice and return the path of the file.
 
         Args:
             path: a file that ends in .html (a page), .json (all facts) or .txt (the table).
+            lang: language of the reader, ``en`` or ``fa`` (Persian).
 
         Raises:
-            UsageError: if the file has another ending.
+            UsageError: if the file has another ending, or there is no such language.
             StoreError: if it cannot be written.
         """
+        language = Language(lang)
         forms = {
-            ".html": lambda: render_advice_page(self.advice, self.graph),
+            ".html": lambda: render_advice_page(self.advice, self.graph, language),
             ".json": lambda: dumps(self.advice) + "\n",
-            ".txt": self.table,
+            ".txt": lambda: self.table(lang),
         }
         return write_form(path, "advice", forms)
 

@@ -18,7 +18,7 @@ from placenorm.probe.states import find_idle_dropouts, read_state
 from placenorm.report.check_page import render_check_page
 from placenorm.report.checking import print_check
 from placenorm.report.forms import print_to_html, print_to_text, write_form
-from placenorm.report.language import Language
+from placenorm.report.language import ENGLISH, Language
 from placenorm.rules.advising import drop_idle_dropouts
 from placenorm.rules.checking import choose_rules
 from placenorm.rules.layout import Layout
@@ -34,10 +34,12 @@ class Checked:
     Attributes:
         check: all of it, as facts.
         graph: the network that was looked at.
+        command: what repeats the check.
     """
 
     check: Check
     graph: Graph
+    command: str
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -67,11 +69,16 @@ class Checked:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        return print_to_html(lambda console: print_check(self.check, console), TABLE_WIDTH)
+        return print_to_html(lambda console: print_check(self.check, console, ENGLISH), TABLE_WIDTH)
 
-    def table(self) -> str:
-        """Return the findings as text, for 120 columns."""
-        return print_to_text(lambda console: print_check(self.check, console), TABLE_WIDTH)
+    def table(self, lang: str = "en") -> str:
+        """Return the findings as text, for 120 columns.
+
+        Args:
+            lang: language of its sentences, ``en`` or ``fa`` (Persian).
+        """
+        language = Language(lang)
+        return print_to_text(lambda console: print_check(self.check, console, language), TABLE_WIDTH)
 
     def report(self, path: Path | str, *, lang: str = "en") -> Path:
         """Write the findings and return the path of the file.
@@ -79,7 +86,7 @@ class Checked:
         Args:
             path: a file that ends in .html (a page, the network coloured by health), .json (all facts) or .txt (the
                 table).
-            lang: language of the page, ``en`` or ``fa`` (Persian).
+            lang: language of the reader, ``en`` or ``fa`` (Persian).
 
         Raises:
             UsageError: if the file has another ending, or there is no such language.
@@ -87,9 +94,9 @@ class Checked:
         """
         language = Language(lang)
         forms = {
-            ".html": lambda: render_check_page(self.check, self.graph, language),
+            ".html": lambda: render_check_page(self.check, self.graph, self.command, language),
             ".json": lambda: dumps(self.check) + "\n",
-            ".txt": self.table,
+            ".txt": lambda: self.table(lang),
         }
         return write_form(path, "findings", forms)
 
@@ -114,6 +121,7 @@ def check(
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     name: str | None = None,
+    command: str | None = None,
 ) -> Checked:
     """Return what is wrong with the norms of a model, with codes, numbers and fixes.
 
@@ -130,6 +138,7 @@ def check(
         select: codes (``BN102``), families (``BN1``) or names (``norm-twice``) of the rules to ask; empty for all.
         ignore: the same, of the rules not to ask.
         name: what to call the model; its class where there is none.
+        command: what repeats the check, for its page; the call where it is None.
 
     Returns:
         The findings, the worst first, with ``.table()``, ``.report(path)`` and ``.placement``, the safe fixes.
@@ -165,6 +174,7 @@ def check(
             batches=state.batches,
         ),
         graph,
+        command or "pn.check(model, example_inputs)",
     )
 
 

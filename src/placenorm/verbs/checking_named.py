@@ -20,6 +20,7 @@ def check_named(
     ignore: Iterable[str] = (),
     fix: Path | None = None,
     far: bool = False,
+    command: str | None = None,
 ) -> tuple[Checked, Outlying | None]:
     """Check a model of a name, and look for outliers if asked; what the command ``placenorm check`` does.
 
@@ -32,6 +33,7 @@ def check_named(
         ignore: rules not to ask, beside those that the pyproject.toml names.
         far: whether to look for outliers among the training samples of the data too.
         fix: file that the safe fixes are written to, where there are any; None to write nothing.
+        command: what repeats the check, for its page.
 
     Returns:
         What the rules found, and what the outliers are; None where nobody asked for them.
@@ -47,7 +49,7 @@ def check_named(
     left = (*(() if select else settings.ignore), *ignore)  # who asks for rules by name gets them
     model, example = build_example(name, sample_shape, weights)
     batches = None if data is None else load_batches(data)
-    done = check(model, example, batches, select=chosen, ignore=left, name=name)
+    done = check(model, example, batches, select=chosen, ignore=left, name=name, command=command)
     if fix is not None:
         done.write_fixes(fix)
     return done, outliers(model, load_in_order(data)) if far and data is not None else None

@@ -27,7 +27,7 @@ from placenorm.probe.outlier_scores import (
 )
 from placenorm.probe.outlier_sites import OutlierReader, list_inputs
 from placenorm.report.forms import print_to_html, print_to_text, write_form
-from placenorm.report.language import Language
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.outliers import print_outliers
 from placenorm.report.outliers_page import Picture, render_outliers_page
 
@@ -66,18 +66,23 @@ class Outlying:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        return print_to_html(lambda console: print_outliers(self.facts, self.top, console), TABLE_WIDTH)
+        return print_to_html(lambda console: print_outliers(self.facts, self.top, console, ENGLISH), TABLE_WIDTH)
 
-    def table(self) -> str:
-        """Return the most surprising samples and the sites as text, for 120 columns."""
-        return print_to_text(lambda console: print_outliers(self.facts, self.top, console), TABLE_WIDTH)
+    def table(self, lang: str = "en") -> str:
+        """Return the most surprising samples and the sites as text, for 120 columns.
+
+        Args:
+            lang: language of its sentences, ``en`` or ``fa`` (Persian).
+        """
+        language = Language(lang)
+        return print_to_text(lambda console: print_outliers(self.facts, self.top, console, language), TABLE_WIDTH)
 
     def report(self, path: Path | str, *, lang: str = "en") -> Path:
         """Write what was found and return the path of the file.
 
         Args:
             path: a file that ends in .html (a page, with pictures of images), .json (all facts) or .txt (the table).
-            lang: language of the page, ``en`` or ``fa`` (Persian).
+            lang: language of the reader, ``en`` or ``fa`` (Persian).
 
         Raises:
             UsageError: if the file has another ending, or there is no such language.
@@ -87,7 +92,7 @@ class Outlying:
         forms = {
             ".html": lambda: render_outliers_page(self.facts, self.pictures, self.top, language),
             ".json": lambda: dumps(self.facts) + "\n",
-            ".txt": self.table,
+            ".txt": lambda: self.table(lang),
         }
         return write_form(path, "outliers", forms)
 

@@ -13,6 +13,7 @@ from placenorm.facts.finding import Finding
 from placenorm.facts.reading import History, Level, Look, Reading, Watched
 from placenorm.probe.watching import WINDOW, Watcher
 from placenorm.report.forms import print_to_html, print_to_text, write_form
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.looks_log import LooksLog
 from placenorm.report.watch_page import render_watch_page
 from placenorm.report.watching import LiveLine, print_watched
@@ -94,26 +95,33 @@ class Probe:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        return print_to_html(lambda console: print_watched(self._watched(), console), TABLE_WIDTH)
+        return print_to_html(lambda console: print_watched(self._watched(), console, ENGLISH), TABLE_WIDTH)
 
-    def table(self) -> str:
-        """Return the findings and the last readings as text."""
-        return print_to_text(lambda console: print_watched(self._watched(), console), TABLE_WIDTH)
+    def table(self, lang: str = "en") -> str:
+        """Return the findings and the last readings as text.
 
-    def report(self, path: Path | str) -> Path:
+        Args:
+            lang: language of its sentences, ``en`` or ``fa`` (Persian).
+        """
+        language = Language(lang)
+        return print_to_text(lambda console: print_watched(self._watched(), console, language), TABLE_WIDTH)
+
+    def report(self, path: Path | str, *, lang: str = "en") -> Path:
         """Write what was seen so far and return the path of the file.
 
         Args:
             path: a file that ends in .html (a page), .json (all facts) or .txt (the tables).
+            lang: language of the reader, ``en`` or ``fa`` (Persian).
 
         Raises:
-            UsageError: if the file has another ending.
+            UsageError: if the file has another ending, or there is no such language.
             StoreError: if it cannot be written.
         """
+        language = Language(lang)
         forms = {
-            ".html": lambda: render_watch_page(self._watched()),
+            ".html": lambda: render_watch_page(self._watched(), language),
             ".json": lambda: dumps(self._watched()) + "\n",
-            ".txt": self.table,
+            ".txt": lambda: self.table(lang),
         }
         return write_form(path, "report", forms)
 

@@ -35,6 +35,15 @@ def test_advise_writes_a_report(ending: str, tmp_path: Path) -> None:
     assert "placenorm compare mlp" in file.read_text()
 
 
+def test_advise_in_persian_says_so_in_the_terminal_and_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "advice.html"
+    result = invoke("mlp", "--lang", "fa", "--out", str(file))
+    assert result.exit_code == 0, result.output
+    assert "هزینه‌ی BN" in result.output.splitlines()
+    assert f"نوشته شد: {file}" in result.output
+    assert 'dir="rtl"' in file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -42,8 +51,9 @@ def test_advise_writes_a_report(ending: str, tmp_path: Path) -> None:
         (("cnn", "--out", "advice.pdf"), "name a file that ends in .html, .json or .txt"),
         (("cnn", "--input", "3x"), "Cannot read --input '3x'"),
         (("examples/my_net.py:Net",), "give that of one sample with --input"),
+        (("no-such-network", "--lang", "de"), "There is no language 'de' here; use en or fa."),
     ],
-    ids=["model", "ending", "input", "shape-missing"],
+    ids=["model", "ending", "input", "shape-missing", "language"],
 )
 def test_advise_wrong_arguments_are_one_sentence(arguments: tuple[str, ...], words: str) -> None:
     result = invoke(*arguments)

@@ -161,3 +161,26 @@ def test_check_outliers_without_data_is_one_sentence() -> None:
     result = invoke("cnn:1", "--outliers")
     assert result.exit_code == 2
     assert "Cannot look for outliers without data: name them with --data." in result.output
+
+
+def test_check_in_persian_says_so_in_the_terminal_and_on_the_page(
+    logits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["placenorm", "check", logits, "--lang", "fa"])
+    page = tmp_path / "check.html"
+    result = invoke(logits, "--input", "1x8x8", "--lang", "fa", "--page", str(page), "--fix")
+    assert result.exit_code == 1, result.output
+    assert "warning BN105 norm-before-output  1" in result.output
+    lines = result.output.splitlines()
+    assert "جمله‌های قاعده‌ها به انگلیسی است." in lines
+    assert f"نوشته شد: {page}" in lines
+    assert "model = pn.place(model, example_inputs, 'placement.json', preserve=batches).model" in lines
+    text = page.read_text(encoding="utf-8")
+    assert 'dir="rtl"' in text
+    assert f"placenorm check {logits} --lang fa</code>" in text
+
+
+def test_check_in_no_language_is_one_sentence_before_the_check() -> None:
+    result = invoke("no-such-network", "--lang", "de")
+    assert result.exit_code == 2
+    assert result.output == "placenorm: There is no language 'de' here; use en or fa.\n"

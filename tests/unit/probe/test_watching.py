@@ -554,7 +554,7 @@ def test_reports_are_written_in_three_forms(tmp_path: Path) -> None:
     assert "dying-units" in page
     assert "relu#2" in page
     assert "http-equiv" in page
-    assert page.count("<script") == 2  # of the page itself: the charts, of which there are none, and what copies code
+    assert page.count("<script") == 3  # of the page itself: the charts, what draws them, and what copies code
     facts = loads(Watched, probe.report(tmp_path / "watch.json").read_text(), "watch.json")
     assert facts.history == probe.history
     assert facts.findings == probe.findings()

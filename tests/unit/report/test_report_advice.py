@@ -14,7 +14,17 @@ from placenorm.facts.finding import Figure, Finding
 from placenorm.facts.graph import Graph, Unseen
 from placenorm.report.advice import UNSEEN_SHOWN, print_advice
 from placenorm.report.advice_page import render_advice_page
-from placenorm.report.advice_wording import generalise, group_blocks, say_headline, say_which, say_work
+from placenorm.report.advice_wording import (
+    generalise,
+    group_blocks,
+    name_keys,
+    say_headline,
+    say_pools,
+    say_work,
+)
+from placenorm.report.forms import print_to_text
+from placenorm.report.language import ENGLISH, LANGUAGES, Language
+from support.readable import read_own_words
 
 NO_GRAPH = Graph((), ())
 FIGURE = Figure("94.0 % behind the pool", "CIFAR-10, 50 runs", "Page", "https://example.org/page", "primary source")
@@ -56,7 +66,7 @@ def make_advice() -> Advice:
 
 def print_at(advice: Advice, width: int) -> list[str]:
     out = io.StringIO()
-    print_advice(advice, Console(file=out, width=width))
+    print_advice(advice, Console(file=out, width=width), ENGLISH)
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -135,17 +145,19 @@ def test_generalise_leaves_out_what_belongs_to_one_block(reason: str, general: s
 )
 def test_say_work_is_short(elements: tuple[int, int], work: str) -> None:
     (group,) = group_blocks((make_block("a", elements=elements),))
-    assert say_work(group) == work
+    assert say_work(group, ENGLISH) == work
 
 
-def test_say_which_tells_what_the_pool_saves_where_the_norm_is_new() -> None:
+def test_say_pools_tells_what_the_pool_saves_where_the_norm_is_new() -> None:
     fields = {"position": "none", "advised": "after-pool", "elements": (0, 100)}
     groups = group_blocks((make_block("a", **fields, pool_factor=4.0), make_block("b", **fields, pool_factor=2.0)))
-    assert [say_which(group) for group in groups] == ["a, b: 2.0x to 4.0x less than in front of the pool"]
+    (group,) = groups
+    assert name_keys(group) == "a, b"
+    assert say_pools(group, ENGLISH) == "2.0x to 4.0x less than in front of the pool"
 
 
-def test_say_which_names_a_network_that_is_one_weight_op() -> None:
-    assert [say_which(group) for group in group_blocks((make_block(""),))] == ["(the network)"]
+def test_name_keys_names_a_network_that_is_one_weight_op() -> None:
+    assert [name_keys(group) for group in group_blocks((make_block(""),))] == ["(the network)"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +175,7 @@ def test_say_which_names_a_network_that_is_one_weight_op() -> None:
     ids=["some", "no blocks", "in place", "shallow with norms", "shallow without"],
 )
 def test_say_headline_is_what_is_advised(changes: dict[str, object], headline: str) -> None:
-    assert say_headline(replace(make_advice(), **changes)) == headline  # type: ignore[arg-type]
+    assert say_headline(replace(make_advice(), **changes), ENGLISH) == headline  # type: ignore[arg-type]
 
 
 class Outline(HTMLParser):
@@ -182,7 +194,7 @@ class Outline(HTMLParser):
 
 def test_page_lists_every_block_and_loads_nothing() -> None:
     advice = make_advice()
-    page = render_advice_page(advice, NO_GRAPH)
+    page = render_advice_page(advice, NO_GRAPH, ENGLISH)
     outline = Outline()
     outline.feed(page)
     assert not any(outline.loads)
@@ -194,7 +206,7 @@ def test_page_lists_every_block_and_loads_nothing() -> None:
 
 
 def test_page_escapes_what_comes_from_the_model() -> None:
-    page = render_advice_page(replace(make_advice(), model="<script>alert(1)</script>"), NO_GRAPH)
+    page = render_advice_page(replace(make_advice(), model="<script>alert(1)</script>"), NO_GRAPH, ENGLISH)
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -202,4 +214,39 @@ def test_page_escapes_what_comes_from_the_model() -> None:
 
 
 def test_page_without_a_command_says_so() -> None:
-    assert "there is nothing to compare" in render_advice_page(replace(make_advice(), command=""), NO_GRAPH)
+    assert "there is nothing to compare" in render_advice_page(replace(make_advice(), command=""), NO_GRAPH, ENGLISH)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_page_speaks_the_language(code: str) -> None:
+    advice = replace(make_advice(), model="<script>alert(1)</script>")
+    page = render_advice_page(advice, NO_GRAPH, Language(code))
+    words = read_own_words(page)
+    assert f'<html lang="{code}" dir="{"rtl" if code == "fa" else "ltr"}"' in page
+    assert "<script>alert" not in page
+    assert {"en": "The article would change 31 of 54 blocks", "fa": "مقاله ۳۱ بلوک از ۵۴ بلوک را تغییر می‌دهد"}[
+        code
+    ] in words
+    assert {"en": "advised: 5.4 % less work for the norm", "fa": "توصیه: کار BN ۵٫۴٪ کمتر"}[code] in re.sub(
+        "</?bdi>", "", page
+    )
+    assert bool(re.search("[0-9]", words)) == (code == "en")
+    assert ("جمله‌های قاعده‌ها به انگلیسی است." in words) == (code == "fa")
+    assert '<bdi lang="en" dir="ltr">no activation of its own before add</bdi>' in page
+    assert '<li lang="en" dir="ltr"><b>norm-behind-pool</b>: It has less work.' in page
+
+
+@pytest.mark.parametrize("changes", [{}, {"command": ""}], ids=["with a command", "without"])
+def test_terminal_in_persian_has_latin_tables_and_sentences_of_their_own(changes: dict[str, str]) -> None:
+    advice = replace(make_advice(), **changes)  # type: ignore[arg-type]
+    english, persian = (
+        print_to_text(lambda console: print_advice(advice, console, Language(code)), 300).splitlines()  # noqa: B023
+        for code in LANGUAGES
+    )
+    told = [line for line in persian if re.search("[\u0600-\u06ff]", line)]
+    assert "مقاله ۳۱ بلوک از ۵۴ بلوک را تغییر می‌دهد." in told
+    assert "جمله‌های قاعده‌ها به انگلیسی است." in told
+    assert not any(word in line for line in told for word in ("before", "after", "norm"))
+    left = [line for line in english if line not in persian]
+    assert len(left) == len(told) - 1  # all but that the rules speak English
+    assert all(re.search("[a-z]{3}", line) for line in left)

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -335,9 +336,10 @@ def test_report_is_a_page_with_pictures_that_loads_nothing(net: nn.Module, tmp_p
 
     page = pn.outliers(Evil(), draw(30, 1), draw(30, 2), top=4).report(tmp_path / "page.html").read_text()
     assert page.count("data:image/png;base64,") == 4
-    assert "<script" not in page
+    assert page.count("<script") == 3  # of the page itself: the chart, what draws it, and what copies code
     assert "&lt;script&gt;" in page
-    assert "http" not in page.replace("http-equiv", "")
+    outside_scripts = re.sub("<script.*?</script>", "", page, flags=re.DOTALL)
+    assert "http" not in outside_scripts.replace("http-equiv", "")
 
 
 @pytest.mark.parametrize(("shape", "pictures"), [((1, 8, 8), 3), ((3, 8, 8), 3), ((2, 8, 8), 0), ((64,), 0)], ids=str)

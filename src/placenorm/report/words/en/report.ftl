@@ -10,6 +10,20 @@ outcome-holds-only-if = holds only if …
 outcome-does-not-hold = does not hold
 outcome-undecided = undecided
 
+rules-in-english = The sentences of the rules are in English.
+finding-count-error = { $number_count ->
+    [one] { $number } error
+   *[other] { $number } errors
+}
+finding-count-warning = { $number_count ->
+    [one] { $number } warning
+   *[other] { $number } warnings
+}
+finding-count-info = { $number_count ->
+    [one] { $number } note
+   *[other] { $number } notes
+}
+
 page-tagline = Where should batch normalisation go?
 page-skip = Skip to the result
 page-copy = Copy

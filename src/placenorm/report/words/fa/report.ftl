@@ -10,6 +10,11 @@ outcome-holds-only-if = درست است به شرطی که …
 outcome-does-not-hold = درست نیست
 outcome-undecided = نامشخص
 
+rules-in-english = جمله‌های قاعده‌ها به انگلیسی است.
+finding-count-error = { $number } خطا
+finding-count-warning = { $number } هشدار
+finding-count-info = { $number } نکته
+
 page-tagline = جای نرمال‌سازی دسته‌ای کجاست؟
 page-skip = رفتن به نتیجه
 page-copy = رونوشت
