@@ -19,8 +19,8 @@ WITH_VALUES = ("torchvision:mnasnet0_5", "timm:dla46_c", "timm:levit_128s", "tim
 
 
 def load_bench() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench" / "coverage.py"
-    spec = importlib.util.spec_from_file_location("placenorm_bench_coverage", path)
+    path = Path(__file__).parents[2] / "bench" / "networks.py"
+    spec = importlib.util.spec_from_file_location("placenorm_bench_networks", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

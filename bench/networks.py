@@ -1,6 +1,6 @@
 """How much of the world's networks placenorm sees and can change: every torchvision and timm model with batch norm.
 
-    python bench/coverage.py [--out docs/coverage.jsonl] [--page docs/coverage.md] [--jobs 2] [--only NAME ...]
+    python bench/networks.py [--out docs/coverage.jsonl] [--page docs/coverage.md] [--jobs 2] [--only NAME ...]
 
 For each model, at the smallest input that it takes: it is traced and placed to every policy on the meta device (shapes
 only), where it runs there. Then, with weights, norms of both signs and statistics as training leaves them, it is placed
@@ -272,7 +272,7 @@ def summarise(rows: list[dict[str, Any]]) -> str:
     parts = [
         "# Coverage: which networks placenorm sees and can change",
         "",
-        f"`python bench/coverage.py` on torch {torch.__version__.split('+')[0]}, "
+        f"`python bench/networks.py` on torch {torch.__version__.split('+')[0]}, "
         f"{_version('torchvision')}, {_version('timm')}; random weights, the smallest input that each model takes. "
         "Traced and placed on shapes alone; *preserved* with values: norms with gamma of both signs and random "
         "statistics, compared in float64. Every row is in [coverage.jsonl](coverage.jsonl).",
