@@ -10,9 +10,11 @@ from torch import Tensor
 
 from placenorm.kernels import chain_reference, threads
 from placenorm.kernels.activations import FUNCTIONS, activate, differentiate
+from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain as cpu
 from placenorm.kernels.cpu import memory
-from support.cases.chains import COMMON, INPUTS, LAYOUTS, RARE, RELU, Chain, ChainInput, find_activation
+from placenorm.layers.chain_operators import chain as chain_operator
+from support.cases.chains import COMMON, INPUTS, LAYOUTS, RARE, RELU, ChainInput, find_activation
 from support.tolerances import assert_close_as_control
 
 EPS = 1e-5
@@ -50,10 +52,10 @@ def run_ours(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
     x, weight, bias, dy = held["x"], held["weight"], held["bias"], held["dy"]
     assert x is not None
     assert dy is not None
-    assert cpu.find_gap(x, held["residual"], chain.before, chain.after) == ""
-    y, mean, var, rstd = cpu.chain_fwd(x, held["residual"], weight, bias, EPS, chain.before, chain.after)
+    assert cpu.find_gap(x, chain) == ""
+    y, mean, var, rstd = cpu.chain_fwd(x, held["residual"], weight, bias, EPS, chain)
     seen = y if chain.adds else None
-    gradients = cpu.chain_bwd(dy, x, seen, mean, rstd, weight, bias, chain.before, chain.after)
+    gradients = cpu.chain_bwd(dy, x, seen, mean, rstd, weight, bias, chain)
     dx, dresidual, dweight, dbias = gradients
     assert y.stride() == dx.stride() == x.stride()
     return Outcome(y, mean, var, dx, dresidual, dweight, dbias)
@@ -62,11 +64,9 @@ def run_ours(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
 def run_truth(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
     wide = {name: None if value is None else value.double() for name, value in held.items()}
     x, weight, bias = wide["x"], wide["weight"], wide["bias"]
-    y, mean, var, rstd = chain_reference.chain_fwd(x, wide["residual"], weight, bias, EPS, chain.before, chain.after)
+    y, mean, var, rstd = chain_reference.chain_fwd(x, wide["residual"], weight, bias, EPS, chain)
     seen = y if chain.adds else None
-    dx, dresidual, dweight, dbias = chain_reference.chain_bwd(
-        wide["dy"], x, seen, mean, rstd, weight, bias, chain.before, chain.after
-    )
+    dx, dresidual, dweight, dbias = chain_reference.chain_bwd(wide["dy"], x, seen, mean, rstd, weight, bias, chain)
     return Outcome(y, mean, var, dx, dresidual, dweight, dbias)
 
 
@@ -103,7 +103,7 @@ def compare(chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor]
 
 @EACH_LAYOUT
 @EACH_INPUT
-@pytest.mark.parametrize("chain", COMMON, ids=lambda chain: chain.name)
+@pytest.mark.parametrize("chain", COMMON, ids=str)
 def test_chain_is_as_near_to_the_truth_as_torch(
     chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor], count_of_threads: int
 ) -> None:
@@ -113,7 +113,7 @@ def test_chain_is_as_near_to_the_truth_as_torch(
 @pytest.mark.slow
 @EACH_LAYOUT
 @EACH_INPUT
-@pytest.mark.parametrize("chain", RARE, ids=lambda chain: chain.name)
+@pytest.mark.parametrize("chain", RARE, ids=str)
 def test_rare_chain_is_as_near_to_the_truth_as_torch(
     chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor]
 ) -> None:
@@ -144,23 +144,34 @@ def test_nan_and_infinity_stay_in_their_channel(lay_out: Callable[[Tensor], Tens
 
 
 def test_gap_names_what_no_kernel_covers() -> None:
-    x = torch.randn(2, 3, 8)
+    x, chain = torch.randn(2, 3, 8), Chain(after=RELU)
     gaps = {
-        "takes": cpu.find_gap(x, None, RELU, RELU),
-        "type": cpu.find_gap(x.double(), None, RELU, RELU),
-        "layout": cpu.find_gap(x[..., ::2], None, RELU, RELU),
-        "empty": cpu.find_gap(x[:0], None, RELU, RELU),
-        "addition": cpu.find_gap(x, x, RELU, find_activation("silu")),
-        "activation": cpu.find_gap(x, None, find_activation("mish"), RELU),
+        "takes": cpu.find_gap(x, chain),
+        "type": cpu.find_gap(x.double(), chain),
+        "layout": cpu.find_gap(x[..., ::2], chain),
+        "empty": cpu.find_gap(x[:0], chain),
+        "activation": cpu.find_gap(x, Chain(find_activation("mish"))),
     }
     assert gaps == {
         "takes": "",
         "type": "the kernels of the processor take float32, this is float64",
         "layout": "it is neither contiguous nor channels_last",
         "empty": "it is empty",
-        "addition": "behind an addition there are kernels with identity and relu only",
         "activation": "there is no kernel with mish",
     }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "adds", "said"),
+    [
+        ("relu", "silu", False, "A norm is fused with one activation, not with relu in front of it and silu behind it"),
+        ("identity", "silu", True, "Behind an addition a norm is fused with identity or relu, not with silu"),
+    ],
+)
+def test_chain_without_a_gradient_is_refused(before: str, after: str, adds: bool, said: str) -> None:
+    x = torch.randn(2, 3, 8)
+    with pytest.raises(ValueError, match=said):
+        chain_operator(x, x if adds else None, None, None, EPS, before, after, 0.0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])

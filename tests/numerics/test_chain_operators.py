@@ -5,12 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from placenorm.kernels.activations import activate
+from placenorm.kernels.chain import Chain
 from placenorm.layers.chain_operators import chain as chain_operator
-from support.cases.chains import COMMON, Chain, ChainInput
+from support.cases.chains import COMMON, ChainInput
 
 EPS = 1e-5
 GIVEN = ChainInput("usual", (4, 3, 10))
-EACH_CHAIN = pytest.mark.parametrize("chain", COMMON, ids=lambda chain: chain.name)
+EACH_CHAIN = pytest.mark.parametrize("chain", COMMON, ids=str)
 
 
 def make_arguments(chain: Chain) -> tuple[object, ...]:

@@ -1,58 +1,53 @@
-"""Which kernel computes a chain: the fast one where it covers the input, else the readable one."""
+"""Which kernels compute a chain: the fast ones where they cover the input, else the readable ones."""
+
+from typing import Protocol
 
 from torch import Tensor
 
 from placenorm.kernels import chain_reference
-from placenorm.kernels.activations import Activation
+from placenorm.kernels.chain import Chain
 
 
-def find_gap(x: Tensor, residual: Tensor | None, before: Activation, after: Activation) -> str:
-    """Return why no fast path covers a chain; "" where one does.
+class ChainKernels(Protocol):
+    """A module of kernels, with the two functions of `chain_reference`."""
+
+    def chain_fwd(
+        self, x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, chain: Chain
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return ``(y, mean, var, rstd)``."""
+
+    def chain_bwd(
+        self,
+        dy: Tensor,
+        x: Tensor,
+        y: Tensor | None,
+        mean: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        chain: Chain,
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """Return ``(dx, dresidual, dweight, dbias)``."""
+
+
+def find_gap(x: Tensor, chain: Chain) -> str:
+    """Return why no fast kernels cover a chain; "" where some do.
 
     Args:
         x: input, ``[N, C, S]``.
-        residual: what is added behind the norm; None for nothing.
-        before: activation in front of the norm.
-        after: activation behind it.
+        chain: what is fused with the norm.
     """
     if x.device.type != "cpu":
         return f"there is no fast path on {x.device.type} yet"
-    from placenorm.kernels.cpu import chain
+    from placenorm.kernels.cpu import chain as cpu
 
-    return chain.find_gap(x, residual, before, after)
-
-
-def chain_fwd(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    before: Activation,
-    after: Activation,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ``(y, mean, var, rstd)`` as `chain_reference.chain_fwd`."""
-    if find_gap(x, residual, before, after):
-        return chain_reference.chain_fwd(x, residual, weight, bias, eps, before, after)
-    from placenorm.kernels.cpu import chain
-
-    return chain.chain_fwd(x, residual, weight, bias, eps, before, after)
+    return cpu.find_gap(x, chain)
 
 
-def chain_bwd(
-    dy: Tensor,
-    x: Tensor,
-    y: Tensor | None,
-    mean: Tensor,
-    rstd: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    before: Activation,
-    after: Activation,
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`."""
-    if find_gap(x, y, before, after):
-        return chain_reference.chain_bwd(dy, x, y, mean, rstd, weight, bias, before, after)
-    from placenorm.kernels.cpu import chain
+def choose(x: Tensor, chain: Chain) -> ChainKernels:
+    """Return the kernels that compute a chain, both directions, of an input ``[N, C, S]``."""
+    if find_gap(x, chain):
+        return chain_reference
+    from placenorm.kernels.cpu import chain as cpu
 
-    return chain.chain_bwd(dy, x, y, mean, rstd, weight, bias, before, after)
+    return cpu

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from placenorm.kernels import chain_reference, dispatch
+from placenorm.kernels import dispatch
 from placenorm.kernels.activations import Activation
+from placenorm.kernels.chain import Chain
+from placenorm.kernels.reference import widened
 
 
 @torch.library.custom_op("placenorm::chain", mutates_args=())
@@ -35,8 +37,12 @@ def chain(
         before: name of the activation in front of the norm.
         after: name of the activation behind it.
         parameter: the activations' parameter.
+
+    Raises:
+        ValueError: no chain has these activations; see `Chain`.
     """
-    return dispatch.chain_fwd(x, residual, weight, bias, eps, *_name(before, after, parameter))
+    fused = _describe(before, after, parameter, residual)
+    return dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused)
 
 
 @torch.library.custom_op("placenorm::chain_backward", mutates_args=())
@@ -53,50 +59,25 @@ def chain_backward(
     parameter: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`; dresidual is empty without a y."""
-    return _fill(dispatch.chain_bwd(dy, x, y, mean, rstd, weight, bias, *_name(before, after, parameter)))
+    fused = _describe(before, after, parameter, y)
+    dx, dresidual, dweight, dbias = dispatch.choose(x, fused).chain_bwd(dy, x, y, mean, rstd, weight, bias, fused)
+    return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
 
 
 @chain.register_fake
-def _(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    before: str,
-    after: str,
-    parameter: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _, *statistics = chain_reference.chain_fwd(x, residual, weight, bias, eps, *_name(before, after, parameter))
-    mean, var, rstd = statistics
+def _(x: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    mean, var, rstd = (x.new_empty(x.shape[1], dtype=widened(x.dtype)) for _ in range(3))
     return torch.empty_like(x), mean, var, rstd
 
 
 @chain_backward.register_fake
-def _(
-    dy: Tensor,
-    x: Tensor,
-    y: Tensor | None,
-    mean: Tensor,
-    rstd: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    before: str,
-    after: str,
-    parameter: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    per_channel = torch.empty_like(mean)
+def _(dy: Tensor, x: Tensor, y: Tensor | None, mean: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     branch = x.new_empty(0) if y is None else torch.empty_like(x)
-    return torch.empty_like(x), branch, per_channel, torch.empty_like(per_channel)
+    return torch.empty_like(x), branch, torch.empty_like(mean), torch.empty_like(mean)
 
 
-def _name(before: str, after: str, parameter: float) -> tuple[Activation, Activation]:
-    return Activation(before, parameter), Activation(after, parameter)
-
-
-def _fill(gradients: tuple[Tensor, Tensor | None, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dx, dresidual, dweight, dbias = gradients
-    return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
+def _describe(before: str, after: str, parameter: float, added: Tensor | None) -> Chain:
+    return Chain(Activation(before, parameter), Activation(after, parameter), added is not None)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -6,35 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
+from placenorm.kernels.activations import FUNCTIONS, Activation
+from placenorm.kernels.chain import Chain
 
 PARAMETERS = {"leaky_relu": 0.1, "elu": 1.3}
 
 
 def find_activation(name: str) -> Activation:
     return Activation(name, PARAMETERS.get(name, 0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """What is fused.
-
-    Attributes:
-        before: activation in front of the norm.
-        after: activation behind it.
-        adds: whether a residual is added.
-    """
-
-    before: Activation = IDENTITY
-    after: Activation = IDENTITY
-    adds: bool = False
-
-    @property
-    def name(self) -> str:
-        """The id of the case."""
-        front = "" if self.before == IDENTITY else f"{self.before.name}-"
-        back = "" if self.after == IDENTITY else f"-{self.after.name}"
-        return f"{front}norm{'-add' if self.adds else ''}{back}"
 
 
 RELU = find_activation("relu")

@@ -1,6 +1,6 @@
 """The fused chains on the processor: tensors in, tensors out, as `chain_reference` has them."""
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,31 +8,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from placenorm.kernels.activations import Activation, activate
-from placenorm.kernels.cpu import chains
+from placenorm.kernels.chain import Chain
+from placenorm.kernels.cpu import chain_loops
 from placenorm.kernels.cpu.arithmetic import CODES
 from placenorm.kernels.cpu.memory import empty_like
 from placenorm.kernels.threads import count_shares, share_out
 
 Array = NDArray[np.float32]
 
-_AHEAD: Final = ("identity", "relu")
-"""Activations behind an addition: the output tells their derivative, so that nothing else need be saved."""
 
-
-def find_gap(x: Tensor, residual: Tensor | None, before: Activation, after: Activation) -> str:
+def find_gap(x: Tensor, chain: Chain) -> str:
     """Return why there is no fast path for a chain; "" where there is one.
 
     Args:
         x: input, ``[N, C, S]``.
-        residual: what is added behind the norm; None for nothing.
-        before: activation in front of the norm.
-        after: activation behind it.
+        chain: what is fused with the norm.
     """
-    unknown = [each.name for each in (before, after) if each.name not in CODES]
+    unknown = [each.name for each in (chain.before, chain.after) if each.name not in CODES]
     if unknown:
         return f"there is no kernel with {unknown[0]}"
-    if residual is not None and after.name not in _AHEAD:
-        return f"behind an addition there are kernels with {' and '.join(_AHEAD)} only"
     if x.dtype != torch.float32:
         return f"the kernels of the processor take float32, this is {str(x.dtype).removeprefix('torch.')}"
     if _find_layout(x) is None:
@@ -41,13 +35,7 @@ def find_gap(x: Tensor, residual: Tensor | None, before: Activation, after: Acti
 
 
 def chain_fwd(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    before: Activation,
-    after: Activation,
+    x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, chain: Chain
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ``(y, mean, var, rstd)`` as `chain_reference.chain_fwd`.
 
@@ -57,20 +45,19 @@ def chain_fwd(
         weight: ``[C]``.
         bias: ``[C]``.
         eps: what is added to the variance.
-        before: activation in front of the norm.
-        after: activation behind it.
+        chain: what is fused with the norm.
     """
     channels = x.shape[1]
     y = empty_like(x)
     mean, var = torch.empty(channels), torch.empty(channels)
     gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
-    codes = _encode(before, after, residual)
+    codes = _encode(chain)
     view = _find_layout(x)
     given, out = _view(x, view), _view(y, view)
     added = given if residual is None else _view(_lay_out(residual, x), view)
     if view == "planes":
         share_out(
-            lambda _, start, stop: chains.forward_planes(
+            lambda _, start, stop: chain_loops.forward_planes(
                 given, added, out, mean.numpy(), var.numpy(), gamma, beta, eps, *codes, start, stop
             ),
             channels,
@@ -78,10 +65,12 @@ def chain_fwd(
         return y, mean, var, (var + eps).rsqrt()
     rows = given.shape[0]
     parameter = codes[-1]
-    shift = _average_first(x, before)
+    shift = _average_first(x, chain.before)
     sums = np.zeros((count_shares(rows), 2, channels))
     share_out(
-        lambda share, start, stop: chains.measure_rows(given, shift, sums[share], codes[0], parameter, start, stop),
+        lambda share, start, stop: chain_loops.measure_rows(
+            given, shift, sums[share], codes[0], parameter, start, stop
+        ),
         rows,
     )
     total, squares = sums.sum(0) / rows
@@ -91,7 +80,9 @@ def chain_fwd(
     mean.copy_(torch.from_numpy(shift + total))
     var.copy_(torch.from_numpy(spread))
     share_out(
-        lambda _, start, stop: chains.forward_rows(given, added, out, shift, centre, scale, beta, *codes, start, stop),
+        lambda _, start, stop: chain_loops.forward_rows(
+            given, added, out, shift, centre, scale, beta, *codes, start, stop
+        ),
         rows,
     )
     return y, mean, var, (var + eps).rsqrt()
@@ -105,8 +96,7 @@ def chain_bwd(
     rstd: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
-    before: Activation,
-    after: Activation,
+    chain: Chain,
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`.
 
@@ -118,15 +108,14 @@ def chain_bwd(
         rstd: from `chain_fwd`.
         weight: as in `chain_fwd`.
         bias: as in `chain_fwd`.
-        before: as in `chain_fwd`.
-        after: as in `chain_fwd`.
+        chain: as in `chain_fwd`.
     """
     channels = x.shape[1]
     dx = empty_like(x)
     dresidual = None if y is None else empty_like(x)
     dweight, dbias = torch.empty(channels), torch.empty(channels)
     gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
-    codes = _encode(before, after, y)
+    codes = _encode(chain)
     view = _find_layout(x)
     given, out, upstream = _view(x, view), _view(dx, view), _view(_lay_out(dy, x), view)
     seen = given if y is None else _view(_lay_out(y, x), view)
@@ -134,7 +123,7 @@ def chain_bwd(
     mu, r = mean.numpy(), rstd.numpy()
     if view == "planes":
         share_out(
-            lambda _, start, stop: chains.backward_planes(
+            lambda _, start, stop: chain_loops.backward_planes(
                 upstream, given, seen, out, branch, mu, r, gamma, beta, dweight.numpy(), dbias.numpy(),
                 *codes, start, stop,
             ),
@@ -144,7 +133,7 @@ def chain_bwd(
     rows = given.shape[0]
     sums = np.zeros((count_shares(rows), 2, channels))
     share_out(
-        lambda share, start, stop: chains.sum_gradients_rows(
+        lambda share, start, stop: chain_loops.sum_gradients_rows(
             upstream, given, seen, mu, r, gamma, beta, sums[share], *codes, start, stop
         ),
         rows,
@@ -154,7 +143,7 @@ def chain_bwd(
     dweight.copy_(torch.from_numpy(along))
     shared, slope = (total / rows).astype(np.float32), (along / rows).astype(np.float32)
     share_out(
-        lambda _, start, stop: chains.backward_rows(
+        lambda _, start, stop: chain_loops.backward_rows(
             upstream, given, seen, out, branch, mu, r, gamma, beta, shared, slope, *codes, start, stop
         ),
         rows,
@@ -187,12 +176,12 @@ def _fill(parameter: Tensor | None, channels: int, value: float) -> Array:
     return held
 
 
-def _encode(before: Activation, after: Activation, residual: Tensor | None) -> tuple[Any, ...]:
-    parameter = np.float32(before.parameter or after.parameter)
-    return CODES[before.name], CODES[after.name], () if residual is None else (0,), parameter
+def _encode(chain: Chain) -> tuple[Any, ...]:
+    """Return what kernels take for the activations in front and behind, the addition, and the parameter."""
+    return CODES[chain.before.name], CODES[chain.after.name], (0,) if chain.adds else (), np.float32(chain.parameter)
 
 
 def _average_first(x: Tensor, before: Activation) -> Array:
     """Return the mean of every channel over the first rows, which is what its values are measured from."""
-    first: Array = activate(x.transpose(1, 2).flatten(0, 1)[: chains.ROWS], before).mean(0).numpy()
+    first: Array = activate(x.transpose(1, 2).flatten(0, 1)[: chain_loops.ROWS], before).mean(0).numpy()
     return first

@@ -25,6 +25,14 @@ ROWS: Final = 64
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 
 
+@njit(inline="always")
+def _slope_behind(x_hat: Any, gamma: Any, beta: Any, y: Any, at: Any, after: Any, adds: Any, parameter: Any) -> Any:
+    """Return the derivative of the activation behind the norm, at one place; after an addition the output tells it."""
+    if len(adds):
+        return differentiate(y[at], after, parameter)
+    return differentiate(x_hat * gamma + beta, after, parameter)
+
+
 @njit(**_OPTIONS)
 def forward_planes(
     x: Any,  # [N, C, S]
@@ -110,11 +118,7 @@ def backward_planes(
                 run_along = f32(0.0)
                 for s in range(at, min(at + RUN, size)):
                     x_hat = (activate(x[n, c, s], before, parameter) - mu) * r
-                    dz = dy[n, c, s]
-                    if len(adds):
-                        dz = dz * differentiate(y[n, c, s], after, parameter)
-                    else:
-                        dz = dz * differentiate(x_hat * gamma + beta, after, parameter)
+                    dz = dy[n, c, s] * _slope_behind(x_hat, gamma, beta, y, (n, c, s), after, adds, parameter)
                     run_total += dz
                     run_along += dz * x_hat
                 total += run_total
@@ -128,12 +132,9 @@ def backward_planes(
             for s in range(size):
                 v = x[n, c, s]
                 x_hat = (activate(v, before, parameter) - mu) * r
-                dz = dy[n, c, s]
+                dz = dy[n, c, s] * _slope_behind(x_hat, gamma, beta, y, (n, c, s), after, adds, parameter)
                 if len(adds):
-                    dz = dz * differentiate(y[n, c, s], after, parameter)
                     dresidual[n, c, s] = dz
-                else:
-                    dz = dz * differentiate(x_hat * gamma + beta, after, parameter)
                 dx[n, c, s] = scale * (dz - shared - x_hat * slope) * differentiate(v, before, parameter)
 
 
@@ -213,11 +214,7 @@ def sum_gradients_rows(
         for m in range(at, min(at + ROWS, stop)):
             for c in range(channels):
                 x_hat = (activate(x[m, c], before, parameter) - mean[c]) * rstd[c]
-                dz = dy[m, c]
-                if len(adds):
-                    dz = dz * differentiate(y[m, c], after, parameter)
-                else:
-                    dz = dz * differentiate(x_hat * weight[c] + bias[c], after, parameter)
+                dz = dy[m, c] * _slope_behind(x_hat, weight[c], bias[c], y, (m, c), after, adds, parameter)
                 run[0, c] += dz
                 run[1, c] += dz * x_hat
         for c in range(channels):
@@ -251,11 +248,8 @@ def backward_rows(
         for c in range(channels):
             v = x[m, c]
             x_hat = (activate(v, before, parameter) - mean[c]) * rstd[c]
-            dz = dy[m, c]
+            dz = dy[m, c] * _slope_behind(x_hat, weight[c], bias[c], y, (m, c), after, adds, parameter)
             if len(adds):
-                dz = dz * differentiate(y[m, c], after, parameter)
                 dresidual[m, c] = dz
-            else:
-                dz = dz * differentiate(x_hat * weight[c] + bias[c], after, parameter)
             step = rstd[c] * weight[c] * (dz - shared[c] - x_hat * slope[c])
             dx[m, c] = step * differentiate(v, before, parameter)
