@@ -36,14 +36,14 @@ def decode(kind: type[T], plain: dict[str, Any], where: str) -> T:
     if version != FORMAT_VERSION:
         raise StoreError(
             f"Cannot read {where}: it is in format {version}, this placenorm reads format {FORMAT_VERSION}; "
-            "read it with the version that wrote it, or run the comparison again into a new folder."
+            "read it with the version that wrote it, or repeat the run in a new folder."
         )
     try:
         return _converter.structure(plain["fact"], kind)
     except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"Cannot read {where}: it is damaged or not a {kind.__name__} ({type(error).__name__}); "
-            "restore the file, or run the comparison again into a new folder."
+            "restore the file, or repeat the run in a new folder."
         ) from error
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 from placenorm.errors import StoreError
 from placenorm.facts.codec import dumps, loads
 from placenorm.facts.comparison import Comparison
+from placenorm.facts.environment import Environment
 from placenorm.facts.trial import TrialKey, TrialResult
 
 HEAD = "comparison.json"
@@ -32,7 +33,7 @@ RATES = (1e-300, 1e300)
 """Wider than any learning rate: Optuna keeps no parameter that lies outside."""
 
 THEN = ", then "
-"""Between the versions of torch of a comparison that was continued under another one."""
+"""Between the versions or platforms of a run that was continued under another one."""
 
 _RESULT = "result"
 _PLAN_KEY = "plan_key"
@@ -169,7 +170,11 @@ def read_store(folder: Path) -> TrialStore:
 
 
 def lock_folder(folder: Path) -> IO[str]:
-    """Return the open lock file of a folder, made if need be."""
+    """Return the open lock file of a folder, made if need be.
+
+    Raises:
+        StoreError: if the folder cannot be written, or another process writes to it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("w")
@@ -182,7 +187,7 @@ def lock_folder(folder: Path) -> IO[str]:
     except OSError as error:
         lock.close()
         raise StoreError(
-            f"Another placenorm compare is writing to {folder}; wait for it, or choose another --out."
+            f"Another run of placenorm is writing to {folder}; wait for it, or choose another --out."
         ) from error
     return lock
 
@@ -302,16 +307,26 @@ def _in_words(value: object) -> str:
 def _merge(held: Comparison, asked: Comparison) -> Comparison:
     """Return the head of a continued comparison: begun when it was begun, with the larger number of seeds."""
     seeds = max(held.settings.seeds, asked.settings.seeds)
-    before, now = held.environment.torch, asked.environment.torch
     return replace(
         asked,
         settings=replace(asked.settings, seeds=seeds),
-        environment=replace(
-            asked.environment,
-            date=held.environment.date,
-            torch=before if before.split(THEN)[-1] == now else before + THEN + now,
-        ),
+        environment=merge_environments(held.environment, asked.environment),
     )
+
+
+def merge_environments(held: Environment, asked: Environment) -> Environment:
+    """Return the environment of a continued run: begun when it was begun, with every version and platform in turn."""
+    return replace(
+        asked,
+        date=held.date,
+        torch=_in_turn(held.torch, asked.torch),
+        python=_in_turn(held.python, asked.python),
+        platform=_in_turn(held.platform, asked.platform),
+    )
+
+
+def _in_turn(before: str, now: str) -> str:
+    return before if before.split(THEN)[-1] == now else before + THEN + now
 
 
 def _cause(error: BaseException) -> str:

@@ -108,7 +108,7 @@ def test_store_changed_data_are_refused(tmp_path: Path, head: Comparison) -> Non
 
 
 def test_store_in_use_is_refused(tmp_path: Path, head: Comparison) -> None:
-    with open_store(tmp_path, head, resume=False), pytest.raises(StoreError, match="Another placenorm compare"):
+    with open_store(tmp_path, head, resume=False), pytest.raises(StoreError, match="Another run of placenorm is"):
         open_store(tmp_path, head, resume=True)
 
 
@@ -249,14 +249,15 @@ def test_read_store_completes_no_database_that_another_process_is_making(tmp_pat
     open_store(tmp_path, head, resume=True).close()
 
 
-def test_store_resume_under_another_torch_is_kept_in_the_environment(tmp_path: Path, head: Comparison) -> None:
-    def under(torch: str) -> Comparison:
-        return replace(head, environment=replace(head.environment, torch=torch))
+@pytest.mark.parametrize("field", ["torch", "python", "platform"])
+def test_store_resume_in_another_environment_keeps_both(tmp_path: Path, head: Comparison, field: str) -> None:
+    def under(value: str) -> Comparison:
+        return replace(head, environment=replace(head.environment, **{field: value}))  # type: ignore[arg-type]
 
     open_store(tmp_path, under("2.9.0"), resume=False).close()
-    for torch in ("2.9.0", "2.10.0", "2.10.0"):
-        open_store(tmp_path, under(torch), resume=True).close()
-    assert read_store(tmp_path).head.environment.torch == "2.9.0, then 2.10.0"
+    for value in ("2.9.0", "2.10.0", "2.10.0"):
+        open_store(tmp_path, under(value), resume=True).close()
+    assert getattr(read_store(tmp_path).head.environment, field) == "2.9.0, then 2.10.0"
 
 
 @pytest.mark.parametrize("rate", [1e-40, 1e36], ids=["tiny", "huge"])
