@@ -66,7 +66,8 @@ def _run_truth(case: NormCase, dtype: torch.dtype, training: bool) -> Outcome:
     else:
         y, batch_mean, batch_var, rstd = reference.batch_norm_fwd(x, weight, bias, EPS)
         dx, dweight, dbias = reference.batch_norm_bwd(dy, x, batch_mean, rstd, weight)
-        mean, var = reference.update_running_stats(mean, var, batch_mean, batch_var, values, MOMENTUM)
+        unbiased = reference.unbias(batch_var, values)
+        mean, var = reference.update_running_stats(mean, var, batch_mean, unbiased, MOMENTUM)
     return Outcome(y.reshape(shape), dx.reshape(shape), dweight, dbias, mean, var)
 
 

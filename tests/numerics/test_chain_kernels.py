@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from placenorm.kernels import chain_reference, threads
+from placenorm.kernels import chain_reference, dispatch, threads
 from placenorm.kernels.activations import FUNCTIONS, activate, differentiate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain as cpu
@@ -52,7 +52,7 @@ def run_ours(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
     x, weight, bias, dy = held["x"], held["weight"], held["bias"], held["dy"]
     assert x is not None
     assert dy is not None
-    assert cpu.find_gap(x, chain) == ""
+    assert dispatch.find_gap(x, chain) == ""
     y, mean, var, rstd = cpu.chain_fwd(x, held["residual"], weight, bias, EPS, chain)
     seen = y if chain.adds else None
     gradients = cpu.chain_bwd(dy, x, seen, mean, rstd, weight, bias, chain)
@@ -146,17 +146,17 @@ def test_nan_and_infinity_stay_in_their_channel(lay_out: Callable[[Tensor], Tens
 def test_gap_names_what_no_kernel_covers() -> None:
     x, chain = torch.randn(2, 3, 8), Chain(after=RELU)
     gaps = {
-        "takes": cpu.find_gap(x, chain),
-        "type": cpu.find_gap(x.double(), chain),
-        "layout": cpu.find_gap(x[..., ::2], chain),
-        "empty": cpu.find_gap(x[:0], chain),
-        "activation": cpu.find_gap(x, Chain(find_activation("mish"))),
+        "takes": dispatch.find_gap(x, chain),
+        "type": dispatch.find_gap(x.double(), chain),
+        "layout": dispatch.find_gap(x[..., ::2], chain),
+        "empty": dispatch.find_gap(x[:0], chain),
+        "activation": dispatch.find_gap(x, Chain(find_activation("mish"))),
     }
     assert gaps == {
         "takes": "",
         "type": "the kernels of the processor take float32, this is float64",
-        "layout": "it is neither contiguous nor channels_last",
-        "empty": "it is empty",
+        "layout": "the input is neither contiguous nor channels_last",
+        "empty": "the input is empty",
         "activation": "there is no kernel with mish",
     }
 

@@ -33,14 +33,19 @@ class Chain:
     def __post_init__(self) -> None:
         if self.before.name != IDENTITY.name and self.after.name != IDENTITY.name:
             raise ValueError(
-                f"A norm is fused with one activation, not with {self.before.name} in front of it and {self.after.name} "
-                "behind it; leave one of them a layer of its own."
+                f"A norm is fused with one activation, not with {self.before.name} in front of it and "
+                f"{self.after.name} behind it; leave one of them a layer of its own."
             )
         if self.adds and self.after.name not in BEHIND_ADDITION:
             raise ValueError(
                 f"Behind an addition a norm is fused with {' or '.join(BEHIND_ADDITION)}, not with {self.after.name}; "
                 "leave it a layer of its own."
             )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing but the norm."""
+        return self.before.name == self.after.name == IDENTITY.name and not self.adds
 
     @property
     def parameter(self) -> float:

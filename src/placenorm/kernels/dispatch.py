@@ -2,9 +2,11 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from placenorm.kernels import chain_reference
+from placenorm.kernels.activations import FUNCTIONS
 from placenorm.kernels.chain import Chain
 
 
@@ -37,11 +39,18 @@ def find_gap(x: Tensor, chain: Chain) -> str:
         x: input, ``[N, C, S]``.
         chain: what is fused with the norm.
     """
+    unknown = [each.name for each in (chain.before, chain.after) if each.name not in FUNCTIONS]
+    if unknown:
+        return f"there is no kernel with {unknown[0]}"
     if x.device.type != "cpu":
-        return f"there is no fast path on {x.device.type} yet"
-    from placenorm.kernels.cpu import chain as cpu
-
-    return cpu.find_gap(x, chain)
+        return f"there are no kernels of {x.device.type} yet"
+    if x.dtype != torch.float32:
+        return f"the kernels of the processor take float32, this is {str(x.dtype).removeprefix('torch.')}"
+    if x.numel() == 0:
+        return "the input is empty"
+    if not (x.is_contiguous() or x.transpose(1, 2).is_contiguous()):
+        return "the input is neither contiguous nor channels_last"
+    return ""
 
 
 def choose(x: Tensor, chain: Chain) -> ChainKernels:

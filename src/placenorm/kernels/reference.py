@@ -134,42 +134,6 @@ def batch_norm_bwd(
     return dx.to(x.dtype), dweight, dbias
 
 
-def batch_norm_bwd_bwd(
-    ddx: Tensor, ddweight: Tensor, ddbias: Tensor, dy: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
-    weight: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Return the gradients of `batch_norm_bwd`: what double backward needs.
-
-    Args:
-        ddx: gradient with respect to dx, ``[N, C, S]``.
-        ddweight: gradient with respect to dweight, ``[C]``.
-        ddbias: gradient with respect to dbias, ``[C]``.
-        dy: as in `batch_norm_bwd`.
-        x: as in `batch_norm_bwd`.
-        mean: as in `batch_norm_bwd`.
-        rstd: as in `batch_norm_bwd`.
-        weight: as in `batch_norm_bwd`.
-
-    Returns:
-        ``(grad_dy, grad_x, grad_weight)``: the first two ``[N, C, S]`` in the dtypes of dy and x, the last ``[C]``,
-        float32 or wider. grad_x contains the way over mean and rstd, which depend on x.
-
-    Source:
-        Formulas (11) to (13), derived in docs/maths/batch_norm.md.
-    """
-    g, v = widen(ddx), widen(dy)
-    x_hat = standardize(x, mean, rstd)
-    scale = _per_channel(_scale(rstd, weight))
-    along_dy = g * _project(v, x_hat)
-
-    grad_dy = scale * _project(g, x_hat) + _per_channel(ddweight) * x_hat + _per_channel(ddbias)
-    grad_weight = rstd * along_dy.sum(_OVER_VALUES)
-    # What reaches x-hat, then what reaches rstd; x-hat leads back to x over the same projection as in the backward.
-    to_x_hat = _per_channel(ddweight) * v - scale * (g * _mean(x_hat * v) + v * _mean(x_hat * g))
-    grad_x = _per_channel(rstd) * (_project(to_x_hat, x_hat) - scale * x_hat * _mean(along_dy))
-    return grad_dy.to(dy.dtype), grad_x.to(x.dtype), grad_weight
-
-
 def batch_norm_eval_fwd(
     x: Tensor, running_mean: Tensor, running_var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
@@ -215,40 +179,13 @@ def batch_norm_eval_bwd(
     return dx.to(x.dtype), (dy * x_hat).sum(_OVER_VALUES), dy.sum(_OVER_VALUES)
 
 
-def batch_norm_eval_bwd_bwd(
-    ddx: Tensor, ddweight: Tensor, ddbias: Tensor, dy: Tensor, x: Tensor, running_mean: Tensor, running_var: Tensor,
-    weight: Tensor | None, eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Return the gradients of `batch_norm_eval_bwd`: what double backward needs in evaluation mode.
-
-    Args:
-        ddx: gradient with respect to dx, ``[N, C, S]``.
-        ddweight: gradient with respect to dweight, ``[C]``.
-        ddbias: gradient with respect to dbias, ``[C]``.
-        dy: as in `batch_norm_eval_bwd`.
-        x: as in `batch_norm_eval_bwd`.
-        running_mean: as in `batch_norm_eval_bwd`.
-        running_var: as in `batch_norm_eval_bwd`.
-        weight: as in `batch_norm_eval_bwd`.
-        eps: as in `batch_norm_eval_bwd`.
-
-    Returns:
-        ``(grad_dy, grad_x, grad_weight)``, as `batch_norm_bwd_bwd`.
-
-    Source:
-        Formula (14), derived in docs/maths/batch_norm.md.
-    """
-    g, v = widen(ddx), widen(dy)
-    rstd = _running_rstd(running_var, eps)
-    x_hat = standardize(x, widen(running_mean), rstd)
-    grad_dy = _per_channel(_scale(rstd, weight)) * g + _per_channel(ddweight) * x_hat + _per_channel(ddbias)
-    grad_x = _per_channel(rstd * ddweight) * v
-    grad_weight = rstd * (g * v).sum(_OVER_VALUES)
-    return grad_dy.to(dy.dtype), grad_x.to(x.dtype), grad_weight
+def unbias(var: Tensor, values: int | Tensor) -> Tensor:
+    """Return the unbiased variance of so many values, from the biased one."""
+    return var * (values / (values - 1))
 
 
 def update_running_stats(
-    running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, values: int, momentum: float | Tensor
+    running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, momentum: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the running statistics after one more batch.
 
@@ -256,8 +193,7 @@ def update_running_stats(
         running_mean: before the batch, ``[C]``.
         running_var: before the batch, unbiased, ``[C]``.
         mean: the batch's mean, ``[C]``.
-        var: the batch's biased variance, ``[C]``.
-        values: values per channel in the batch, M >= 2.
+        var: the batch's unbiased variance, ``[C]``; see `unbias`.
         momentum: weight of this batch, 0 to 1; see `cumulative_momentum` for an average over all batches.
 
     Returns:
@@ -266,9 +202,8 @@ def update_running_stats(
     Source:
         torch.nn.BatchNorm2d, torch 2.14; formula (10).
     """
-    var_unbiased = var * (values / (values - 1))
     new_mean = (1 - momentum) * widen(running_mean) + momentum * mean
-    new_var = (1 - momentum) * widen(running_var) + momentum * var_unbiased
+    new_var = (1 - momentum) * widen(running_var) + momentum * var
     return new_mean.to(running_mean.dtype), new_var.to(running_var.dtype)
 
 

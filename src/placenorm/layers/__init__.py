@@ -1,5 +1,8 @@
 """Norm layers that are drop-in for torch's."""
 
-from placenorm.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from placenorm.kernels.activations import Activation
+from placenorm.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, explain, zscores
+from placenorm.layers.paths import Path
+from placenorm.layers.sync_batch_norm import SyncBatchNorm
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
+__all__ = ["Activation", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Path", "SyncBatchNorm", "explain", "zscores"]

@@ -1,35 +1,126 @@
-"""BatchNorm1d, 2d and 3d on our own forward and backward; drop-in for torch's layers of the same names."""
+"""BatchNorm1d, 2d and 3d that take their neighbours with them; drop-in for torch's layers of the same names."""
 
-from math import prod
-from typing import final
+from typing import Any, Self, final
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.kernels import reference
-from placenorm.layers import operators
+from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
+from placenorm.kernels.chain import Chain
+from placenorm.layers.chain_operators import compose
+from placenorm.layers.normalizing import normalize_batch, view_ncs
+from placenorm.layers.paths import Path, find_path
 
 
 class _OwnForward(_BatchNorm):
-    """A torch batch norm whose forward and backward are ours; everything else stays torch's."""
+    """A torch batch norm with our forward and what users ask for beside; everything else stays torch's.
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name, which callers may use as a keyword
-        """Return the normalised activations.
+    Args:
+        num_features: C.
+        eps: what is added to the variance.
+        momentum: weight of a batch in the running statistics; None for the average over all batches.
+        affine: whether there are gamma and beta.
+        track_running_stats: whether there are running statistics.
+        device: of parameters and buffers.
+        dtype: of parameters and buffers.
+        before: activation in front of the norm, by name or with its parameter; None for none.
+        after: activation behind the norm, and behind the residual where one is given; None for none.
+        virtual_batch_size: samples that are normalised together when training (ghost batch norm, Hoffer et al. 2017);
+            the running statistics take one such batch after the other. None for the whole batch.
+        more: what else torch's layer takes in this version.
+
+    Raises:
+        ValueError: an activation is unknown, both are given, or the virtual batch size is not positive.
+    """
+
+    before: Activation = IDENTITY
+    after: Activation = IDENTITY
+    virtual_batch_size: int | None = None
+    frozen: bool = False
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        before: str | Activation | None = None,
+        after: str | Activation | None = None,
+        virtual_batch_size: int | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, **more)
+        self.fuse(before=before, after=after)
+        if virtual_batch_size is not None and virtual_batch_size < 1:
+            raise ValueError(
+                f"A virtual batch has at least one sample, not {virtual_batch_size}; give a larger number."
+            )
+        self.virtual_batch_size = virtual_batch_size
+
+    def fuse(self, *, before: str | Activation | None = None, after: str | Activation | None = None) -> Self:
+        """Take an activation in front of this norm or behind it into the layer, and return the layer.
+
+        Raises:
+            ValueError: an activation is unknown, or both are given.
+        """
+        chain = Chain(_name(before), _name(after))
+        self.before, self.after = chain.before, chain.after
+        return self
+
+    def freeze(self) -> Self:
+        """Keep the running statistics as they are, and use them, also after `train`; return the layer.
+
+        Gamma and beta still learn; ``requires_grad_(False)`` stops them, as ever.
+
+        Raises:
+            RuntimeError: if there are no running statistics.
+        """
+        if self.running_mean is None:
+            raise RuntimeError(
+                "Cannot freeze a norm without running statistics: it has nothing but the batch's to use."
+            )
+        self.frozen = True
+        return self.eval()
+
+    def unfreeze(self) -> Self:
+        """Undo `freeze` and return the layer, in evaluation mode until `train` is called."""
+        self.frozen = False
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation mode; a frozen norm stays in evaluation."""
+        return super().train(mode and not self.frozen)
+
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name, which callers may use as a keyword
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return ``after(norm(before(input)) + residual)``.
 
         In training mode the statistics are the batch's and the running ones are updated; in evaluation mode they
-        are the running ones, or the batch's where none are kept.
+        are the running ones, or the batch's where none are kept. A forward that activation checkpointing runs for the
+        second time, within a backward, leaves the running ones alone.
 
         Args:
             input: ``[N, C, *]``, float16, bfloat16, float32 or float64, any strides.
+            residual: what is added behind the norm, of the input's shape and dtype; None for nothing.
+            mask: boolean, True where a position counts, ``[N, *]`` or what expands to it; None where all do. Other
+                positions add nothing to the statistics, and their output is 0.
 
         Returns:
             ``[N, C, *]`` in the dtype and the memory format of the input.
 
         Raises:
-            ValueError: if the rank is not this layer's, if training sees one value per channel, or if eps is out of
-                range; in torch's words.
-            RuntimeError: if the number of channels or the dtype does not fit the layer.
+            ValueError: if the rank is not this layer's, if training sees one value per channel, if eps is out of
+                range, or if the activation behind the addition is not the identity or a ReLU.
+            RuntimeError: if a number of channels, a shape, a dtype or a device does not fit.
             NotImplementedError: if the input is not floating point.
 
         Source:
@@ -39,13 +130,17 @@ class _OwnForward(_BatchNorm):
             path = input.tracer.path_of_module(self)
             if path:
                 # A leaf, as torch's own norms are: traced through, the mode would be baked into the graph.
-                node: Tensor = input.tracer.create_proxy("call_module", path, (input,), {})
+                given = {"residual": residual, "mask": mask}
+                kwargs = {name: value for name, value in given.items() if value is not None}
+                node: Tensor = input.tracer.create_proxy("call_module", path, (input,), kwargs)
                 return node
         else:
             self._check_input_dim(input)  # type: ignore[no-untyped-call]
         buffers_in_use = self.track_running_stats or not self.training
         return normalize_batch(
             input,
+            residual,
+            mask,
             self.running_mean if buffers_in_use else None,
             self.running_var if buffers_in_use else None,
             self.num_batches_tracked if self.track_running_stats else None,
@@ -54,7 +149,21 @@ class _OwnForward(_BatchNorm):
             self.training,
             self.momentum,
             self.eps,
+            self.before.name,
+            self.after.name,
+            self.before.parameter or self.after.parameter,
+            self.virtual_batch_size,
         )
+
+    def extra_repr(self) -> str:
+        """Return the settings; those that torch's layer has not only where they are set."""
+        fused = {"before": self.before, "after": self.after}
+        extra = [f"{name}={each.name}" for name, each in fused.items() if each != IDENTITY]
+        if self.virtual_batch_size is not None:
+            extra.append(f"virtual_batch_size={self.virtual_batch_size}")
+        if self.frozen:
+            extra.append("frozen=True")
+        return ", ".join([super().extra_repr(), *extra])  # type: ignore[no-untyped-call]
 
 
 @final
@@ -72,107 +181,59 @@ class BatchNorm3d(_OwnForward, nn.BatchNorm3d):
     """Batch norm over ``[N, C, D, H, W]``; arguments, buffers and errors are those of torch.nn.BatchNorm3d."""
 
 
-def normalize_batch(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    num_batches_tracked: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    training: bool,
-    momentum: float | None,
-    eps: float,
-) -> Tensor:
-    """Return the normalised activations and, when training, bring the running statistics up to date in place.
+def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Path:
+    """Return which way an input takes through a norm in its present mode, and why; nothing is computed.
 
     Args:
+        layer: one of our norms, or one of torch's, which always goes torch's way.
         x: ``[N, C, *]``.
-        running_mean: ``[C]``; None where none is kept.
-        running_var: ``[C]``; None where none is kept.
-        num_batches_tracked: number of training batches so far, an integer tensor without axes.
-        weight: gamma, ``[C]``; None for 1.
-        bias: beta, ``[C]``; None for 0.
-        training: whether the batch's statistics are used and the running ones are updated.
-        momentum: weight of this batch in the running statistics; None for the average over all batches.
-        eps: what is added to the variance.
-
-    Returns:
-        ``[N, C, *]`` in the dtype and the memory format of x.
+        residual: what would be added behind the norm.
 
     Raises:
-        ValueError: if training sees one value per channel, or if eps is out of range.
-        RuntimeError: if the number of channels or the dtype does not fit.
-        NotImplementedError: if x is not floating point.
+        ValueError: as the layer's forward.
     """
-    of_batch = training or (running_mean is None and running_var is None)
-    values = x.shape[0] * prod(x.shape[2:])
-    _check(x, running_mean, running_var, weight, bias, eps, of_batch=of_batch, values=values)
-    if training and num_batches_tracked is not None:
-        num_batches_tracked.add_(1)
-    viewed = _view_ncs(x)
-    y: Tensor
-    if values == 0:
-        # Nothing to average and nothing to learn: as in torch, the running statistics stay.
-        zero = x.new_zeros(x.shape[1], dtype=reference.widened(x.dtype))
-        y = operators.batch_norm_eval(viewed, zero, zero + 1, weight, bias, eps)
-    elif of_batch:
-        y, mean, var, _ = operators.batch_norm(viewed, weight, bias, eps)
-        if running_mean is not None and running_var is not None and training:
-            share = _share_of_batch(momentum, num_batches_tracked, mean.dtype)
-            new_mean, new_var = reference.update_running_stats(running_mean, running_var, mean, var, values, share)
-            running_mean.copy_(new_mean)
-            running_var.copy_(new_var)
-    else:
-        y = operators.batch_norm_eval(viewed, running_mean, running_var, weight, bias, eps)
-    return y.view(x.shape)
+    if not isinstance(layer, _OwnForward):
+        return Path("torch", "this is torch's own layer; put one of pn.layers in its place to gain.")
+    layer._check_input_dim(x)  # type: ignore[no-untyped-call]
+    uses_batch = layer.training or layer.running_mean is None
+    return find_path(view_ncs(x), Chain(layer.before, layer.after, residual is not None), of_batch=uses_batch)
 
 
-def _share_of_batch(momentum: float | None, batches: Tensor | None, dtype: torch.dtype) -> float | Tensor:
-    if momentum is not None:
-        return momentum
-    return 0.0 if batches is None else reference.cumulative_momentum(batches, dtype)
+def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
+    """Return what a norm makes of its input before gamma and beta; nothing in the layer changes.
+
+    Args:
+        layer: a batch norm, ours or torch's; in training mode the statistics are the batch's, in evaluation mode the
+            running ones, or the batch's where none are kept.
+        x: ``[N, C, *]``.
+
+    Returns:
+        ``[N, C, *]``: distances from the channel's mean, in its standard deviations.
+
+    Raises:
+        ValueError: if the rank is not the layer's, or if there is one value per channel.
+    """
+    layer._check_input_dim(x)
+    before = layer.before if isinstance(layer, _OwnForward) else IDENTITY
+    mean, var = layer.running_mean, layer.running_var
+    running = None if layer.training or mean is None or var is None else (mean, var)
+    with torch.no_grad():
+        return compose(x, None, None, None, layer.eps, Chain(before), running=running, of_batch=running is None)
 
 
-def _view_ncs(x: Tensor) -> Tensor:
-    """View x as ``[N, C, S]`` in the layouts that torch's norms keep; any other is copied to a contiguous one."""
-    channels_last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
-    if channels_last is None or not x.is_contiguous(memory_format=channels_last):
-        x = x.contiguous()
-    return x.flatten(2) if x.dim() > 2 else x.unsqueeze(2)
+def _name(activation: str | Activation | None) -> Activation:
+    if activation is None:
+        return IDENTITY
+    if isinstance(activation, str):
+        activation = Activation(activation, _USUAL.get(activation, 0.0))
+    if activation.name not in FUNCTIONS:
+        raise ValueError(f"There is no activation {activation.name!r} here; use one of {', '.join(FUNCTIONS)}.")
+    return activation
 
 
-def _check(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    *,
-    of_batch: bool,
-    values: int,
-) -> None:
-    """Refuse what torch refuses, with its classes; in its words where they are as clear as ours."""
-    if of_batch and values == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
-    if of_batch and eps <= 0.0:
-        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
-    if eps < 0.0:
-        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
-    if not x.is_floating_point():
-        raise NotImplementedError(f"Cannot take batch norm of {x.dtype}: it is not floating point; cast it first.")
-    owned = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    for name, tensor in owned.items():
-        if tensor is None:
-            continue
-        if tensor.numel() != x.shape[1]:
-            raise RuntimeError(f"{name} should contain {x.shape[1]} elements not {tensor.numel()}")
-        if tensor.dtype not in (x.dtype, reference.widened(x.dtype)):
-            raise RuntimeError(
-                f"Cannot take batch norm of {x.dtype} with {name} in {tensor.dtype}: mixed dtype means a 16-bit input "
-                "with float32 parameters and buffers, nothing else; cast the input or the layer."
-            )
+_USUAL = {"leaky_relu": 0.01, "elu": 1.0}
+"""Parameters where none is given: torch's."""
 
 
-# In a trace of the layer alone, which has no path to be a leaf under, this call is one node.
+# In a trace of a layer alone, which has no path to be a leaf under, this call is one node.
 fx.wrap("normalize_batch")

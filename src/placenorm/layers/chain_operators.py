@@ -1,16 +1,19 @@
 """The fused chains as operators that autograd, torch.compile and torch.export know.
 
-As in `operators`, all of them are functional, and statistics come back as outputs that carry no gradient of their own.
-A second derivative raises: layers that need one take the sequence of torch's own operators.
+All of them are functional: statistics come back as outputs, and buffers are updated by the layer. mean, var and rstd
+carry no gradient of their own: what flows through them is part of the gradient of x. A gradient that is to be
+differentiated again (``create_graph=True``) is made of torch's own operators; forward-mode derivatives and the
+transforms of torch.func raise, as custom operators of torch do.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from placenorm.kernels import dispatch
-from placenorm.kernels.activations import Activation
+from placenorm.kernels.activations import Activation, activate, differentiate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.reference import widened
 
@@ -80,8 +83,38 @@ def _describe(before: str, after: str, parameter: float, added: Tensor | None) -
     return Chain(Activation(before, parameter), Activation(after, parameter), added is not None)
 
 
+def compose(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    chain: Chain,
+    *,
+    running: tuple[Tensor, Tensor] | None = None,
+    of_batch: bool = True,
+    momentum: float = 0.0,
+) -> Tensor:
+    """Return a chain as torch's own operators one after the other.
+
+    Args:
+        x: ``[N, C, *]``.
+        residual: of the shape of x; None for nothing.
+        weight: gamma, ``[C]``; None for 1.
+        bias: beta, ``[C]``; None for 0.
+        eps: what is added to the variance.
+        chain: what is fused with the norm.
+        running: running mean and variance, which are read or brought up to date in place; None for none.
+        of_batch: whether the batch's statistics are used.
+        momentum: weight of this batch in the running statistics.
+    """
+    mean, var = running or (None, None)
+    z = F.batch_norm(activate(x, chain.before), mean, var, weight, bias, of_batch, momentum, eps)
+    return activate(z if residual is None else z + residual, chain.after)
+
+
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, residual, weight, bias, _, *ctx.activations = inputs
+    x, residual, weight, bias, ctx.eps, *ctx.activations = inputs
     y, mean, var, rstd = output
     ctx.mark_non_differentiable(mean, var, rstd)
     ctx.save_for_backward(x, None if residual is None else y, weight, bias, mean, rstd)
@@ -89,10 +122,39 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 
 def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     x, y, weight, bias, mean, rstd = ctx.saved_tensors
-    dx, dresidual, dweight, dbias = chain_backward(dy, x, y, mean, rstd, weight, bias, *ctx.activations)
-    gamma = None if weight is None else dweight.to(weight.dtype)
-    beta = None if bias is None else dbias.to(bias.dtype)
+    if torch.is_grad_enabled():
+        dx, dresidual, gamma, beta = _differentiate_through(dy, x, y, weight, bias, ctx.eps, *ctx.activations)
+    else:
+        dx, dresidual, dweight, dbias = chain_backward(dy, x, y, mean, rstd, weight, bias, *ctx.activations)
+        gamma = None if weight is None else dweight.to(weight.dtype)
+        beta = None if bias is None else dbias.to(bias.dtype)
     return dx, None if y is None else dresidual, gamma, beta, None, None, None, None
+
+
+def _differentiate_through(
+    dy: Tensor,
+    x: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    before: str,
+    after: str,
+    parameter: float,
+) -> list[Tensor | None]:
+    """Return the gradients as torch's operators have them, which can be differentiated again."""
+    fused = _describe(before, after, parameter, y)
+    dz = dy
+    if y is not None:  # where the activation behind the addition is on does not change with its input
+        dz = dy * differentiate(y.detach(), fused.after)
+        fused = Chain(before=fused.before)
+    x = x.view_as(x)
+    weight, bias = (None if each is None else each.view_as(each) for each in (weight, bias))
+    found = compose(x, None, weight, bias, eps, fused)
+    wanted = [each for each in (x, weight, bias) if each is not None and each.requires_grad]
+    given = iter(torch.autograd.grad(found, wanted, dz, create_graph=True)) if wanted else iter(())
+    dx, gamma, beta = (next(given) if each is not None and each.requires_grad else None for each in (x, weight, bias))
+    return [dx, None if y is None else dz, gamma, beta]
 
 
 chain.register_autograd(_differentiate, setup_context=_save)

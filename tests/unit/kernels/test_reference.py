@@ -46,7 +46,7 @@ def test_kernels_leave_their_inputs_alone(case: NormCase) -> None:
     _, mean, var, rstd = reference.batch_norm_fwd(x, weight, bias, EPS)
     reference.batch_norm_bwd(dy, x, mean, rstd, weight)
     running = (torch.zeros_like(mean), torch.ones_like(var))
-    reference.update_running_stats(*running, mean, var, 9, 0.1)
+    reference.update_running_stats(*running, mean, var, 0.1)
     for before, after in zip(given, (x, dy, weight, bias), strict=True):
         assert torch.equal(before, after)
     assert torch.equal(running[0], torch.zeros_like(mean))
@@ -83,7 +83,9 @@ def test_eval_backward_matches_autograd_of_the_forward(case: NormCase) -> None:
 def test_running_variance_is_unbiased() -> None:
     x = torch.tensor([1.0, 2.0, 4.0, 9.0]).reshape(4, 1, 1)
     mean, var = reference.batch_stats(x)
-    new_mean, new_var = reference.update_running_stats(torch.zeros(1), torch.ones(1), mean, var, 4, 1.0)
+    new_mean, new_var = reference.update_running_stats(
+        torch.zeros(1), torch.ones(1), mean, reference.unbias(var, 4), 1.0
+    )
     torch.testing.assert_close(new_mean, torch.tensor([4.0]))
     torch.testing.assert_close(new_var, torch.tensor([38.0 / 3.0]))
 
@@ -93,6 +95,6 @@ def test_cumulative_momentum_averages_all_batches() -> None:
     mean, var = torch.zeros(1), torch.ones(1)
     for seen, batch in enumerate(batches, start=1):
         share = reference.cumulative_momentum(torch.tensor(seen), torch.float32)
-        mean, var = reference.update_running_stats(mean, var, batch, batch, 2, share)
+        mean, var = reference.update_running_stats(mean, var, batch, reference.unbias(batch, 2), share)
     torch.testing.assert_close(mean, torch.tensor([6.0]))
     torch.testing.assert_close(var, torch.tensor([12.0]))

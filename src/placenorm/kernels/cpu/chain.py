@@ -1,6 +1,6 @@
 """The fused chains on the processor: tensors in, tensors out, as `chain_reference` has them."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,23 +15,7 @@ from placenorm.kernels.cpu.memory import empty_like
 from placenorm.kernels.threads import count_shares, share_out
 
 Array = NDArray[np.float32]
-
-
-def find_gap(x: Tensor, chain: Chain) -> str:
-    """Return why there is no fast path for a chain; "" where there is one.
-
-    Args:
-        x: input, ``[N, C, S]``.
-        chain: what is fused with the norm.
-    """
-    unknown = [each.name for each in (chain.before, chain.after) if each.name not in CODES]
-    if unknown:
-        return f"there is no kernel with {unknown[0]}"
-    if x.dtype != torch.float32:
-        return f"the kernels of the processor take float32, this is {str(x.dtype).removeprefix('torch.')}"
-    if _find_layout(x) is None:
-        return "it is empty" if x.numel() == 0 else "it is neither contiguous nor channels_last"
-    return ""
+Layout = Literal["planes", "rows"]
 
 
 def chain_fwd(
@@ -151,16 +135,11 @@ def chain_bwd(
     return dx, dresidual, dweight, dbias
 
 
-def _find_layout(x: Tensor) -> str | None:
-    """Return ``planes`` or ``rows``; None for any other layout, and for nothing."""
-    if x.dim() != 3 or x.numel() == 0:
-        return None
-    if x.is_contiguous():
-        return "planes"
-    return "rows" if x.transpose(1, 2).is_contiguous() else None
+def _find_layout(x: Tensor) -> Layout:
+    return "planes" if x.is_contiguous() and x.shape[2] > 1 else "rows"
 
 
-def _view(x: Tensor, layout: str | None) -> Array:
+def _view(x: Tensor, layout: Layout) -> Array:
     """Return the numbers of a tensor, ``[N, C, S]`` or ``[M, C]``, without a copy."""
     view: Array = (x if layout == "planes" else x.transpose(1, 2).flatten(0, 1)).detach().numpy()
     return view

@@ -1,0 +1,197 @@
+"""What a norm does in one call: it goes the fused way or torch's, and brings the running statistics up to date."""
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+from placenorm.kernels import reference
+from placenorm.kernels.activations import Activation, activate
+from placenorm.kernels.chain import Chain
+from placenorm.layers.chain_operators import chain as chain_operator
+from placenorm.layers.chain_operators import compose
+from placenorm.layers.paths import find_path
+from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
+
+
+def normalize_batch(
+    x: Tensor,
+    residual: Tensor | None,
+    mask: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    num_batches_tracked: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float | None,
+    eps: float,
+    before: str = "identity",
+    after: str = "identity",
+    parameter: float = 0.0,
+    virtual_batch_size: int | None = None,
+) -> Tensor:
+    """Return ``after(norm(before(x)) + residual)``; when training, bring the running statistics up to date in place.
+
+    Args:
+        x: ``[N, C, *]``.
+        residual: of the shape of x; None for nothing.
+        mask: True where a position counts, ``[N, *]`` or what expands to it; None where all do.
+        running_mean: ``[C]``; None where none is kept.
+        running_var: ``[C]``; None where none is kept.
+        num_batches_tracked: number of training batches so far, an integer tensor without axes.
+        weight: gamma, ``[C]``; None for 1.
+        bias: beta, ``[C]``; None for 0.
+        training: whether the batch's statistics are used and the running ones are updated.
+        momentum: weight of this batch in the running statistics; None for the average over all batches.
+        eps: what is added to the variance.
+        before: name of the activation in front of the norm.
+        after: name of the activation behind it, or behind the addition.
+        parameter: the activation's parameter.
+        virtual_batch_size: samples that are normalised together when training; None for all of them.
+
+    Returns:
+        ``[N, C, *]`` in the dtype and the memory format of x; 0 where the mask is False.
+
+    Raises:
+        ValueError: if training sees one value per channel, if eps is out of range, or if the chain is none (`Chain`).
+        RuntimeError: if a number of channels, a shape, a dtype or a device does not fit.
+        NotImplementedError: if x is not floating point.
+    """
+    norm = _Norm(
+        running_mean,
+        running_var,
+        num_batches_tracked,
+        weight,
+        bias,
+        training,
+        momentum,
+        eps,
+        Chain(Activation(before, parameter), Activation(after, parameter), residual is not None),
+    )
+    size = virtual_batch_size if training and virtual_batch_size is not None else max(len(x), 1)
+    owned = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    check_input(x, owned, eps)
+    if norm.uses_batch:
+        check_values(x, eps, size)
+    if residual is not None:
+        check_residual(residual, x)
+    marks = None if mask is None else view_mask(mask, x)
+    if len(x) <= size:
+        return norm(x, residual, marks)
+    ghosts = range(0, len(x), size)
+    cut = [[None if each is None else each[at : at + size] for each in (x, residual, marks)] for at in ghosts]
+    return torch.cat([norm(part, added, counted) for part, added, counted in cut if part is not None])
+
+
+@dataclass(frozen=True, slots=True)
+class _Norm:
+    """A norm's state and settings in one call; the fields are those of `normalize_batch`."""
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    weight: Tensor | None
+    bias: Tensor | None
+    training: bool
+    momentum: float | None
+    eps: float
+    chain: Chain
+
+    @property
+    def uses_batch(self) -> bool:
+        """Whether the batch's statistics are used."""
+        return self.training or (self.running_mean is None and self.running_var is None)
+
+    def __call__(self, x: Tensor, residual: Tensor | None, marks: Tensor | None) -> Tensor:
+        """Return the output for samples that are normalised together."""
+        running = self._running
+        updates = self.training and not is_recomputing()
+        if updates and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        if marks is not None:
+            return self._run_masked(x, residual, marks, updates)
+        if not self.uses_batch:
+            return compose(x, residual, self.weight, self.bias, self.eps, self.chain, running=running, of_batch=False)
+        values = x.shape[0] * prod(x.shape[2:])
+        view = view_ncs(x)
+        if find_path(view, self.chain, of_batch=True).name == "fused":
+            y, mean, var = self._run_fused(view, None if residual is None else residual.reshape(view.shape))
+            if updates:
+                self._take(mean, var, values)
+            return y.view(x.shape)
+        if running is None or not self.training:
+            return compose(x, residual, self.weight, self.bias, self.eps, self.chain)
+        if not updates:  # a recomputation saves as many tensors as the first run did
+            running = running[0].clone(), running[1].clone()
+        if self.momentum is not None:
+            return compose(
+                x, residual, self.weight, self.bias, self.eps, self.chain, running=running, momentum=self.momentum
+            )
+        # The share of this batch is a tensor, which torch's own norm does not take: it is given buffers of its own.
+        fresh = torch.zeros_like(running[0]), torch.zeros_like(running[1])
+        y = compose(x, residual, self.weight, self.bias, self.eps, self.chain, running=fresh, momentum=1.0)
+        if values and updates:
+            self._mix(*fresh)
+        return y
+
+    @property
+    def _running(self) -> tuple[Tensor, Tensor] | None:
+        return None if self.running_mean is None or self.running_var is None else (self.running_mean, self.running_var)
+
+    def _run_fused(self, view: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        before, after, parameter = self.chain.before.name, self.chain.after.name, self.chain.parameter
+        y, mean, var, _ = chain_operator(view, residual, self.weight, self.bias, self.eps, before, after, parameter)
+        return y, mean, var
+
+    def _run_masked(self, x: Tensor, residual: Tensor | None, marks: Tensor, updates: bool) -> Tensor:
+        """Return the output where some positions do not count: what stands there reaches nothing, and becomes 0."""
+        axes = (0, *range(2, x.dim()))
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        u = torch.where(marks, activate(torch.where(marks, reference.widen(x), 0.0), self.chain.before), 0.0)
+        if self.uses_batch:
+            values = marks.sum(dtype=u.dtype)
+            mean = u.sum(axes) / values
+            var = torch.where(marks, u - mean.view(shape), 0.0).square().sum(axes) / values
+            if updates:
+                self._take(mean, var, values)
+        else:
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            mean, var = self.running_mean, self.running_var
+        z = (u - mean.view(shape)) * (reference.widen(var) + self.eps).rsqrt().view(shape)
+        z = z if self.weight is None else z * self.weight.view(shape)
+        z = z if self.bias is None else z + self.bias.view(shape)
+        z = z if residual is None else z + residual
+        return torch.where(marks, activate(z, self.chain.after), 0.0).to(x.dtype)
+
+    def _take(self, mean: Tensor, var: Tensor, values: int | Tensor) -> None:
+        """Bring the running statistics up to date with a batch's mean and biased variance."""
+        self._mix(mean.detach(), reference.unbias(var.detach(), values))
+
+    def _mix(self, mean: Tensor, var: Tensor) -> None:
+        """Bring the running statistics up to date with a batch's mean and unbiased variance."""
+        share: float | Tensor = 0.0
+        if self.momentum is not None:
+            share = self.momentum
+        elif self.num_batches_tracked is not None:
+            share = reference.cumulative_momentum(self.num_batches_tracked, mean.dtype)
+        if self._running is not None:
+            for held, new in zip(
+                self._running, reference.update_running_stats(*self._running, mean, var, share), strict=True
+            ):
+                held.copy_(new)
+
+
+def is_recomputing() -> bool:
+    """Whether this forward runs within a backward: activation checkpointing calls it a second time there."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+
+
+def view_ncs(x: Tensor) -> Tensor:
+    """View x as ``[N, C, S]`` in the layouts that torch's norms keep; any other is copied to a contiguous one."""
+    channels_last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
+    if channels_last is None or not x.is_contiguous(memory_format=channels_last):
+        x = x.contiguous()
+    return x.flatten(2) if x.dim() > 2 else x.unsqueeze(2)

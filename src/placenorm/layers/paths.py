@@ -1,0 +1,61 @@
+"""Which way a norm takes: our fused kernels, or torch's operators one after the other; and why."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from placenorm.kernels import dispatch
+from placenorm.kernels.chain import Chain
+
+LEAST_VALUES: Final = 1 << 16
+"""Smaller inputs go to torch: calling an operator of one's own costs more than fusing saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The way that a norm takes.
+
+    Attributes:
+        name: ``fused`` or ``torch``.
+        reason: why, in one sentence.
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+def find_path(x: Tensor, chain: Chain, *, of_batch: bool) -> Path:
+    """Return the way of an input through a norm.
+
+    Args:
+        x: ``[N, C, S]``.
+        chain: what is fused with the norm.
+        of_batch: whether the batch's statistics are used.
+    """
+    gap = _find_gap(x, chain, of_batch=of_batch)
+    return (
+        Path("torch", f"{gap}.") if gap else Path("fused", f"kernels of {x.device.type} cover {chain} on this input.")
+    )
+
+
+def _find_gap(x: Tensor, chain: Chain, *, of_batch: bool) -> str:
+    if not of_batch:
+        return "with running statistics a norm is a scale and a shift, which torch's own operators do and export"
+    if x.numel() < LEAST_VALUES:
+        return f"an input of {x.numel()} values is too small to gain"
+    gap = dispatch.find_gap(x, chain)
+    if gap:
+        return gap
+    if chain.is_plain and not x.is_contiguous():
+        return "with the channels last, torch's own norm is as fast"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "the kernels take no part in the transforms of torch.func"
+    if forward_ad._current_level >= 0:
+        return "the kernels have no forward-mode derivative"
+    return ""

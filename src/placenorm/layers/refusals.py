@@ -1,0 +1,104 @@
+"""What a norm refuses: with torch's classes of errors, and in torch's words where they are as clear as ours."""
+
+from collections.abc import Mapping
+from math import prod
+
+import torch
+from torch import Tensor
+
+from placenorm.kernels import reference
+
+
+def check_input(x: Tensor, owned: Mapping[str, Tensor | None], eps: float) -> None:
+    """Refuse an input that does not fit the layer.
+
+    Args:
+        x: ``[N, C, *]``.
+        owned: parameters and buffers of the layer by name, ``[C]`` each.
+        eps: what is added to the variance.
+
+    Raises:
+        ValueError: if eps is negative.
+        NotImplementedError: if x is not floating point.
+        RuntimeError: if the number of channels, the dtype or the device does not fit.
+    """
+    if eps < 0.0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
+    if not x.is_floating_point():
+        raise NotImplementedError(f"Cannot take batch norm of {x.dtype}: it is not floating point; cast it first.")
+    for name, tensor in owned.items():
+        if tensor is None:
+            continue
+        if tensor.numel() != x.shape[1]:
+            raise RuntimeError(f"{name} should contain {x.shape[1]} elements not {tensor.numel()}")
+        if tensor.dtype not in (x.dtype, reference.widened(x.dtype)):
+            raise RuntimeError(
+                f"Cannot take batch norm of {x.dtype} with {name} in {tensor.dtype}: mixed dtype means a 16-bit input "
+                "with float32 parameters and buffers, nothing else; cast the input or the layer."
+            )
+        if tensor.device != x.device:
+            raise RuntimeError(
+                f"Cannot take batch norm of an input on {x.device} with {name} on {tensor.device}; move one of them."
+            )
+
+
+def check_values(x: Tensor, eps: float, together: int) -> None:
+    """Refuse a batch whose own statistics say nothing.
+
+    Args:
+        x: ``[N, C, *]``.
+        eps: what is added to the variance.
+        together: how many samples are normalised together; the last ones may be fewer.
+
+    Raises:
+        ValueError: if a channel has one value, or eps is not positive.
+    """
+    positions = prod(x.shape[2:])
+    last = len(x) % together or min(together, len(x))
+    if min(last, together) * positions == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
+    if eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+
+
+def check_residual(residual: Tensor, x: Tensor) -> None:
+    """Refuse a residual that cannot be added to the norm's output as it is.
+
+    Raises:
+        RuntimeError: if its shape, dtype or device is not that of x.
+    """
+    for what, mine, wanted in (
+        ("shape", tuple(residual.shape), tuple(x.shape)),
+        ("dtype", residual.dtype, x.dtype),
+        ("device", residual.device, x.device),
+    ):
+        if mine != wanted:
+            raise RuntimeError(
+                f"Cannot add a residual of {what} {mine} behind a norm of {what} {wanted}; make it the same."
+            )
+
+
+def view_mask(mask: Tensor, x: Tensor) -> Tensor:
+    """Return a mask ``[N, *]`` with an axis for the channels, ``[N, 1, *]``.
+
+    Raises:
+        RuntimeError: if it is not boolean, is elsewhere than x, or does not expand to ``[N, *]``.
+        ValueError: if fewer than two positions count.
+    """
+    wanted = (x.shape[0], *x.shape[2:])
+    if mask.dtype != torch.bool:
+        raise RuntimeError(f"A mask is boolean, True where a position counts; this is {mask.dtype}: compare it first.")
+    if mask.device != x.device:
+        raise RuntimeError(f"Cannot mask an input on {x.device} by a mask on {mask.device}; move one of them.")
+    fits = mask.dim() <= len(wanted) and all(
+        have in (1, want) for have, want in zip(reversed(mask.shape), reversed(wanted), strict=False)
+    )
+    if not fits:
+        raise RuntimeError(f"Cannot mask {tuple(x.shape)} by {tuple(mask.shape)}; a mask expands to {wanted}.")
+    marks = mask.expand(wanted)
+    if not torch.compiler.is_compiling() and int(marks.sum()) < 2:
+        raise ValueError(
+            f"Expected more than 1 value per channel, got a mask of {tuple(mask.shape)} with {int(marks.sum())}; "
+            "leave this batch out."
+        )
+    return marks.unsqueeze(1)
