@@ -24,7 +24,15 @@ _MADV_HUGEPAGE: Final = 14  # sys/mman.h, Linux
 
 def empty_like(x: Tensor) -> Tensor:
     """Return an uninitialised tensor of the shape, dtype and layout of another one."""
-    y = torch.empty_like(x)
+    return _advise(torch.empty_like(x))
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+    """Return an uninitialised tensor of the processor."""
+    return _advise(torch.empty(shape, dtype=dtype, memory_format=layout))
+
+
+def _advise(y: Tensor) -> Tensor:
     size = y.untyped_storage().nbytes()
     advise = _find_advise()
     if advise is not None and size >= LEAST_BYTES:

@@ -1,0 +1,129 @@
+"""The pooled chains on the processor: tensors in, tensors out, as `pool_chain_reference` has them.
+
+With the channels last, pooling writes the winners, and what follows them is the chain ``norm(before(winner))``.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from placenorm.kernels.chain import Chain
+from placenorm.kernels.cpu import chain as cpu_chain
+from placenorm.kernels.cpu import pool_chain_loops as loops
+from placenorm.kernels.cpu.arithmetic import CODES
+from placenorm.kernels.cpu.chain import fill_parameter
+from placenorm.kernels.cpu.memory import empty
+from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.threads import share_out
+
+_STEPS: Final[dict[int, tuple[int, ...]]] = {1: (), 2: (0,)}
+"""What loops take for the stride to the right, which is part of their type: a constant stride vectorises."""
+
+
+def pool_chain_fwd(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, chain: PoolChain
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return ``(y, winner, place, mean, var, rstd)`` as `pool_chain_reference.pool_chain_fwd`.
+
+    Args:
+        x: ``[N, C, H, W]``, float32, contiguous or with the channels last.
+        weight: ``[C]``.
+        bias: ``[C]``.
+        eps: what is added to the variance.
+        chain: what is fused with the norm.
+    """
+    samples, channels, height, width = x.shape
+    pool = chain.pool
+    shape = (samples, channels, *pool.find_size(height, width))
+    layout = _find_layout(x)
+    winner, place = empty(shape, x.dtype, layout), empty(shape, torch.uint8, layout)
+    if layout == torch.channels_last:
+        arrays = [_last(each) for each in (x, winner, place)]
+        share_out(
+            lambda _, start, stop: loops.pool_rows(*arrays, pool.kernel_size, pool.stride, pool.padding, start, stop),
+            samples,
+        )
+        y, mean, var, rstd = cpu_chain.chain_fwd(winner.flatten(2), None, weight, bias, eps, Chain(chain.before))
+        return y.view(shape), winner, place, mean, var, rstd
+    y = empty(shape, x.dtype, layout)
+    mean, var = torch.empty(channels), torch.empty(channels)
+    arrays = [each.detach().numpy() for each in (x, winner, place, y, mean, var)]
+    parameters = fill_parameter(weight, channels, 1.0), fill_parameter(bias, channels, 0.0)
+    share_out(
+        lambda _, start, stop: loops.pool_planes(*arrays, *parameters, eps, *_encode(chain), start, stop), channels
+    )
+    return y, winner, place, mean, var, (var + eps).rsqrt()
+
+
+def pool_chain_bwd(
+    dy: Tensor,
+    winner: Tensor,
+    place: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+    size: tuple[int, int],
+    chain: PoolChain,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(dx, dweight, dbias)`` as `pool_chain_reference.pool_chain_bwd`.
+
+    Args:
+        dy: ``[N, C, OH, OW]`` in any layout.
+        winner: from `pool_chain_fwd`.
+        place: from `pool_chain_fwd`.
+        mean: from `pool_chain_fwd`.
+        rstd: from `pool_chain_fwd`.
+        weight: ``[C]``.
+        size: height and width of the input.
+        chain: as in `pool_chain_fwd`.
+    """
+    samples, channels = winner.shape[:2]
+    pool = chain.pool
+    layout = _find_layout(winner)
+    dx = empty((samples, channels, *size), winner.dtype, layout)
+    if layout == torch.channels_last:
+        passed, _, dweight, dbias = cpu_chain.chain_bwd(
+            dy.flatten(2), winner.flatten(2), None, mean, rstd, weight, None, Chain(chain.before)
+        )
+        arrays = [_last(each) for each in (passed.view(winner.shape), place, dx)]
+        share_out(
+            lambda _, start, stop: loops.unpool_rows(*arrays, pool.kernel_size, pool.stride, pool.padding, start, stop),
+            samples,
+        )
+        return dx, dweight, dbias
+    dweight, dbias = torch.empty(channels), torch.empty(channels)
+    arrays = [each.detach().numpy() for each in (dy.contiguous(), winner, place, dx, mean, rstd)]
+    gamma = fill_parameter(weight, channels, 1.0)
+    share_out(
+        lambda _, start, stop: loops.unpool_planes(
+            *arrays, gamma, dweight.numpy(), dbias.numpy(), *_encode(chain), start, stop
+        ),
+        channels,
+    )
+    return dx, dweight, dbias
+
+
+def _find_layout(x: Tensor) -> torch.memory_format:
+    return torch.contiguous_format if x.is_contiguous() else torch.channels_last
+
+
+def _last(x: Tensor) -> NDArray[Any]:
+    """Return the numbers of a tensor with the channels last, ``[N, H, W, C]``, without a copy."""
+    view: NDArray[Any] = x.detach().permute(0, 2, 3, 1).numpy()
+    return view
+
+
+def _encode(chain: PoolChain) -> tuple[Any, ...]:
+    """Return what loops over planes take for the pool and the activation."""
+    pool = chain.pool
+    return (
+        pool.kernel_size,
+        _STEPS[pool.stride[1]],
+        pool.stride[0],
+        pool.padding,
+        CODES[chain.before.name],
+        np.float32(chain.before.parameter),
+    )

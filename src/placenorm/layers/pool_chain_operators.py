@@ -1,0 +1,135 @@
+"""The pooled chains as operators that autograd, torch.compile and torch.export know.
+
+Of the input nothing is saved: the backward needs what won and where, which is 5 bytes for each value that is left where
+the input has 4 for each that there was. That leaves nothing to differentiate a second time, which raises.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from placenorm.kernels import dispatch
+from placenorm.kernels.activations import Activation, activate
+from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.kernels.reference import widened
+
+
+@torch.library.custom_op("placenorm::pool_chain", mutates_args=())
+def pool_chain(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    before: str,
+    parameter: float,
+    pool: list[int],
+    ceil_mode: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return ``(y, winner, place, mean, var, rstd)`` of ``norm(pool(before(x)))`` as `pool_chain_reference`.
+
+    Args:
+        x: ``[N, C, H, W]``.
+        weight: gamma, ``[C]``, or None.
+        bias: beta, ``[C]``, or None.
+        eps: what is added to the variance.
+        before: name of the activation in front of the pool.
+        parameter: its parameter.
+        pool: window, stride and padding of the pool, each down and to the right.
+        ceil_mode: of the pool.
+    """
+    fused = _describe(before, parameter, pool, ceil_mode)
+    return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused)
+
+
+@torch.library.custom_op("placenorm::pool_chain_backward", mutates_args=())
+def pool_chain_backward(
+    dy: Tensor,
+    winner: Tensor,
+    place: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+    height: int,
+    width: int,
+    before: str,
+    parameter: float,
+    pool: list[int],
+    ceil_mode: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(dx, dweight, dbias)`` as `pool_chain_reference.pool_chain_bwd`."""
+    fused = _describe(before, parameter, pool, ceil_mode)
+    kernels = dispatch.choose_pool(winner, fused)
+    return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
+
+
+@pool_chain.register_fake
+def _(x: Tensor, *given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    *_, before, parameter, pool, ceil_mode = given
+    size = _describe(before, parameter, pool, ceil_mode).pool.find_size(x.shape[2], x.shape[3])
+    y = _like(x, (*x.shape[:2], *size), x.dtype)
+    mean, var, rstd = (x.new_empty(x.shape[1], dtype=widened(x.dtype)) for _ in range(3))
+    return y, torch.empty_like(y), torch.empty_like(y, dtype=torch.uint8), mean, var, rstd
+
+
+@pool_chain_backward.register_fake
+def _(dy: Tensor, winner: Tensor, place: Tensor, mean: Tensor, *given: Any) -> tuple[Tensor, Tensor, Tensor]:
+    _, _, height, width, *_ = given
+    dx = _like(winner, (*winner.shape[:2], height, width), winner.dtype)
+    return dx, torch.empty_like(mean), torch.empty_like(mean)
+
+
+def compose_pooled(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    chain: PoolChain,
+    *,
+    running: tuple[Tensor, Tensor] | None = None,
+    of_batch: bool = True,
+    momentum: float = 0.0,
+) -> Tensor:
+    """Return a pooled chain as torch's own operators; the arguments are those of `chain_operators.compose`."""
+    mean, var = running or (None, None)
+    pool = chain.pool
+    pooled = F.max_pool2d(
+        activate(x, chain.before), pool.kernel_size, pool.stride, pool.padding, ceil_mode=pool.ceil_mode
+    )
+    return F.batch_norm(pooled, mean, var, weight, bias, of_batch, momentum, eps)
+
+
+def _describe(before: str, parameter: float, pool: list[int], ceil_mode: bool) -> PoolChain:
+    window, stride, padding = ((pool[at], pool[at + 1]) for at in (0, 2, 4))
+    return PoolChain(MaxPool(window, stride, padding, ceil_mode), Activation(before, parameter))
+
+
+def _like(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+    return torch.empty(shape, dtype=dtype, device=x.device, memory_format=layout)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weight, bias, _, *ctx.settings = inputs
+    _, winner, place, mean, var, rstd = output
+    ctx.mark_non_differentiable(winner, place, mean, var, rstd)
+    ctx.size = x.shape[2], x.shape[3]
+    ctx.bias_dtype = None if bias is None else bias.dtype
+    ctx.save_for_backward(winner, place, weight, mean, rstd)
+
+
+def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    winner, place, weight, mean, rstd = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "Cannot differentiate a pooled norm a second time: it saved only what won. Set pn.layers' pool to None and "
+            "call the pool by itself."
+        )
+    dx, dweight, dbias = pool_chain_backward(dy, winner, place, mean, rstd, weight, *ctx.size, *ctx.settings)
+    gamma = None if weight is None else dweight.to(weight.dtype)
+    beta = None if ctx.bias_dtype is None else dbias.to(ctx.bias_dtype)
+    return dx, gamma, beta, None, None, None, None, None
+
+
+pool_chain.register_autograd(_differentiate, setup_context=_save)

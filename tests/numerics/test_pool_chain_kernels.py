@@ -1,0 +1,209 @@
+"""The pooled chains on the processor against the readable twin in float64, and both against torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from placenorm.kernels import dispatch, pool_chain_reference
+from placenorm.kernels.activations import activate
+from placenorm.kernels.cpu import memory
+from placenorm.kernels.cpu import pool_chain as cpu
+from placenorm.kernels.pool_chain import MONOTONE, MaxPool, PoolChain
+from placenorm.layers.pool_chain_operators import pool_chain as operator
+from support.cases.chains import find_activation
+from support.tolerances import assert_close_as_control
+
+EPS = 1e-5
+POOLS = [
+    MaxPool((2, 2), (2, 2)),
+    MaxPool((3, 3), (2, 2), (1, 1)),
+    MaxPool((3, 3), (1, 1), (1, 1)),
+    MaxPool((2, 2), (1, 1)),
+    MaxPool((3, 2), (2, 1), (1, 0)),
+    MaxPool((3, 3), (2, 2), ceil_mode=True),
+    MaxPool((2, 2), (2, 2), (1, 1), ceil_mode=True),
+    MaxPool((1, 1), (2, 2)),
+]
+SHAPES = [(3, 5, 8, 8), (2, 3, 7, 9), (5, 1, 3, 4), (1, 17, 5, 3)]
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "planes": lambda x: x.contiguous(),
+    "rows": lambda x: x.contiguous(memory_format=torch.channels_last),
+}
+EACH_POOL = pytest.mark.parametrize("pool", POOLS, ids=lambda pool: f"{pool.kernel_size}-{pool.stride}-{pool.padding}")
+EACH_LAYOUT = pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS.keys())
+
+
+@pytest.fixture(autouse=True)
+def memory_that_holds_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that forgets a value leaves NaN, or the last place."""
+
+    def fill(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+        value = float("nan") if dtype.is_floating_point else 255
+        return torch.full(shape, value, dtype=dtype).contiguous(memory_format=layout)
+
+    monkeypatch.setattr(cpu, "empty", fill)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    y: Tensor
+    mean: Tensor
+    var: Tensor
+    dx: Tensor
+    dweight: Tensor
+    dbias: Tensor
+
+
+def draw(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    return 0.3 + 1.7 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def make(shape: tuple[int, ...], pool: MaxPool, lay_out: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+    channels = shape[1]
+    weight = torch.tensor([1.5, -0.7, 0.0]).repeat(channels)[:channels]
+    dy = draw((*shape[:2], *pool.find_size(*shape[2:])), seed=1)
+    return lay_out(draw(shape)), lay_out(dy), weight, draw((channels,), seed=2)
+
+
+def run(kernels: dispatch.PoolChainKernels, chain: PoolChain, *given: Tensor) -> Outcome:
+    x, dy, weight, bias = given
+    y, winner, place, mean, var, rstd = kernels.pool_chain_fwd(x, weight, bias, EPS, chain)
+    size = (x.shape[2], x.shape[3])
+    dx, dweight, dbias = kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, size, chain)
+    return Outcome(y, mean, var, dx, dweight, dbias)
+
+
+def run_torch(chain: PoolChain, *given: Tensor) -> Outcome:
+    x, dy, weight, bias = (each.clone().requires_grad_() for each in given)
+    pool = chain.pool
+    u = F.max_pool2d(activate(x, chain.before), pool.kernel_size, pool.stride, pool.padding, ceil_mode=pool.ceil_mode)
+    y = F.batch_norm(u, None, None, weight, bias, training=True, eps=EPS)
+    y.backward(dy.detach())
+    var, mean = torch.var_mean(u.detach(), (0, 2, 3), correction=0)
+    return Outcome(y.detach(), mean, var, x.grad, weight.grad, bias.grad)
+
+
+@EACH_LAYOUT
+@EACH_POOL
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", ["relu", "identity"])
+def test_pooled_chain_is_as_near_to_the_truth_as_torch(
+    name: str, shape: tuple[int, ...], pool: MaxPool, lay_out: Callable[[Tensor], Tensor]
+) -> None:
+    compare(PoolChain(pool, find_activation(name)), shape, lay_out)
+
+
+@pytest.mark.slow
+@EACH_LAYOUT
+@pytest.mark.parametrize("name", [name for name in MONOTONE if name not in ("relu", "identity")])
+def test_rare_activations_are_too(name: str, lay_out: Callable[[Tensor], Tensor]) -> None:
+    compare(PoolChain(POOLS[0], find_activation(name)), SHAPES[1], lay_out)
+
+
+def compare(chain: PoolChain, shape: tuple[int, ...], lay_out: Callable[[Tensor], Tensor]) -> None:
+    given = make(shape, chain.pool, lay_out)
+    assert dispatch.find_pool_gap(given[0], chain) == ""
+    ours = run(cpu, chain, *given)
+    truth = run(pool_chain_reference, chain, *(each.double() for each in given))
+    control = run_torch(chain, *given)
+    assert ours.dx.is_contiguous() == given[0].is_contiguous()
+    dy = given[1].double()
+    scales = {
+        "dweight": float(dy.abs().sum((0, 2, 3)).max()),
+        "dbias": float(dy.abs().sum((0, 2, 3)).max()),
+        "dx": float(dy.abs().max() * truth.var.add(EPS).rsqrt().max() * given[2].abs().max()),
+        "y": float(truth.y.abs().max()) + 1.0,
+    }
+    for field in Outcome.__slots__:
+        found, usual, right = (getattr(each, field) for each in (ours, control, truth))
+        assert_close_as_control(found, usual, right, field, scale=scales.get(field))
+
+
+@EACH_POOL
+@pytest.mark.parametrize("name", MONOTONE)
+def test_twin_is_torch_in_float64(name: str, pool: MaxPool) -> None:
+    chain = PoolChain(pool, find_activation(name))
+    given = [each.double() for each in make(SHAPES[1], pool, torch.Tensor.contiguous)]
+    twin, torchs = run(pool_chain_reference, chain, *given), run_torch(chain, *given)
+    for field in Outcome.__slots__:
+        torch.testing.assert_close(getattr(twin, field), getattr(torchs, field), rtol=1e-9, atol=1e-9)
+
+
+@EACH_LAYOUT
+def test_first_of_equals_wins_and_nan_wins_always(lay_out: Callable[[Tensor], Tensor]) -> None:
+    x = torch.zeros(2, 2, 4, 4)
+    x[0, 0, 1, 1] = float("nan")
+    chain = PoolChain(POOLS[0])
+    _, winner, place, *_ = cpu.pool_chain_fwd(lay_out(x), None, None, EPS, chain)
+    assert bool(winner[0, 0, 0, 0].isnan())
+    assert place[0, 0, 0, 0] == 3
+    assert int(place.sum()) == 3
+
+
+@EACH_LAYOUT
+def test_backward_keeps_five_bytes_for_each_value_that_is_left(lay_out: Callable[[Tensor], Tensor]) -> None:
+    x = lay_out(draw((4, 8, 16, 16))).requires_grad_()
+    saved: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        saved.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        operator(x, None, None, EPS, "relu", 0.0, [2, 2, 2, 2, 0, 0], False)
+    large = [each for each in saved if each.numel() > 8]
+    assert sum(each.numel() * each.element_size() for each in large) == 5 * x.numel() // 4
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # opcheck itself reads it, torch 2.14
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["fast", "readable"])
+@EACH_LAYOUT
+def test_operator_is_what_torch_asks_of_one(lay_out: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
+    x, _, weight, bias = (each.to(dtype).requires_grad_() for each in make(SHAPES[0], POOLS[1], lay_out))
+    found = torch.library.opcheck(operator, (x, weight, bias, EPS, "relu", 0.0, [3, 3, 2, 2, 1, 1], False))
+    assert set(found.values()) == {"SUCCESS"}
+
+
+def test_second_derivative_raises() -> None:
+    x = draw((2, 3, 4, 4)).requires_grad_()
+    y = operator(x, None, None, EPS, "relu", 0.0, [2, 2, 2, 2, 0, 0], False)[0]
+    with pytest.raises(RuntimeError, match="Cannot differentiate a pooled norm a second time"):
+        torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+
+
+@pytest.mark.parametrize(
+    ("make_pool", "error", "said"),
+    [
+        (lambda: MaxPool((0, 2), (2, 2)), ValueError, "window and stride are at least 1"),
+        (lambda: MaxPool((2, 2), (2, 2), (2, 0)), ValueError, "at most half of its window"),
+        (lambda: MaxPool((5, 5), (2, 2)).find_size(4, 9), RuntimeError, "Cannot pool 4x9 by windows of 5x5"),
+    ],
+    ids=["window", "padding", "too-large"],
+)
+def test_pool_that_cannot_be_is_refused(make_pool: Callable[[], object], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        make_pool()
+
+
+def test_gap_names_what_no_kernel_covers() -> None:
+    x, pool = draw((2, 3, 8, 8)), POOLS[0]
+    gaps = [
+        dispatch.find_pool_gap(x, PoolChain(pool, find_activation("silu"))),
+        dispatch.find_pool_gap(x, PoolChain(MaxPool((5, 5), (2, 2)))),
+        dispatch.find_pool_gap(x.double(), PoolChain(pool)),
+        dispatch.find_pool_gap(x[..., ::2], PoolChain(pool)),
+    ]
+    assert gaps == [
+        "silu may make a smaller input of a window the larger output",
+        "there are kernels for windows up to 3 and strides up to 2",
+        "the kernels of the processor take float32, this is float64",
+        "the input is neither contiguous nor channels_last",
+    ]
+
+
+def test_fresh_memory_has_the_layout_that_was_asked_for() -> None:
+    assert memory.empty((2, 3, 4, 5), torch.uint8, torch.channels_last).is_contiguous(memory_format=torch.channels_last)
