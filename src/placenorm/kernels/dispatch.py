@@ -64,10 +64,10 @@ def find_gap(x: Tensor, chain: Chain) -> str:
     """Return why no fast kernels cover a chain; "" where some do.
 
     Args:
-        x: input, ``[N, C, S]``.
+        x: input, ``[N, C, *]``.
         chain: what is fused with the norm.
     """
-    if x.is_contiguous() or x.transpose(1, 2).is_contiguous():
+    if x.is_contiguous() or x.movedim(1, -1).is_contiguous():
         return _find_gap(x, (chain.before, chain.after))
     return _STRANGE
 

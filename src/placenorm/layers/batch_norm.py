@@ -8,9 +8,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
 from placenorm.kernels.chain import Chain
+from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.layers.chain_operators import compose
-from placenorm.layers.normalizing import normalize_batch, view_ncs
+from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
+from placenorm.layers.pool_chain_operators import compose_pooled
 
 
 class _OwnForward(_BatchNorm):
@@ -28,14 +30,17 @@ class _OwnForward(_BatchNorm):
         after: activation behind the norm, and behind the residual where one is given; None for none.
         virtual_batch_size: samples that are normalised together when training (ghost batch norm, Hoffer et al. 2017);
             the running statistics take one such batch after the other. None for the whole batch.
+        pool: a max pool between the activation in front and the norm, in `BatchNorm2d`; None for none.
         more: what else torch's layer takes in this version.
 
     Raises:
-        ValueError: an activation is unknown, both are given, or the virtual batch size is not positive.
+        ValueError: an activation is unknown, both are given, or one behind a norm with a pool; a pool is given to
+            another layer than `BatchNorm2d`; or the virtual batch size is not positive.
     """
 
     before: Activation = IDENTITY
     after: Activation = IDENTITY
+    pool: MaxPool | None = None
     virtual_batch_size: int | None = None
     frozen: bool = False
 
@@ -51,25 +56,36 @@ class _OwnForward(_BatchNorm):
         *,
         before: str | Activation | None = None,
         after: str | Activation | None = None,
+        pool: MaxPool | None = None,
         virtual_batch_size: int | None = None,
         **more: Any,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, **more)
-        self.fuse(before=before, after=after)
+        self.fuse(before=before, after=after, pool=pool)
         if virtual_batch_size is not None and virtual_batch_size < 1:
             raise ValueError(
                 f"A virtual batch has at least one sample, not {virtual_batch_size}; give a larger number."
             )
         self.virtual_batch_size = virtual_batch_size
 
-    def fuse(self, *, before: str | Activation | None = None, after: str | Activation | None = None) -> Self:
-        """Take an activation in front of this norm or behind it into the layer, and return the layer.
+    def fuse(
+        self,
+        *,
+        before: str | Activation | None = None,
+        after: str | Activation | None = None,
+        pool: MaxPool | None = None,
+    ) -> Self:
+        """Take what stands in front of this norm or behind it into the layer, and return the layer.
 
         Raises:
-            ValueError: an activation is unknown, or both are given.
+            ValueError: as the class.
         """
         chain = Chain(_name(before), _name(after))
-        self.before, self.after = chain.before, chain.after
+        if pool is not None and chain.after != IDENTITY:
+            raise ValueError(f"A norm with a pool in front has no {chain.after.name} behind it; leave that a layer.")
+        if pool is not None and not isinstance(self, nn.BatchNorm2d):
+            raise ValueError(f"Only BatchNorm2d takes a pool, {type(self).__name__} does not; leave it a layer.")
+        self.before, self.after, self.pool = chain.before, chain.after, pool
         return self
 
     def freeze(self) -> Self:
@@ -115,7 +131,7 @@ class _OwnForward(_BatchNorm):
                 positions add nothing to the statistics, and their output is 0.
 
         Returns:
-            ``[N, C, *]`` in the dtype and the memory format of the input.
+            ``[N, C, *]`` in the dtype and the memory format of the input, pooled where there is a pool.
 
         Raises:
             ValueError: if the rank is not this layer's, if training sees one value per channel, if eps is out of
@@ -137,6 +153,7 @@ class _OwnForward(_BatchNorm):
         else:
             self._check_input_dim(input)  # type: ignore[no-untyped-call]
         buffers_in_use = self.track_running_stats or not self.training
+        pool = self.pool
         return normalize_batch(
             input,
             residual,
@@ -153,12 +170,16 @@ class _OwnForward(_BatchNorm):
             self.after.name,
             self.before.parameter or self.after.parameter,
             self.virtual_batch_size,
+            None if pool is None else [*pool.kernel_size, *pool.stride, *pool.padding],
+            pool is not None and pool.ceil_mode,
         )
 
     def extra_repr(self) -> str:
         """Return the settings; those that torch's layer has not only where they are set."""
         fused = {"before": self.before, "after": self.after}
         extra = [f"{name}={each.name}" for name, each in fused.items() if each != IDENTITY]
+        if self.pool is not None:
+            extra.append(f"pool={self.pool}")
         if self.virtual_batch_size is not None:
             extra.append(f"virtual_batch_size={self.virtual_batch_size}")
         if self.frozen:
@@ -196,7 +217,10 @@ def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Pat
         return Path("torch", "this is torch's own layer; put one of pn.layers in its place to gain.")
     layer._check_input_dim(x)  # type: ignore[no-untyped-call]
     uses_batch = layer.training or layer.running_mean is None
-    return find_path(view_ncs(x), Chain(layer.before, layer.after, residual is not None), of_batch=uses_batch)
+    chain: Chain | PoolChain = Chain(layer.before, layer.after, residual is not None)
+    if layer.pool is not None:
+        chain = PoolChain(layer.pool, layer.before)
+    return find_path(view_dense(x), chain, of_batch=uses_batch)
 
 
 def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
@@ -208,7 +232,7 @@ def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
         x: ``[N, C, *]``.
 
     Returns:
-        ``[N, C, *]``: distances from the channel's mean, in its standard deviations.
+        ``[N, C, *]``, pooled where there is a pool: distances from the channel's mean, in its standard deviations.
 
     Raises:
         ValueError: if the rank is not the layer's, or if there is one value per channel.
@@ -217,7 +241,11 @@ def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
     before = layer.before if isinstance(layer, _OwnForward) else IDENTITY
     mean, var = layer.running_mean, layer.running_var
     running = None if layer.training or mean is None or var is None else (mean, var)
+    pool = layer.pool if isinstance(layer, _OwnForward) else None
     with torch.no_grad():
+        if pool is not None:
+            chain = PoolChain(pool, before)
+            return compose_pooled(x, None, None, layer.eps, chain, running=running, of_batch=running is None)
         return compose(x, None, None, None, layer.eps, Chain(before), running=running, of_batch=running is None)
 
 

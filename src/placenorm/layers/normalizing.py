@@ -9,9 +9,12 @@ from torch import Tensor
 from placenorm.kernels import reference
 from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.chain import Chain
+from placenorm.kernels.pool_chain import PoolChain
 from placenorm.layers.chain_operators import chain as chain_operator
 from placenorm.layers.chain_operators import compose
 from placenorm.layers.paths import find_path
+from placenorm.layers.pool_chain_operators import compose_pooled, describe_pool
+from placenorm.layers.pool_chain_operators import pool_chain as pool_chain_operator
 from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
 
 
@@ -31,6 +34,8 @@ def normalize_batch(
     after: str = "identity",
     parameter: float = 0.0,
     virtual_batch_size: int | None = None,
+    pool: list[int] | None = None,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """Return ``after(norm(before(x)) + residual)``; when training, bring the running statistics up to date in place.
 
@@ -50,31 +55,32 @@ def normalize_batch(
         after: name of the activation behind it, or behind the addition.
         parameter: the activation's parameter.
         virtual_batch_size: samples that are normalised together when training; None for all of them.
+        pool: window, stride and padding, each down and to the right, of a max pool between the activation in front and
+            the norm; None for none.
+        ceil_mode: of the pool.
 
     Returns:
-        ``[N, C, *]`` in the dtype and the memory format of x; 0 where the mask is False.
+        ``[N, C, *]`` in the dtype and the memory format of x, pooled where there is a pool; 0 where the mask is False.
 
     Raises:
-        ValueError: if training sees one value per channel, if eps is out of range, or if the chain is none (`Chain`).
+        ValueError: if training sees one value per channel, if eps is out of range, if the chain is none (`Chain`), or
+            if there is more beside a pool than an activation in front of it.
         RuntimeError: if a number of channels, a shape, a dtype or a device does not fit.
         NotImplementedError: if x is not floating point.
     """
-    norm = _Norm(
-        running_mean,
-        running_var,
-        num_batches_tracked,
-        weight,
-        bias,
-        training,
-        momentum,
-        eps,
-        Chain(Activation(before, parameter), Activation(after, parameter), residual is not None),
-    )
+    chain: Chain | PoolChain = Chain(Activation(before, parameter), Activation(after, parameter), residual is not None)
+    positions = prod(x.shape[2:])
+    if pool is not None:
+        if residual is not None or mask is not None:
+            raise ValueError("A norm behind a pool takes no residual and no mask; make the pool a layer of its own.")
+        chain = PoolChain(describe_pool(pool, ceil_mode), Activation(before, parameter))
+        positions = prod(chain.pool.find_size(x.shape[2], x.shape[3]))
+    norm = _Norm(running_mean, running_var, num_batches_tracked, weight, bias, training, momentum, eps, chain)
     size = virtual_batch_size if training and virtual_batch_size is not None else max(len(x), 1)
     owned = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     check_input(x, owned, eps)
     if norm.uses_batch:
-        check_values(x, eps, size)
+        check_values(x, eps, size, positions)
     if residual is not None:
         check_residual(residual, x)
     marks = None if mask is None else view_mask(mask, x)
@@ -97,7 +103,7 @@ class _Norm:
     training: bool
     momentum: float | None
     eps: float
-    chain: Chain
+    chain: Chain | PoolChain
 
     @property
     def uses_batch(self) -> bool:
@@ -113,26 +119,23 @@ class _Norm:
         if marks is not None:
             return self._run_masked(x, residual, marks, updates)
         if not self.uses_batch:
-            return compose(x, residual, self.weight, self.bias, self.eps, self.chain, running=running, of_batch=False)
-        values = x.shape[0] * prod(x.shape[2:])
-        view = view_ncs(x)
+            return self._compose(x, residual, running=running, of_batch=False)
+        view = view_dense(x)
         if find_path(view, self.chain, of_batch=True).name == "fused":
-            y, mean, var = self._run_fused(view, None if residual is None else residual.reshape(view.shape))
+            y, mean, var = self._run_fused(view, residual)
             if updates:
-                self._take(mean, var, values)
-            return y.view(x.shape)
+                self._take(mean, var, y.numel() // len(mean))
+            return y
         if running is None or not self.training:
-            return compose(x, residual, self.weight, self.bias, self.eps, self.chain)
+            return self._compose(x, residual)
         if not updates:  # a recomputation saves as many tensors as the first run did
             running = running[0].clone(), running[1].clone()
         if self.momentum is not None:
-            return compose(
-                x, residual, self.weight, self.bias, self.eps, self.chain, running=running, momentum=self.momentum
-            )
+            return self._compose(x, residual, running=running, momentum=self.momentum)
         # The share of this batch is a tensor, which torch's own norm does not take: it is given buffers of its own.
         fresh = torch.zeros_like(running[0]), torch.zeros_like(running[1])
-        y = compose(x, residual, self.weight, self.bias, self.eps, self.chain, running=fresh, momentum=1.0)
-        if values and updates:
+        y = self._compose(x, residual, running=fresh, momentum=1.0)
+        if y.numel() and updates:
             self._mix(*fresh)
         return y
 
@@ -140,13 +143,59 @@ class _Norm:
     def _running(self) -> tuple[Tensor, Tensor] | None:
         return None if self.running_mean is None or self.running_var is None else (self.running_mean, self.running_var)
 
-    def _run_fused(self, view: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        before, after, parameter = self.chain.before.name, self.chain.after.name, self.chain.parameter
-        y, mean, var, _ = chain_operator(view, residual, self.weight, self.bias, self.eps, before, after, parameter)
-        return y, mean, var
+    def _run_fused(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the output and the batch's mean and biased variance, of a dense x."""
+        chain = self.chain
+        if isinstance(chain, PoolChain):
+            pool = chain.pool
+            sizes = [*pool.kernel_size, *pool.stride, *pool.padding]
+            y, _, _, mean, var, _ = pool_chain_operator(
+                x, self.weight, self.bias, self.eps, chain.before.name, chain.before.parameter, sizes, pool.ceil_mode
+            )
+            return y, mean, var
+        view = view_ncs(x)
+        added = None if residual is None else residual.reshape(view.shape)
+        y, mean, var, _ = chain_operator(
+            view, added, self.weight, self.bias, self.eps, chain.before.name, chain.after.name, chain.parameter
+        )
+        return y.view(x.shape), mean, var
+
+    def _compose(
+        self,
+        x: Tensor,
+        residual: Tensor | None,
+        *,
+        running: tuple[Tensor, Tensor] | None = None,
+        of_batch: bool = True,
+        momentum: float = 0.0,
+    ) -> Tensor:
+        """Return the output by torch's operators."""
+        if isinstance(self.chain, PoolChain):
+            return compose_pooled(
+                x,
+                self.weight,
+                self.bias,
+                self.eps,
+                self.chain,
+                running=running,
+                of_batch=of_batch,
+                momentum=momentum,
+            )
+        return compose(
+            x,
+            residual,
+            self.weight,
+            self.bias,
+            self.eps,
+            self.chain,
+            running=running,
+            of_batch=of_batch,
+            momentum=momentum,
+        )
 
     def _run_masked(self, x: Tensor, residual: Tensor | None, marks: Tensor, updates: bool) -> Tensor:
         """Return the output where some positions do not count: what stands there reaches nothing, and becomes 0."""
+        assert isinstance(self.chain, Chain)
         axes = (0, *range(2, x.dim()))
         shape = [1, -1] + [1] * (x.dim() - 2)
         u = torch.where(marks, activate(torch.where(marks, reference.widen(x), 0.0), self.chain.before), 0.0)
@@ -189,9 +238,14 @@ def is_recomputing() -> bool:
     return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
-def view_ncs(x: Tensor) -> Tensor:
-    """View x as ``[N, C, S]`` in the layouts that torch's norms keep; any other is copied to a contiguous one."""
+def view_dense(x: Tensor) -> Tensor:
+    """Return x in one of the layouts that torch's norms keep; any other is copied to a contiguous one."""
     channels_last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
-    if channels_last is None or not x.is_contiguous(memory_format=channels_last):
-        x = x.contiguous()
+    kept = channels_last is not None and x.is_contiguous(memory_format=channels_last)
+    return x if kept else x.contiguous()
+
+
+def view_ncs(x: Tensor) -> Tensor:
+    """View x as ``[N, C, S]``, in a layout of `view_dense`."""
+    x = view_dense(x)
     return x.flatten(2) if x.dim() > 2 else x.unsqueeze(2)

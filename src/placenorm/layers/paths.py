@@ -9,6 +9,7 @@ from torch.autograd import forward_ad
 
 from placenorm.kernels import dispatch
 from placenorm.kernels.chain import Chain
+from placenorm.kernels.pool_chain import PoolChain
 
 LEAST_VALUES: Final = 1 << 16
 """Smaller inputs go to torch: calling an operator of one's own costs more than fusing saves."""
@@ -30,11 +31,11 @@ class Path:
         return f"{self.name}: {self.reason}"
 
 
-def find_path(x: Tensor, chain: Chain, *, of_batch: bool) -> Path:
+def find_path(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> Path:
     """Return the way of an input through a norm.
 
     Args:
-        x: ``[N, C, S]``.
+        x: ``[N, C, *]`` in a layout that torch's norms keep.
         chain: what is fused with the norm.
         of_batch: whether the batch's statistics are used.
     """
@@ -44,15 +45,15 @@ def find_path(x: Tensor, chain: Chain, *, of_batch: bool) -> Path:
     )
 
 
-def _find_gap(x: Tensor, chain: Chain, *, of_batch: bool) -> str:
+def _find_gap(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> str:
     if not of_batch:
         return "with running statistics a norm is a scale and a shift, which torch's own operators do and export"
     if x.numel() < LEAST_VALUES:
         return f"an input of {x.numel()} values is too small to gain"
-    gap = dispatch.find_gap(x, chain)
+    gap = dispatch.find_pool_gap(x, chain) if isinstance(chain, PoolChain) else dispatch.find_gap(x, chain)
     if gap:
         return gap
-    if chain.is_plain and not x.is_contiguous():
+    if isinstance(chain, Chain) and chain.is_plain and not x.is_contiguous():
         return "with the channels last, torch's own norm is as fast"
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "the kernels take no part in the transforms of torch.func"

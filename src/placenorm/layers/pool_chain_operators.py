@@ -100,9 +100,14 @@ def compose_pooled(
     return F.batch_norm(pooled, mean, var, weight, bias, of_batch, momentum, eps)
 
 
+def describe_pool(sizes: list[int], ceil_mode: bool) -> MaxPool:
+    """Return the pool of a window, a stride and a padding, each down and to the right."""
+    window, stride, padding = ((sizes[at], sizes[at + 1]) for at in (0, 2, 4))
+    return MaxPool(window, stride, padding, ceil_mode)
+
+
 def _describe(before: str, parameter: float, pool: list[int], ceil_mode: bool) -> PoolChain:
-    window, stride, padding = ((pool[at], pool[at + 1]) for at in (0, 2, 4))
-    return PoolChain(MaxPool(window, stride, padding, ceil_mode), Activation(before, parameter))
+    return PoolChain(describe_pool(pool, ceil_mode), Activation(before, parameter))
 
 
 def _like(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -123,8 +128,7 @@ def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | No
     winner, place, weight, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
         raise RuntimeError(
-            "Cannot differentiate a pooled norm a second time: it saved only what won. Set pn.layers' pool to None and "
-            "call the pool by itself."
+            "Cannot differentiate a pooled norm a second time: it saved only what won; make the pool its own layer."
         )
     dx, dweight, dbias = pool_chain_backward(dy, winner, place, mean, rstd, weight, *ctx.size, *ctx.settings)
     gamma = None if weight is None else dweight.to(weight.dtype)

@@ -1,7 +1,6 @@
 """What a norm refuses: with torch's classes of errors, and in torch's words where they are as clear as ours."""
 
 from collections.abc import Mapping
-from math import prod
 
 import torch
 from torch import Tensor
@@ -42,18 +41,18 @@ def check_input(x: Tensor, owned: Mapping[str, Tensor | None], eps: float) -> No
             )
 
 
-def check_values(x: Tensor, eps: float, together: int) -> None:
+def check_values(x: Tensor, eps: float, together: int, positions: int) -> None:
     """Refuse a batch whose own statistics say nothing.
 
     Args:
         x: ``[N, C, *]``.
         eps: what is added to the variance.
         together: how many samples are normalised together; the last ones may be fewer.
+        positions: values of a channel in a sample that reach the norm.
 
     Raises:
         ValueError: if a channel has one value, or eps is not positive.
     """
-    positions = prod(x.shape[2:])
     last = len(x) % together or min(together, len(x))
     if min(last, together) * positions == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")

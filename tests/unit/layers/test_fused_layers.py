@@ -130,6 +130,58 @@ def test_symbolic_trace_has_the_fused_layer_as_a_leaf(training: bool) -> None:
     torch.testing.assert_close(traced(x, other), twin(x, other), rtol=0.0, atol=0.0)
 
 
+# -- pools
+
+POOL = layers.MaxPool((2, 2), (2, 2))
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("options", [{"before": "relu"}, {}, {"momentum": None}, {"virtual_batch_size": 2}], ids=str)
+def test_pool_in_front_is_the_layer_in_front(options: dict[str, object], training: bool) -> None:
+    ours, theirs = (each.train(training) for each in make_pair(pool=POOL, **options))
+    theirs.momentum = ours.momentum
+    mine, others = leaf(4, C, 6, 5)
+    pooled = F.max_pool2d(activate(others, ours.before), 2)
+    parts = pooled.split(2) if training and ours.virtual_batch_size else [pooled]
+    assert_same(ours, theirs, ours(mine), torch.cat([theirs(part) for part in parts]), (mine, others))
+
+
+def test_pooled_layer_compiles_without_a_graph_break() -> None:
+    torch.compiler.reset()
+    net = layers.BatchNorm2d(C, before="relu", pool=POOL)
+    twin = copy.deepcopy(net)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    for model in (compiled, twin):
+        model(draw(4, C, 6, 6)).backward(draw(4, C, 3, 3, seed=1))
+    torch.testing.assert_close(net.state_dict(), twin.state_dict())
+    torch.testing.assert_close(net.weight.grad, twin.weight.grad)
+
+
+def test_pooled_layer_explains_itself_and_gives_zscores(path: str) -> None:
+    layer = layers.BatchNorm2d(C, before="relu", pool=POOL)
+    x = draw(4, C, 6, 6)
+    assert layers.explain(layer, x).name == path
+    assert "pool=MaxPool(kernel_size=(2, 2)" in repr(layer)
+    torch.testing.assert_close(layers.zscores(layer, x), layer(x))
+    if path == "fused":
+        silu = layers.BatchNorm2d(C, before="silu", pool=POOL)
+        assert "silu may make a smaller input" in layers.explain(silu, x).reason
+
+
+def test_pool_where_it_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="no relu behind it"):
+        layers.BatchNorm2d(C, after="relu", pool=POOL)
+    with pytest.raises(ValueError, match="Only BatchNorm2d takes a pool, BatchNorm1d does not"):
+        layers.BatchNorm1d(C, pool=POOL)
+    layer, x = layers.BatchNorm2d(C, pool=POOL), draw(4, C, 6, 6)
+    with pytest.raises(ValueError, match="takes no residual and no mask"):
+        layer(x, x)
+    with pytest.raises(RuntimeError, match="Cannot pool 1x6 by windows of 2x2"):
+        layer(x[:, :, :1])
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        layer(x[:1, :, :2, :2])
+
+
 # -- masks
 
 
