@@ -56,6 +56,14 @@ def test_commands_in_documents_have_options_that_exist(page: Path) -> None:
         assert not unknown, command
 
 
+def test_code_of_the_page_on_layers_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = code_blocks(ROOT / "docs" / "layers.md", "python")
+    exec(block, {})
+    size, way = capsys.readouterr().out.splitlines()
+    assert size == "torch.Size([8, 16, 32, 32])"
+    assert way == "fused: kernels of cpu cover norm-relu on this input."
+
+
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_links_in_documents_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
