@@ -45,3 +45,7 @@ def first_line(error: BaseException) -> str:
     """Return the first line of a foreign error's text, or its kind where it has none, as part of a sentence."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(".!") if text else type(error).__name__
+
+
+class BenchError(PlacenormError):
+    """Something cannot be timed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from placenorm.cli.benching import bench
 from placenorm.cli.claiming import LANGUAGE_HELP, claims, let_letters_through, show_claims_of
 from placenorm.cli.console import command_line, errors_in_words, show_progress, warnings_in_words
 from placenorm.errors import UsageError
@@ -292,6 +293,7 @@ def _say_fixes(out: Path, language: "Language") -> str:
 
 
 app.command()(claims)
+app.add_typer(bench, name="bench")
 
 
 @app.command()
