@@ -16,10 +16,10 @@ from placenorm.kernels import dispatch
 from placenorm.kernels.activations import Activation, activate, differentiate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.reference import widened
+from placenorm.layers.paths import is_eager
 
 
-@torch.library.custom_op("placenorm::chain", mutates_args=())
-def chain(
+def _run(
     x: Tensor,
     residual: Tensor | None,
     weight: Tensor | None,
@@ -48,8 +48,7 @@ def chain(
     return dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused)
 
 
-@torch.library.custom_op("placenorm::chain_backward", mutates_args=())
-def chain_backward(
+def _run_backward(
     dy: Tensor,
     x: Tensor,
     y: Tensor | None,
@@ -65,6 +64,10 @@ def chain_backward(
     fused = _describe(before, after, parameter, y)
     dx, dresidual, dweight, dbias = dispatch.choose(x, fused).chain_bwd(dy, x, y, mean, rstd, weight, bias, fused)
     return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
+
+
+chain = torch.library.custom_op("placenorm::chain", _run, mutates_args=())
+chain_backward = torch.library.custom_op("placenorm::chain_backward", _run_backward, mutates_args=())
 
 
 @chain.register_fake
@@ -125,7 +128,8 @@ def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | No
     if torch.is_grad_enabled():
         dx, dresidual, gamma, beta = _differentiate_through(dy, x, y, weight, bias, ctx.eps, *ctx.activations)
     else:
-        dx, dresidual, dweight, dbias = chain_backward(dy, x, y, mean, rstd, weight, bias, *ctx.activations)
+        backward = _run_backward if getattr(ctx, "is_direct", False) else chain_backward
+        dx, dresidual, dweight, dbias = backward(dy, x, y, mean, rstd, weight, bias, *ctx.activations)
         gamma = None if weight is None else dweight.to(weight.dtype)
         beta = None if bias is None else dbias.to(bias.dtype)
     return dx, None if y is None else dresidual, gamma, beta, None, None, None, None
@@ -158,3 +162,27 @@ def _differentiate_through(
 
 
 chain.register_autograd(_differentiate, setup_context=_save)
+
+
+class _DirectChain(torch.autograd.Function):
+    """The operator without torch's dispatcher, whose two calls cost more than a small norm."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
+        ctx.is_direct = True
+        output = _run(*given)
+        _save(ctx, given, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
+        return _differentiate(ctx, dy, *rest)
+
+
+def run_chain(
+    x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, fused: Chain
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(y, mean, var)`` of a chain by our kernels; the arguments are those of `chain_reference.chain_fwd`."""
+    run = _DirectChain.apply if is_eager(x) else chain
+    y, mean, var, _ = run(x, residual, weight, bias, eps, fused.before.name, fused.after.name, fused.parameter)
+    return y, mean, var

@@ -10,11 +10,9 @@ from placenorm.kernels import reference
 from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import PoolChain
-from placenorm.layers.chain_operators import chain as chain_operator
-from placenorm.layers.chain_operators import compose
+from placenorm.layers.chain_operators import compose, run_chain
 from placenorm.layers.paths import find_path
-from placenorm.layers.pool_chain_operators import compose_pooled, describe_pool
-from placenorm.layers.pool_chain_operators import pool_chain as pool_chain_operator
+from placenorm.layers.pool_chain_operators import compose_pooled, describe_pool, run_pool_chain
 from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
 
 
@@ -147,17 +145,10 @@ class _Norm:
         """Return the output and the batch's mean and biased variance, of a dense x."""
         chain = self.chain
         if isinstance(chain, PoolChain):
-            pool = chain.pool
-            sizes = [*pool.kernel_size, *pool.stride, *pool.padding]
-            y, _, _, mean, var, _ = pool_chain_operator(
-                x, self.weight, self.bias, self.eps, chain.before.name, chain.before.parameter, sizes, pool.ceil_mode
-            )
-            return y, mean, var
+            return run_pool_chain(x, self.weight, self.bias, self.eps, chain)
         view = view_ncs(x)
         added = None if residual is None else residual.reshape(view.shape)
-        y, mean, var, _ = chain_operator(
-            view, added, self.weight, self.bias, self.eps, chain.before.name, chain.after.name, chain.parameter
-        )
+        y, mean, var = run_chain(view, added, self.weight, self.bias, self.eps, chain)
         return y.view(x.shape), mean, var
 
     def _compose(

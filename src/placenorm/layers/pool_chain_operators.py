@@ -14,10 +14,10 @@ from placenorm.kernels import dispatch
 from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.reference import widened
+from placenorm.layers.paths import is_eager
 
 
-@torch.library.custom_op("placenorm::pool_chain", mutates_args=())
-def pool_chain(
+def _run(
     x: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
@@ -43,8 +43,7 @@ def pool_chain(
     return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused)
 
 
-@torch.library.custom_op("placenorm::pool_chain_backward", mutates_args=())
-def pool_chain_backward(
+def _run_backward(
     dy: Tensor,
     winner: Tensor,
     place: Tensor,
@@ -62,6 +61,10 @@ def pool_chain_backward(
     fused = _describe(before, parameter, pool, ceil_mode)
     kernels = dispatch.choose_pool(winner, fused)
     return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
+
+
+pool_chain = torch.library.custom_op("placenorm::pool_chain", _run, mutates_args=())
+pool_chain_backward = torch.library.custom_op("placenorm::pool_chain_backward", _run_backward, mutates_args=())
 
 
 @pool_chain.register_fake
@@ -130,10 +133,37 @@ def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | No
         raise RuntimeError(
             "Cannot differentiate a pooled norm a second time: it saved only what won; make the pool its own layer."
         )
-    dx, dweight, dbias = pool_chain_backward(dy, winner, place, mean, rstd, weight, *ctx.size, *ctx.settings)
+    backward = _run_backward if getattr(ctx, "is_direct", False) else pool_chain_backward
+    dx, dweight, dbias = backward(dy, winner, place, mean, rstd, weight, *ctx.size, *ctx.settings)
     gamma = None if weight is None else dweight.to(weight.dtype)
     beta = None if ctx.bias_dtype is None else dbias.to(ctx.bias_dtype)
     return dx, gamma, beta, None, None, None, None, None
 
 
 pool_chain.register_autograd(_differentiate, setup_context=_save)
+
+
+class _DirectPoolChain(torch.autograd.Function):
+    """The operator without torch's dispatcher, whose two calls cost more than a small norm."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
+        ctx.is_direct = True
+        output = _run(*given)
+        _save(ctx, given, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
+        return _differentiate(ctx, dy, *rest)
+
+
+def run_pool_chain(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: PoolChain
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(y, mean, var)`` by our kernels; the arguments are those of `pool_chain_reference.pool_chain_fwd`."""
+    pool, before = fused.pool, fused.before
+    sizes = [*pool.kernel_size, *pool.stride, *pool.padding]
+    run = _DirectPoolChain.apply if is_eager(x) else pool_chain
+    y, _, _, mean, var, _ = run(x, weight, bias, eps, before.name, before.parameter, sizes, pool.ceil_mode)
+    return y, mean, var

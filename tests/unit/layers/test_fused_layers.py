@@ -61,7 +61,7 @@ def leaf(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 @BOTH_MODES
-@pytest.mark.parametrize("name", ["relu", "silu", "leaky_relu"])
+@pytest.mark.parametrize("name", ["relu", "silu"])
 def test_activation_in_front_is_the_layer_in_front(name: str, training: bool) -> None:
     ours, theirs = (each.train(training) for each in make_pair(before=name))
     mine, others = leaf(4, C, 5, 3)
@@ -69,7 +69,7 @@ def test_activation_in_front_is_the_layer_in_front(name: str, training: bool) ->
 
 
 @BOTH_MODES
-@pytest.mark.parametrize("name", ["relu", "gelu", "elu"])
+@pytest.mark.parametrize("name", ["relu", "silu"])
 def test_activation_behind_is_the_layer_behind(name: str, training: bool) -> None:
     ours, theirs = (each.train(training) for each in make_pair(after=name))
     mine, others = leaf(4, C, 5, 3)

@@ -7,6 +7,9 @@ sweeps, with sums per share in between.
 Sums are taken of distances from `shift`, a mean of the channel's first values. It is one of the means whose weighted
 average is the channel's own, so it is at most sqrt(M / first values) standard deviations away, and the squares lose no
 more digits than that. Inside a run of `RUN` values sums are float32, which vectorises; runs are added up in float64.
+
+Inner loops go along a slice with one axis: indices into several axes keep them from vectorising (the backward of planes
+took four times as long).
 """
 
 from typing import Any, Final
@@ -26,10 +29,10 @@ _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FAS
 
 
 @njit(inline="always")
-def _slope_behind(x_hat: Any, gamma: Any, beta: Any, y: Any, at: Any, after: Any, adds: Any, parameter: Any) -> Any:
-    """Return the derivative of the activation behind the norm, at one place; after an addition the output tells it."""
+def _slope_behind(x_hat: Any, gamma: Any, beta: Any, y: Any, after: Any, adds: Any, parameter: Any) -> Any:
+    """Return the derivative of the activation behind the norm at one value; after an addition the output tells it."""
     if len(adds):
-        return differentiate(y[at], after, parameter)
+        return differentiate(y, after, parameter)
     return differentiate(x_hat * gamma + beta, after, parameter)
 
 
@@ -55,8 +58,9 @@ def forward_planes(
     values = samples * size
     for c in range(start, stop):
         first = f32(0.0)
+        line = x[0, c]
         for s in range(min(size, RUN)):
-            first += activate(x[0, c, s], before, parameter)
+            first += activate(line[s], before, parameter)
         shift = first / f32(min(size, RUN))
         total = np.float64(0.0)
         squares = np.float64(0.0)
@@ -64,8 +68,9 @@ def forward_planes(
             for at in range(0, size, RUN):
                 run_total = f32(0.0)
                 run_squares = f32(0.0)
-                for s in range(at, min(at + RUN, size)):
-                    d = activate(x[n, c, s], before, parameter) - shift
+                line = x[n, c, at : at + RUN]
+                for s in range(len(line)):
+                    d = activate(line[s], before, parameter) - shift
                     run_total += d
                     run_squares += d * d
                 total += run_total
@@ -78,11 +83,14 @@ def forward_planes(
         centre = f32(rest)
         beta = bias[c]
         for n in range(samples):
+            line = x[n, c]
+            added = residual[n, c]
+            out = y[n, c]
             for s in range(size):
-                z = ((activate(x[n, c, s], before, parameter) - shift) - centre) * scale + beta
+                z = ((activate(line[s], before, parameter) - shift) - centre) * scale + beta
                 if len(adds):
-                    z += residual[n, c, s]
-                y[n, c, s] = activate(z, after, parameter)
+                    z += added[s]
+                out[s] = activate(z, after, parameter)
 
 
 @njit(**_OPTIONS)
@@ -116,9 +124,12 @@ def backward_planes(
             for at in range(0, size, RUN):
                 run_total = f32(0.0)
                 run_along = f32(0.0)
-                for s in range(at, min(at + RUN, size)):
-                    x_hat = (activate(x[n, c, s], before, parameter) - mu) * r
-                    dz = dy[n, c, s] * _slope_behind(x_hat, gamma, beta, y, (n, c, s), after, adds, parameter)
+                line = x[n, c, at : at + RUN]
+                given = dy[n, c, at : at + RUN]
+                seen = y[n, c, at : at + RUN]
+                for s in range(len(line)):
+                    x_hat = (activate(line[s], before, parameter) - mu) * r
+                    dz = given[s] * _slope_behind(x_hat, gamma, beta, seen[s], after, adds, parameter)
                     run_total += dz
                     run_along += dz * x_hat
                 total += run_total
@@ -129,13 +140,18 @@ def backward_planes(
         shared = f32(total / values)
         slope = f32(along / values)
         for n in range(samples):
+            line = x[n, c]
+            given = dy[n, c]
+            seen = y[n, c]
+            out = dx[n, c]
+            branch = dresidual[n, c]
             for s in range(size):
-                v = x[n, c, s]
+                v = line[s]
                 x_hat = (activate(v, before, parameter) - mu) * r
-                dz = dy[n, c, s] * _slope_behind(x_hat, gamma, beta, y, (n, c, s), after, adds, parameter)
+                dz = given[s] * _slope_behind(x_hat, gamma, beta, seen[s], after, adds, parameter)
                 if len(adds):
-                    dresidual[n, c, s] = dz
-                dx[n, c, s] = scale * (dz - shared - x_hat * slope) * differentiate(v, before, parameter)
+                    branch[s] = dz
+                out[s] = scale * (dz - shared - x_hat * slope) * differentiate(v, before, parameter)
 
 
 @njit(**_OPTIONS)
@@ -150,17 +166,20 @@ def measure_rows(
 ) -> None:
     """Add up what the mean and the variance of every channel are made of, over the rows from start to stop."""
     channels = x.shape[1]
-    run = np.empty((2, channels), np.float32)
+    run_total = np.empty(channels, np.float32)
+    run_squares = np.empty(channels, np.float32)
     for at in range(start, stop, ROWS):
-        run[:] = f32(0.0)
+        run_total[:] = f32(0.0)
+        run_squares[:] = f32(0.0)
         for m in range(at, min(at + ROWS, stop)):
+            line = x[m]
             for c in range(channels):
-                d = activate(x[m, c], before, parameter) - shift[c]
-                run[0, c] += d
-                run[1, c] += d * d
+                d = activate(line[c], before, parameter) - shift[c]
+                run_total[c] += d
+                run_squares[c] += d * d
         for c in range(channels):
-            sums[0, c] += run[0, c]
-            sums[1, c] += run[1, c]
+            sums[0, c] += run_total[c]
+            sums[1, c] += run_squares[c]
 
 
 @njit(**_OPTIONS)
@@ -182,11 +201,14 @@ def forward_rows(
     """Write the outputs of the rows from start to stop."""
     channels = x.shape[1]
     for m in range(start, stop):
+        line = x[m]
+        added = residual[m]
+        out = y[m]
         for c in range(channels):
-            z = ((activate(x[m, c], before, parameter) - shift[c]) - centre[c]) * scale[c] + bias[c]
+            z = ((activate(line[c], before, parameter) - shift[c]) - centre[c]) * scale[c] + bias[c]
             if len(adds):
-                z += residual[m, c]
-            y[m, c] = activate(z, after, parameter)
+                z += added[c]
+            out[c] = activate(z, after, parameter)
 
 
 @njit(**_OPTIONS)
@@ -208,18 +230,23 @@ def sum_gradients_rows(
 ) -> None:
     """Add up the gradients of beta and gamma over the rows from start to stop."""
     channels = x.shape[1]
-    run = np.empty((2, channels), np.float32)
+    run_total = np.empty(channels, np.float32)
+    run_along = np.empty(channels, np.float32)
     for at in range(start, stop, ROWS):
-        run[:] = f32(0.0)
+        run_total[:] = f32(0.0)
+        run_along[:] = f32(0.0)
         for m in range(at, min(at + ROWS, stop)):
+            line = x[m]
+            given = dy[m]
+            seen = y[m]
             for c in range(channels):
-                x_hat = (activate(x[m, c], before, parameter) - mean[c]) * rstd[c]
-                dz = dy[m, c] * _slope_behind(x_hat, weight[c], bias[c], y, (m, c), after, adds, parameter)
-                run[0, c] += dz
-                run[1, c] += dz * x_hat
+                x_hat = (activate(line[c], before, parameter) - mean[c]) * rstd[c]
+                dz = given[c] * _slope_behind(x_hat, weight[c], bias[c], seen[c], after, adds, parameter)
+                run_total[c] += dz
+                run_along[c] += dz * x_hat
         for c in range(channels):
-            sums[0, c] += run[0, c]
-            sums[1, c] += run[1, c]
+            sums[0, c] += run_total[c]
+            sums[1, c] += run_along[c]
 
 
 @njit(**_OPTIONS)
@@ -245,11 +272,16 @@ def backward_rows(
     """Write the gradients of the rows from start to stop."""
     channels = x.shape[1]
     for m in range(start, stop):
+        line = x[m]
+        given = dy[m]
+        seen = y[m]
+        out = dx[m]
+        branch = dresidual[m]
         for c in range(channels):
-            v = x[m, c]
+            v = line[c]
             x_hat = (activate(v, before, parameter) - mean[c]) * rstd[c]
-            dz = dy[m, c] * _slope_behind(x_hat, weight[c], bias[c], y, (m, c), after, adds, parameter)
+            dz = given[c] * _slope_behind(x_hat, weight[c], bias[c], seen[c], after, adds, parameter)
             if len(adds):
-                dresidual[m, c] = dz
+                branch[c] = dz
             step = rstd[c] * weight[c] * (dz - shared[c] - x_hat * slope[c])
-            dx[m, c] = step * differentiate(v, before, parameter)
+            out[c] = step * differentiate(v, before, parameter)

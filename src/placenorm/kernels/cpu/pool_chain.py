@@ -3,7 +3,7 @@
 With the channels last, pooling writes the winners, and what follows them is the chain ``norm(before(winner))``.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +16,8 @@ from placenorm.kernels.cpu import pool_chain_loops as loops
 from placenorm.kernels.cpu.arithmetic import CODES
 from placenorm.kernels.cpu.chain import fill_parameter
 from placenorm.kernels.cpu.memory import empty
-from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.threads import share_out
-
-_STEPS: Final[dict[int, tuple[int, ...]]] = {1: (), 2: (0,)}
-"""What loops take for the stride to the right, which is part of their type: a constant stride vectorises."""
 
 
 def pool_chain_fwd(
@@ -43,7 +40,9 @@ def pool_chain_fwd(
     if layout == torch.channels_last:
         arrays = [_last(each) for each in (x, winner, place)]
         share_out(
-            lambda _, start, stop: loops.pool_rows(*arrays, pool.kernel_size, pool.stride, pool.padding, start, stop),
+            lambda _, start, stop: loops.pool_rows(
+                *arrays, _find_window(pool), pool.kernel_size, pool.stride, pool.padding, start, stop
+            ),
             samples,
         )
         y, mean, var, rstd = cpu_chain.chain_fwd(winner.flatten(2), None, weight, bias, eps, Chain(chain.before))
@@ -52,9 +51,14 @@ def pool_chain_fwd(
     mean, var = torch.empty(channels), torch.empty(channels)
     arrays = [each.detach().numpy() for each in (x, winner, place, y, mean, var)]
     parameters = fill_parameter(weight, channels, 1.0), fill_parameter(bias, channels, 0.0)
+    step, code = (0,) * pool.stride[1], CODES[chain.before.name]
     share_out(
-        lambda _, start, stop: loops.pool_planes(*arrays, *parameters, eps, *_encode(chain), start, stop), channels
-    )
+        lambda _, start, stop: loops.pool_planes(
+            *arrays, *parameters, eps, _find_window(pool), step, pool.kernel_size, pool.stride[0], pool.padding, code,
+            np.float32(chain.before.parameter), start, stop,
+        ),
+        channels,
+    )  # fmt: skip
     return y, winner, place, mean, var, (var + eps).rsqrt()
 
 
@@ -90,19 +94,23 @@ def pool_chain_bwd(
         )
         arrays = [_last(each) for each in (passed.view(winner.shape), place, dx)]
         share_out(
-            lambda _, start, stop: loops.unpool_rows(*arrays, pool.kernel_size, pool.stride, pool.padding, start, stop),
+            lambda _, start, stop: loops.unpool_rows(
+                *arrays, _find_tiles(pool, size), pool.kernel_size, pool.stride, pool.padding, start, stop
+            ),
             samples,
         )
         return dx, dweight, dbias
     dweight, dbias = torch.empty(channels), torch.empty(channels)
     arrays = [each.detach().numpy() for each in (dy.contiguous(), winner, place, dx, mean, rstd)]
     gamma = fill_parameter(weight, channels, 1.0)
+    code = CODES[chain.before.name]
     share_out(
         lambda _, start, stop: loops.unpool_planes(
-            *arrays, gamma, dweight.numpy(), dbias.numpy(), *_encode(chain), start, stop
+            *arrays, gamma, dweight.numpy(), dbias.numpy(), _find_tiles(pool, size), pool.kernel_size, pool.stride,
+            pool.padding, code, np.float32(chain.before.parameter), start, stop,
         ),
         channels,
-    )
+    )  # fmt: skip
     return dx, dweight, dbias
 
 
@@ -116,14 +124,14 @@ def _last(x: Tensor) -> NDArray[Any]:
     return view
 
 
-def _encode(chain: PoolChain) -> tuple[Any, ...]:
-    """Return what loops over planes take for the pool and the activation."""
-    pool = chain.pool
-    return (
-        pool.kernel_size,
-        _STEPS[pool.stride[1]],
-        pool.stride[0],
-        pool.padding,
-        CODES[chain.before.name],
-        np.float32(chain.before.parameter),
-    )
+def _find_window(pool: MaxPool) -> tuple[int, ...]:
+    """Return as many elements as a square window that has a loop of its own is wide; none for other windows."""
+    height, width = pool.kernel_size
+    return (0,) * width if height == width and width in (loops.TWO, loops.THREE) else ()
+
+
+def _find_tiles(pool: MaxPool, size: tuple[int, int]) -> tuple[int, ...]:
+    """Return one element where windows of 2x2 tile an input of this size without an edge outside, else none."""
+    tiled = pool.kernel_size == pool.stride == (2, 2) and pool.padding == (0, 0)
+    inside = not pool.ceil_mode or (size[0] % 2 == size[1] % 2 == 0)
+    return (0,) if tiled and inside else ()

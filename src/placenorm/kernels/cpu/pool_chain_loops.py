@@ -1,8 +1,8 @@
 """An activation and a max pool in front of a norm, in both layouts: the loops.
 
-Planes (``[N, C, H, W]``) are shared out by channel, rows (``[N, H, W, C]``) by sample. A window's values are met one
-window position at a time, with the row of windows, or the channels, as the inner loop: that one vectorises, and no
-window needs a look at the edges, since each position has its own range of windows that it lies inside for.
+Planes (``[N, C, H, W]``) are shared out by channel, rows (``[N, H, W, C]``) by sample. Windows of 2x2 and 3x3 that lie
+inside the input are compared value by value in one loop, whose window and stride are part of an argument's type; that
+loop runs along a slice with one axis, and vectorises. Other windows are met one position at a time.
 
 Sums are taken of distances from a mean of a few values, and in runs, as in `chain_loops`.
 """
@@ -18,17 +18,51 @@ _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FAS
 
 LOWEST: Final = f32(-np.inf)
 
-
-@njit(inline="always")
-def _first(offset: int, stride: int) -> int:
-    """Return the first window whose value at this offset from its corner is not before the input's begin."""
-    return (stride - 1 - offset) // stride if offset < 0 else 0
+TWO, THREE = 2, 3
 
 
 @njit(inline="always")
-def _last(offset: int, stride: int, size: int, windows: int) -> int:
-    """Return one more than the last window whose value at this offset is not behind the input's end."""
-    return min(windows, (size - 1 - offset) // stride + 1 if size - 1 - offset >= 0 else 0)
+def _meet(best: Any, spot: Any, v: Any, here: int) -> Any:
+    """Return the largest value and its place after one more; the first of equals stays, NaN wins."""
+    wins = (v > best) | (v != v)
+    return v if wins else best, np.int32(here) if wins else spot
+
+
+@njit(inline="always")
+def _compare_two(a: Any, b: Any, at: int, right: int) -> Any:
+    """Return the largest value of a 2x2 window, and its place; a and b are its rows."""
+    best, spot = _meet(a[at], np.int32(0), a[at + right], 1)
+    best, spot = _meet(best, spot, b[at], 2)
+    return _meet(best, spot, b[at + right], 3)
+
+
+@njit(inline="always")
+def _compare_three(a: Any, b: Any, c: Any, at: int, right: int) -> Any:
+    """Return the largest value of a 3x3 window, and its place; a, b and c are its rows."""
+    best, spot = _meet(a[at], np.int32(0), a[at + right], 1)
+    best, spot = _meet(best, spot, a[at + 2 * right], 2)
+    best, spot = _meet(best, spot, b[at], 3)
+    best, spot = _meet(best, spot, b[at + right], 4)
+    best, spot = _meet(best, spot, b[at + 2 * right], 5)
+    best, spot = _meet(best, spot, c[at], 6)
+    best, spot = _meet(best, spot, c[at + right], 7)
+    return _meet(best, spot, c[at + 2 * right], 8)
+
+
+@njit(inline="always")
+def _compare_some(plane: Any, kernel: Any, top: int, left: int) -> Any:
+    """Return the largest value of a window that may lie partly outside, and its place; its corner is (top, left)."""
+    best, spot = LOWEST, np.int32(0)
+    for i in range(max(0, -top), min(kernel[0], plane.shape[0] - top)):
+        for j in range(max(0, -left), min(kernel[1], plane.shape[1] - left)):
+            best, spot = _meet(best, spot, plane[top + i, left + j], i * kernel[1] + j)
+    return best, spot
+
+
+@njit(inline="always")
+def _count_inside(reach: int, stride: int, size: int, windows: int) -> int:
+    """Return one more than the last window whose value at this offset from its corner is not behind the end."""
+    return min(windows, (size - 1 - reach) // stride + 1) if size > reach else 0
 
 
 @njit(**_OPTIONS)
@@ -42,8 +76,9 @@ def pool_planes(
     weight: Any,  # [C]
     bias: Any,  # [C]
     eps: float,
+    window: Any,  # as many elements as a window of 2x2 or 3x3 is wide; empty for others
+    step: Any,  # as many elements as the stride to the right
     kernel: Any,  # (height, width) of a window
-    step: Any,  # () for a stride of 1 to the right, (0,) for 2
     down: int,  # stride down
     padding: Any,  # (down, right)
     before: Any,
@@ -54,32 +89,47 @@ def pool_planes(
     """Write winners, outputs and statistics of the channels from start to stop."""
     samples, _, height, width = x.shape
     rows, columns = y.shape[2], y.shape[3]
-    stride = len(step) + 1
+    right = len(step)
     values = samples * rows * columns
+    first = -(-padding[1] // right)
+    last = max(first, _count_inside(kernel[1] - 1 - padding[1], right, width, columns))
     for c in range(start, stop):
         for n in range(samples):
+            plane = x[n, c]
             for r in range(rows):
                 best = winner[n, c, r]
                 spot = place[n, c, r]
-                for o in range(columns):
-                    best[o] = LOWEST
-                    spot[o] = 0
-                for i in range(kernel[0]):
-                    h = r * down + i - padding[0]
-                    if h < 0 or h >= height:
-                        continue
-                    line = x[n, c, h]
-                    for j in range(kernel[1]):
-                        offset = j - padding[1]
-                        here = np.uint8(i * kernel[1] + j)
-                        for o in range(_first(offset, stride), _last(offset, stride, width, columns)):
-                            v = line[o * stride + offset]
-                            wins = (v > best[o]) | (v != v)
-                            best[o] = v if wins else best[o]
-                            spot[o] = here if wins else spot[o]
+                top = r * down - padding[0]
+                inside = len(window) > 0 and top >= 0 and top + kernel[0] <= height
+                begin, end = (first, last) if inside else (0, 0)
+                if inside:
+                    left = begin * right - padding[1]
+                    inner = best[begin:end]
+                    told = spot[begin:end]
+                    if len(window) == TWO:
+                        line_a, line_b = plane[top, left:], plane[top + 1, left:]
+                        for o in range(len(inner)):
+                            v, k = _compare_two(line_a, line_b, o * right, 1)
+                            inner[o] = v
+                            told[o] = np.uint8(k)
+                    if len(window) == THREE:
+                        line_a, line_b, line_c = plane[top, left:], plane[top + 1, left:], plane[top + 2, left:]
+                        for o in range(len(inner)):
+                            v, k = _compare_three(line_a, line_b, line_c, o * right, 1)
+                            inner[o] = v
+                            told[o] = np.uint8(k)
+                for o in range(begin):
+                    v, k = _compare_some(plane, kernel, top, o * right - padding[1])
+                    best[o] = v
+                    spot[o] = np.uint8(k)
+                for o in range(end, columns):
+                    v, k = _compare_some(plane, kernel, top, o * right - padding[1])
+                    best[o] = v
+                    spot[o] = np.uint8(k)
         shift = f32(0.0)
+        line = winner[0, c, 0]
         for o in range(columns):
-            shift += activate(winner[0, c, 0, o], before, parameter)
+            shift += activate(line[o], before, parameter)
         shift = shift / f32(columns)
         total = np.float64(0.0)
         squares = np.float64(0.0)
@@ -120,9 +170,9 @@ def unpool_planes(
     weight: Any,  # [C]
     dweight: Any,  # [C]
     dbias: Any,  # [C]
+    tiles: Any,  # one element where windows are 2x2 and tile the input without padding, else none
     kernel: Any,
-    step: Any,
-    down: int,
+    stride: Any,  # (down, right)
     padding: Any,
     before: Any,
     parameter: Any,
@@ -130,9 +180,8 @@ def unpool_planes(
     stop: int,
 ) -> None:
     """Write the gradients of the channels from start to stop."""
-    samples, _, height, width = dx.shape
+    samples, _, height, _ = dx.shape
     rows, columns = dy.shape[2], dy.shape[3]
-    stride = len(step) + 1
     values = samples * rows * columns
     passed = np.empty(columns, np.float32)
     for c in range(start, stop):
@@ -156,9 +205,9 @@ def unpool_planes(
         shared = f32(total / values)
         slope = f32(along / values)
         for n in range(samples):
-            for h in range(height):
-                for w in range(width):
-                    dx[n, c, h, w] = f32(0.0)
+            plane = dx[n, c]
+            for h in range(2 * rows if len(tiles) else 0, height):
+                plane[h][:] = f32(0.0)
             for r in range(rows):
                 line = winner[n, c, r]
                 given = dy[n, c, r]
@@ -167,16 +216,26 @@ def unpool_planes(
                     v = line[o]
                     x_hat = (activate(v, before, parameter) - mu) * r_std
                     passed[o] = scale * (given[o] - shared - x_hat * slope) * differentiate(v, before, parameter)
-                for i in range(kernel[0]):
-                    h = r * down + i - padding[0]
-                    if h < 0 or h >= height:
-                        continue
-                    out = dx[n, c, h]
-                    for j in range(kernel[1]):
-                        offset = j - padding[1]
-                        here = np.uint8(i * kernel[1] + j)
-                        for o in range(_first(offset, stride), _last(offset, stride, width, columns)):
-                            out[o * stride + offset] += passed[o] if spot[o] == here else f32(0.0)
+                if len(tiles):
+                    _spread(passed, spot, plane[2 * r], 0)
+                    _spread(passed, spot, plane[2 * r + 1], 2)
+                else:
+                    for o in range(columns):
+                        k = int(spot[o])
+                        h = r * stride[0] - padding[0] + k // kernel[1]
+                        plane[h, o * stride[1] - padding[1] + k % kernel[1]] += passed[o]
+
+
+@njit(inline="always")
+def _spread(passed: Any, spot: Any, out: Any, above: int) -> None:
+    """Write one row of the input's gradient, where windows of 2x2 tile it; `above` is the place of its first value."""
+    columns = len(passed)
+    for o in range(columns):
+        k = np.int32(spot[o])
+        out[2 * o] = passed[o] if k == above else f32(0.0)
+        out[2 * o + 1] = passed[o] if k == above + 1 else f32(0.0)
+    for w in range(2 * columns, len(out)):
+        out[w] = f32(0.0)
 
 
 @njit(**_OPTIONS)
@@ -184,6 +243,7 @@ def pool_rows(
     x: Any,  # [N, H, W, C]
     winner: Any,  # [N, OH, OW, C]
     place: Any,  # [N, OH, OW, C], uint8
+    window: Any,
     kernel: Any,
     stride: Any,  # (down, right)
     padding: Any,
@@ -197,24 +257,34 @@ def pool_rows(
             for o in range(winner.shape[2]):
                 best = winner[n, r, o]
                 spot = place[n, r, o]
-                for c in range(channels):
-                    best[c] = LOWEST
-                    spot[c] = 0
-                for i in range(kernel[0]):
-                    h = r * stride[0] + i - padding[0]
-                    if h < 0 or h >= height:
-                        continue
-                    for j in range(kernel[1]):
-                        w = o * stride[1] + j - padding[1]
-                        if w < 0 or w >= width:
-                            continue
-                        values = x[n, h, w]
-                        here = np.uint8(i * kernel[1] + j)
-                        for c in range(channels):
-                            v = values[c]
-                            wins = (v > best[c]) | (v != v)
-                            best[c] = v if wins else best[c]
-                            spot[c] = here if wins else spot[c]
+                top, left = r * stride[0] - padding[0], o * stride[1] - padding[1]
+                inside = top >= 0 and top + kernel[0] <= height and left >= 0 and left + kernel[1] <= width
+                if len(window) == TWO and inside:
+                    line_a = x[n, top, left : left + 2].ravel()
+                    line_b = x[n, top + 1, left : left + 2].ravel()
+                    for c in range(channels):
+                        v, k = _compare_two(line_a, line_b, c, channels)
+                        best[c] = v
+                        spot[c] = np.uint8(k)
+                elif len(window) == THREE and inside:
+                    line_a = x[n, top, left : left + 3].ravel()
+                    line_b = x[n, top + 1, left : left + 3].ravel()
+                    line_c = x[n, top + 2, left : left + 3].ravel()
+                    for c in range(channels):
+                        v, k = _compare_three(line_a, line_b, line_c, c, channels)
+                        best[c] = v
+                        spot[c] = np.uint8(k)
+                else:
+                    for c in range(channels):
+                        best[c] = LOWEST
+                        spot[c] = 0
+                    for i in range(max(0, -top), min(kernel[0], height - top)):
+                        for j in range(max(0, -left), min(kernel[1], width - left)):
+                            values = x[n, top + i, left + j]
+                            for c in range(channels):
+                                v, k = _meet(best[c], np.int32(spot[c]), values[c], i * kernel[1] + j)
+                                best[c] = v
+                                spot[c] = np.uint8(k)
 
 
 @njit(**_OPTIONS)
@@ -222,6 +292,7 @@ def unpool_rows(
     passed: Any,  # [N, OH, OW, C]: gradients of the winners
     place: Any,  # [N, OH, OW, C], uint8
     dx: Any,  # [N, H, W, C]
+    tiles: Any,
     kernel: Any,
     stride: Any,
     padding: Any,
@@ -230,24 +301,20 @@ def unpool_rows(
 ) -> None:
     """Write the gradients of the samples from start to stop."""
     _, height, width, channels = dx.shape
+    rows, columns = passed.shape[1], passed.shape[2]
     for n in range(start, stop):
         for h in range(height):
-            for w in range(width):
-                for c in range(channels):
-                    dx[n, h, w, c] = f32(0.0)
-        for r in range(passed.shape[1]):
-            for o in range(passed.shape[2]):
+            for w in range(2 * columns if len(tiles) and h < 2 * rows else 0, width):
+                dx[n, h, w][:] = f32(0.0)
+        for r in range(rows):
+            for o in range(columns):
                 given = passed[n, r, o]
                 spot = place[n, r, o]
-                for i in range(kernel[0]):
-                    h = r * stride[0] + i - padding[0]
-                    if h < 0 or h >= height:
-                        continue
-                    for j in range(kernel[1]):
-                        w = o * stride[1] + j - padding[1]
-                        if w < 0 or w >= width:
-                            continue
-                        out = dx[n, h, w]
-                        here = np.uint8(i * kernel[1] + j)
+                top, left = r * stride[0] - padding[0], o * stride[1] - padding[1]
+                for i in range(max(0, -top), min(kernel[0], height - top)):
+                    for j in range(max(0, -left), min(kernel[1], width - left)):
+                        out = dx[n, top + i, left + j]
+                        here = np.int32(i * kernel[1] + j)
                         for c in range(channels):
-                            out[c] += given[c] if spot[c] == here else f32(0.0)
+                            part = given[c] if np.int32(spot[c]) == here else f32(0.0)
+                            out[c] = part if len(tiles) else out[c] + part
