@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from placenorm.report.claim_charts import draw_chart
 from placenorm.report.claims_page import render_claims_page
 from placenorm.report.language import Language
-from support.browser import DARK, HOSTILE, LIGHT, PHONE_PX, WIDE_PX, audit, find_serious, open_framed, open_page
+from placenorm.report.palette import PAGE
+from support.browser import DARK, HOSTILE, HOVER, LIGHT, PHONE_PX, WIDE_PX, audit, find_serious, open_framed, open_page
 from support.claims_report import make_claims_report, make_hostile_report, make_unfinished_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -123,6 +125,22 @@ def test_legend_hides_and_shows_a_group(language: Language, tmp_path: Path) -> N
     before, hidden, pressed, after, again = open_framed(page, tmp_path, WIDE_PX, script=FILTER).measured()
     assert 0 < hidden < before == after
     assert (pressed, again) == ("false", "true")
+
+
+def test_hovering_over_a_mark_says_numbers_of_the_table(language: Language, tmp_path: Path) -> None:
+    report = make_claims_report()
+    drawings = [draw_chart(chart, language, PAGE) for result in report.results for chart in result.charts]
+    assert {drawing.kind for drawing in drawings} == {"lines", "bars", "dots"}
+    drawn = {f"chart-{panel.name}": drawing for drawing in drawings for panel in drawing.panels}
+    time = "--virtual-time-budget=30000"
+    page = render_claims_page(report, language)
+    found = open_framed(page, tmp_path, WIDE_PX, time, script=HOVER).measured()
+    assert {tip["chart"] for tip in found} == set(drawn)
+    for tip in found:
+        assert tip["shown"], tip
+        said = set(re.split(r"[\n\t]+", tip["text"]))
+        rows = drawn[tip["chart"]].rows
+        assert any(len(said & {cell for cell in row if cell}) >= 2 for row in rows), (tip, rows[:3])
 
 
 @pytest.mark.parametrize("scheme", [DARK, LIGHT], ids=["dark", "light"])

@@ -16,37 +16,13 @@ from placenorm.report.language import LANGUAGES, Language
 from placenorm.report.outliers_page import render_outliers_page
 from placenorm.report.watch_page import render_watch_page
 from placenorm.verbs.outlying import Outlying
-from support.browser import DARK, HOSTILE, LIGHT, PHONE_PX, WIDE_PX, find_serious, open_framed, open_page
+from support.browser import DARK, HOSTILE, HOVER, LIGHT, PHONE_PX, WIDE_PX, find_serious, open_framed, open_page
 from support.histories import make_watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 Make = Callable[[str, str, Path], str]
 """Makes a page: language, name of the network or its sites, folder."""
-
-HOVER = """
-  const found = [];
-  for (const chart of inner.querySelectorAll(".chart")) {
-    const marks = [...chart.querySelectorAll("svg :is(.mark-symbol, .mark-rect) path")];
-    const mark = marks[Math.floor(marks.length / 2)];
-    const { left, top, width, height } = mark.getBoundingClientRect();
-    const at = { bubbles: true, clientX: left + width / 2, clientY: top + height / 2 };
-    for (const name of ["pointerover", "pointermove", "mouseover", "mousemove"]) {
-      mark.dispatchEvent(new (name.startsWith("p") ? PointerEvent : MouseEvent)(name, at));
-    }
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const tip = inner.getElementById("vg-tooltip-element");
-    found.push({
-      chart: chart.id,
-      shown: Boolean(tip?.classList.contains("visible")),
-      text: tip?.innerText ?? "",
-    });
-    mark.dispatchEvent(new MouseEvent("mouseout", at));
-    mark.dispatchEvent(new PointerEvent("pointerout", at));
-  }
-  note(found);
-"""
-"""Hovers over a mark of every chart."""
 
 FILTER = """
   const legend = [...inner.querySelectorAll("div.legend")].at(-1);

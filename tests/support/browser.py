@@ -74,6 +74,29 @@ MEASURE = """
 """
 """What is seen of a page: its width, what is wider, and its charts."""
 
+HOVER = """
+  const found = [];
+  for (const chart of inner.querySelectorAll(".chart")) {
+    const marks = [...chart.querySelectorAll("svg :is(.mark-symbol, .mark-rect) path")];
+    const mark = marks[Math.floor(marks.length / 2)];
+    const { left, top, width, height } = mark.getBoundingClientRect();
+    const at = { bubbles: true, clientX: left + width / 2, clientY: top + height / 2 };
+    for (const name of ["pointerover", "pointermove", "mouseover", "mousemove"]) {
+      mark.dispatchEvent(new (name.startsWith("p") ? PointerEvent : MouseEvent)(name, at));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const tip = inner.getElementById("vg-tooltip-element");
+    found.push({
+      chart: chart.id,
+      shown: Boolean(tip?.classList.contains("visible")),
+      text: tip?.innerText ?? "",
+    });
+    mark.dispatchEvent(new MouseEvent("mouseout", at));
+    mark.dispatchEvent(new PointerEvent("pointerout", at));
+  }
+  note(found);
+"""
+"""Hovers over a mark of every chart, and notes what is said there."""
 
 AUDIT = """
   for (const details of inner.querySelectorAll("details")) details.open = true;

@@ -3,7 +3,6 @@
 The numbers mean nothing. Words come from the real catalogues, so that only keys stand here that these have.
 """
 
-import math
 from dataclasses import replace
 from typing import Final
 
@@ -88,7 +87,7 @@ def make_transform() -> ClaimResult:
 
 
 def make_outliers() -> ClaimResult:
-    """Return a claim that is undecided, with bars, a chart of shares on a logarithmic axis, and a heat map."""
+    """Return a claim that is undecided, with bars, and a chart of shares on a logarithmic axis."""
     table = {1: 0.3173, 2: 0.0455, 3: 0.0027, 5: 5.7e-7}
     tails = [Point(far, share, "normal") for far, share in table.items()]
     for place, site in enumerate(("input", *PLACEMENTS[1:])):
@@ -101,11 +100,6 @@ def make_outliers() -> ClaimResult:
         Point(error, 0.5 + 0.09 * place + 0.04 * at, way, 0.45 + 0.09 * place + 0.04 * at, 0.56 + 0.09 * place)
         for at, error in enumerate(errors)
         for place, way in enumerate(("input", "norms", "counted"))
-    ]
-    heat = [
-        Point(depth, placement, value=round(math.sin(depth) * 4 + at, 2))
-        for depth in (1, 2, 4, 8, 12, 20)
-        for at, placement in enumerate(PLACEMENTS)
     ]
     return ClaimResult(
         number="A3",
@@ -121,7 +115,6 @@ def make_outliers() -> ClaimResult:
         charts=(
             Chart("A3-tails", "lines", tuple(tails), log_y=True, as_percent=True),
             Chart("A3-found", "bars", tuple(found)),
-            Chart("A3-limit", "heat", tuple(heat)),
         ),
         published=(Published("A3-published-table", "a table without an address"),),
         questions=("outliers()/0",),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 
-from placenorm.claims.claim import Claim, Scale
+from placenorm.article.claim import Claim, Scale
 from placenorm.facts.claim import Factor, Observation, Question
 from placenorm.report.language import LANGUAGES, Language
 

@@ -24,10 +24,10 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments.laboratory import Laboratory, Measured
-from placenorm.claims.experiments.outputs import NEURONS, SAMPLES, draw_outputs
-from placenorm.claims.statistics import choose, largest, levels, seeds_of
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments.laboratory import Laboratory, Measured
+from placenorm.article.experiments.outputs import NEURONS, SAMPLES, draw_outputs
+from placenorm.article.statistics import choose, largest, levels, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Published, Question, Ruling
 from placenorm.facts.comparison import MIN_SEEDS
 

@@ -28,12 +28,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments import training
-from placenorm.claims.experiments.laboratory import Laboratory, Measured
-from placenorm.claims.experiments.outputs import NEURONS, draw_outputs
-from placenorm.claims.experiments.trained import RATE, train_network
-from placenorm.claims.statistics import choose, estimate, largest, levels, seeds_of
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments import training
+from placenorm.article.experiments.laboratory import Laboratory, Measured
+from placenorm.article.experiments.outputs import NEURONS, draw_outputs
+from placenorm.article.experiments.trained import RATE, train_network
+from placenorm.article.statistics import choose, estimate, largest, levels, seeds_of
 from placenorm.facts.claim import (
     Chart,
     Effect,

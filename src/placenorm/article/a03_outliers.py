@@ -11,19 +11,20 @@ validation and test data. Corruption: of every test sample there is a copy with 
 one wild value among n, normalised by all n: how large can its distance become?
 
 Measure: The share of values beyond 3 over the normal table's 0.27 %. The area under the ROC curve of a sample's largest
-distance at any norm, mean over corruptions, and of the counted distance. The precision of "5 or more at some norm",
-P = 0.02 h / (0.02 h + 0.98 a), with the share of corrupted samples found h and of good samples flagged a, each the
-mean over networks and corruptions; and that of a counted surprise of at most 1 %. All are means over networks by seed.
+distance at any norm, mean over corruptions, and of the counted distance. The precision of "5 or more at some norm", P =
+0.02 h / (0.02 h + 0.98 a), with the share of corrupted samples found h and of good samples flagged a, each the mean
+over networks and corruptions; and that of a counted surprise of at most 1 %. All are means over networks by seed.
 Beside them, not part of the rule: the same precision of single values at norms instead of samples.
 
 Rule: Five intervals share one error of 5 %: the area, the two precisions, and the ratio of tails for each placement.
 The distance *ranks* if the area's interval is above 0.5 + `AREA_MARGIN`. The *table fits* if both ratios' intervals lie
 within 1 / `FACTOR` and `FACTOR`; it *fails* if one of them lies wholly outside. Five *is probably an error* if its
-precision's interval is above 1/2; it *is probably none* if below. Fewer than three seeds, or fewer in which anything
-is flagged: undecided. Ranks, table fits and five is probably an error: holds. Ranks, the table fails or five is
-probably none, and the counted precision's interval is above 1/2: holds only if one counts. The area's interval ends at
-or below 0.5 + `AREA_MARGIN`, or the table fails or five is probably none while the counted precision's interval is
-below 1/2: does not hold. Else: undecided.
+precision's interval is above 1/2; it *is probably none* if below. Fewer than three seeds, or fewer in which anything is
+flagged: undecided. Ranks, table fits and five is probably an error: holds. Ranks, the table fails or five is probably
+none, and the counted precision's interval is above 1/2: holds only if one counts. The area's interval ends at or below
+0.5 + `AREA_MARGIN`, or the table fails or five is probably none while the counted precision's interval is below 1/2:
+does not hold. Else: undecided; where the distance ranks and the table fails or five is probably none, only counting is
+left open, and this is said.
 
 Published: The normal table; the bound sqrt(n - 1) on the distance from the mean among n values (Samuelson 1968), in
 standard deviations with the divisor n, which is a norm's.
@@ -37,8 +38,8 @@ from typing import Final
 import torch
 from torch import nn
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments.corruption import (
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments.corruption import (
     BATCH,
     BY_COUNT,
     BY_NORMS,
@@ -48,11 +49,11 @@ from placenorm.claims.experiments.corruption import (
     WAYS,
     find_corrupted,
 )
-from placenorm.claims.experiments.laboratory import Laboratory, Measured
-from placenorm.claims.experiments.scenes import NORMS
-from placenorm.claims.experiments.tails import measure_tails
-from placenorm.claims.experiments.trained import ask_networks, train_network
-from placenorm.claims.statistics import average_by_seed, choose, estimate, largest, levels, seeds_of
+from placenorm.article.experiments.laboratory import Laboratory, Measured
+from placenorm.article.experiments.scenes import NORMS
+from placenorm.article.experiments.tails import measure_tails
+from placenorm.article.experiments.trained import ask_networks, train_network
+from placenorm.article.statistics import average_by_seed, choose, effect_of_share, estimate, largest, levels, seeds_of
 from placenorm.data import count_samples, fetch
 from placenorm.facts.claim import (
     Chart,
@@ -174,27 +175,27 @@ def judge(observations: Sequence[Observation]) -> Ruling:
         for placement in levels(networks, "placement")
     }
     seeds = len(seeds_of(networks))
-    outcome: Outcome
+    outcome: Outcome = "undecided"
+    variant = ""
     ends = [area[BY_NORMS], precision[BY_NORMS], precision[BY_COUNT], *ratio.values()]
     known = [(low, high) for _, low, high in ends if low is not None and high is not None]
     if (
-        min(seeds, len(by_seed[BY_NORMS]), len(by_seed[BY_COUNT])) < MIN_SEEDS
-        or len(known) < len(ends)
-        or len(ratio) < len(NORMS)
+        min(seeds, len(by_seed[BY_NORMS]), len(by_seed[BY_COUNT])) >= MIN_SEEDS
+        and len(known) == len(ends)
+        and len(ratio) == len(NORMS)
     ):
-        outcome = "undecided"
-    else:
-        outcome = _decide(known[0], known[1], known[2], known[3:])
+        outcome, variant = _decide(known[0], known[1], known[2], known[3:])
     effects = [Effect("area", *area[way], seeds, factors={"way": way}) for way in area]
-    effects += [_percent("precision", precision[way], len(by_seed[way]), way=way) for way in precision]
+    effects += [effect_of_share("precision", by_seed[way], COMPARISONS, way=way) for way in precision]
     effects += [Effect("tail-ratio", *ratio[name], seeds, "ratio", {"placement": name}) for name in ratio]
     for far in NORMAL_TABLE:
-        effects.append(
-            _percent("beyond", measure(networks, partial(_beyond, far, "input")), seeds, far=far, site="input")
-        )
+        shares = {"input": average_by_seed(networks, partial(_beyond, far, "input"))}
         for name in ratio:
-            found = measure(choose(networks, placement=name), partial(_beyond, far, "norms"))
-            effects.append(_percent("beyond", found, seeds, far=far, site=name))
+            shares[name] = average_by_seed(choose(networks, placement=name), partial(_beyond, far, "norms"))
+        effects += [
+            effect_of_share("beyond", list(found.values()), COMPARISONS, far=far, site=site)
+            for site, found in shares.items()
+        ]
     bound = largest(choose(observations, LIMIT), "bound_error")
     effects.append(Effect("bound-error", bound, None, None, len(seeds_of(choose(observations, LIMIT)))))
     alarms = measure(networks, lambda each: each.values[f"alarm_{BY_NORMS}"])
@@ -210,23 +211,24 @@ def judge(observations: Sequence[Observation]) -> Ruling:
         "ratio_after": round(ratio.get(NORMS[1], (0.0,))[0], 1),
         "least_values": next((size for size in SIZES if (size - 1) ** 0.5 >= FAR), 0),
     }
-    return Ruling(outcome, tuple(effects), facts, "counted" if outcome == "holds-only-if" else "")
+    return Ruling(outcome, tuple(effects), facts, variant)
 
 
 Ends = tuple[float, float]
 
 
-def _decide(area: Ends, five: Ends, counted: Ends, ratios: Sequence[Ends]) -> Outcome:
+def _decide(area: Ends, five: Ends, counted: Ends, ratios: Sequence[Ends]) -> tuple[Outcome, str]:
+    """Return the outcome and its variant, of intervals that are all known."""
     least = 0.5 + AREA_MARGIN
     fits = all(low >= 1 / FACTOR and high <= FACTOR for low, high in ratios)
     unlike = any(high < 1 / FACTOR or low > FACTOR for low, high in ratios) or five[1] < 0.5
     if area[0] > least and fits and five[0] > 0.5:
-        return "holds"
+        return "holds", ""
     if area[0] > least and unlike and counted[0] > 0.5:
-        return "holds-only-if"
+        return "holds-only-if", "counted"
     if area[1] <= least or (unlike and counted[1] < 0.5):
-        return "does-not-hold"
-    return "undecided"
+        return "does-not-hold", ""
+    return "undecided", "unlike" if area[0] > least and unlike else ""
 
 
 def _exceed(observation: Observation) -> float:
@@ -235,12 +237,6 @@ def _exceed(observation: Observation) -> float:
 
 def _beyond(far: int, site: str, observation: Observation) -> float:
     return observation.values[f"beyond_{far}_{site}"] or 0.0
-
-
-def _percent(name: str, ends: tuple[float, Number, Number], seeds: int, **factors: str | int) -> Effect:
-    # An interval of Student's t does not know that a share ends at 0 and 1.
-    mean, low, high = (None if end is None else 100 * min(max(end, 0.0), 1.0) for end in ends)
-    return Effect(name, mean or 0.0, low, high, seeds, "percent", dict(factors))
 
 
 def draw(observations: Sequence[Observation]) -> tuple[Chart, ...]:

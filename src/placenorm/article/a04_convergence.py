@@ -8,11 +8,12 @@ by SGD with momentum 0.9 at several learning rates, half a decade apart (experim
 one before every activation, with one after it. A seed decides the split of the data, the weights and the order of the
 batches, for all arms alike. At `REACH_DEPTH` hidden layers more rates are tried, the same for every arm.
 
-Measure: *Area*: the mean over the epochs of the validation accuracy after each, at the rate where it is largest for
-that arm, depth and seed; with a norm: the mean of the two placements. The *gain* is the area with a norm minus that
-without, paired by seed. *Usable* is a rate at which the validation accuracy at the end is at or above the target;
-the target is `TARGET_SHARE` of the highest that any arm reaches there at any depth, mean over seeds at the best rates.
-*Reach*: how many rates of the wide grid are usable. Beside them: steps to the target, and the time of a step.
+Measure: *Area*: the mean over the epochs of the validation accuracy after each, at the rate where the other seeds of
+that arm and depth have their largest mean area, so that no seed reports the number it was chosen by; with a norm: the
+mean of the two placements. The *gain* is the area with a norm minus that without, paired by seed. *Usable* is a rate at
+which the validation accuracy at the end is at or above the target; the target is `TARGET_SHARE` of the highest that any
+arm reaches there at any depth, mean over seeds at the best rates. *Reach*: how many rates of the wide grid are usable.
+Beside them: steps to the target, and the time of a step.
 
 Rule: One interval for each depth and one for reach share one error of 5 %. Training is *faster* at a depth if the
 gain's interval is above 0 and its mean above one point, *slower* the other way round, *the same* if the interval lies
@@ -29,10 +30,10 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Final
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments import training
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
-from placenorm.claims.grid import (
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments import training
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article.grid import (
     Word,
     ask_depths,
     average,
@@ -44,7 +45,7 @@ from placenorm.claims.grid import (
     read_best,
     read_norms,
 )
-from placenorm.claims.statistics import (
+from placenorm.article.statistics import (
     POINT,
     choose,
     compare_arms,

@@ -4,41 +4,43 @@ Question: When the units A and B that feed a trained unit N change, how far does
 until it is back, with and without norm? Do the distributions within a network move less while it trains? And does
 training still gain when that movement is put back behind the norm?
 
-Design: The article's scene first (experiment ``scene-shift``): a network of one and of eight hidden layers is trained
-for 8 epochs at rate 0.03; the first layer's units are pairs A and B, the logits are the N's. Then A and B are rescaled
-(A times e, B by e), shifted (a standard deviation up and down), or mixed (turned into each other by an eighth turn),
-and only the logits learn. Beside it a training of 12 epochs at rate 0.03 with two and with eight hidden layers
-(experiment ``drift``), also with random shifts and factors behind every norm, new ones at each step (Santurkar 2018).
-Arms: no norm, norm before the activation, norm after it.
+Design: The article's scene first (experiment ``scene-shift``): networks of one and of eight hidden layers, in the long
+run of four and of twenty too, are trained for 8 epochs at rate 0.03; the first layer's units are pairs A and B, the
+logits are the N's. Then A and B are rescaled (A times e, B by e), shifted (a standard deviation up and down), or mixed
+(turned into each other by an eighth turn), and only the logits learn. Beside it trainings of 12 epochs at rate 0.03
+with two and with eight hidden layers, in the long run with 4, 12 and 20 too (experiment ``drift``); those with eight
+also with random shifts and factors behind every norm, new ones at each step (Santurkar 2018). Arms: no norm, norm
+before the activation, norm after it.
 
-Measure: *Moved*: the change of the logits in their own standard deviations, with the batch's statistics, the larger of
-the two depths. *Drift*: how far the inputs of the weight ops move in four steps, in their own standard deviations, mean
-over layers and depths. *Area*: the mean validation accuracy over training with eight hidden layers. Beside them: steps
-until the accuracy is within a point of what it was, and *moved* in evaluation mode.
+Measure: *Moved*: the change of the logits in their own standard deviations, with the batch's statistics, the largest
+over depths. A depth does not count under a seed where some arm has not learned: less than `TRAINED` of that seed's best
+accuracy. *Drift*: how far the inputs of the weight ops move in four steps, in their own standard deviations, mean over
+layers, and over the depths at which every arm of the seed gave a number. *Area*: the mean validation accuracy over
+training with eight hidden layers. Beside them: steps until the accuracy is within a point of what it was (at most 200
+are tried), and *moved* in evaluation mode.
 
 Rule: 15 intervals: *moved* of three arms and three changes; the drift of no norm less that of each norm; the area of
 each norm, without and with the random shifts, less that of no norm. N is *undisturbed* if *moved* lies, with its whole
 interval, at or below `QUIET`, *disturbed* if above. Fewer than three seeds: undecided. N undisturbed by all three
-changes without a norm: does not hold, there is no trouble. N undisturbed by all three with either norm, and both
-drifts smaller than without: holds. Else, a change that disturbs N without a norm and not with one: holds only if the
-change is such; with the norm before the activation undisturbed by rescaling and shifting and disturbed by mixing, this
-is said as two moments. Else, N disturbed in all six cases with a norm: does not hold. Else: undecided.
-Told beside the verdict, the *cause* of a norm's gain, where its area is larger than without a norm by more than may be
-chance or a point, and the random shifts make more drift than there is without a norm: another if the area is larger
-with the random shifts too; drift if it is then smaller or within a point; else open. The norms that are not open must
-agree.
+changes without a norm: does not hold, there is no trouble. N undisturbed by all three with either norm, and both drifts
+smaller than without: holds. Else, a change that disturbs N without a norm and not with one: holds only if the change is
+such; with the norm before the activation undisturbed by rescaling and shifting and disturbed by mixing, this is said as
+two moments. Else, N disturbed in all six cases with a norm: does not hold. Else: undecided. Told beside the verdict,
+the *cause* of a norm's gain, where its area is larger than without a norm by more than may be chance or a point, and
+the random shifts make more drift than there is without a norm: another if the area is larger with the random shifts
+too; drift if it is then smaller or within a point; else open. The norms that are not open must agree.
 
 Published: Santurkar et al. 2018: noise behind the norm does not hurt.
 """
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, median
 from typing import Final, Literal
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments import changes, drifting
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
-from placenorm.claims.statistics import (
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments import changes, drifting
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article.statistics import (
     POINT,
     average_by_seed,
     choose,
@@ -63,6 +65,9 @@ NOISE_DEPTH: Final = 8
 
 QUIET: Final = 0.1
 """N is undisturbed if it moves by at most a tenth of its own standard deviation: that changes hardly any answer."""
+
+TRAINED: Final = 0.5
+"""Of the best accuracy under a seed: where less was learned, there is no trained N to disturb."""
 
 COMPARISONS: Final = 15
 
@@ -91,13 +96,12 @@ def ask(scale: Scale) -> list[Question]:
 
 def judge(observations: Sequence[Observation]) -> Ruling:
     """Return what the rule in this file's first lines says."""
-    moved = {(arm, change): _worst(observations, arm, f"moved_{change}") for arm in PLACEMENTS for change in CHANGES}
+    scenes = _choose_trained(observations)
+    moved = {(arm, change): _worst(scenes, arm, f"moved_{change}") for arm in PLACEMENTS for change in CHANGES}
     side = {key: find_side(list(values.values()), QUIET, COMPARISONS) for key, values in moved.items()}
+    followed = _choose_complete(choose(observations, drifting.KIND, noise=False))
     drift = {
-        arm: average_by_seed(
-            choose(observations, drifting.KIND, placement=arm, noise=False), lambda each: each.values["drift"]
-        )
-        for arm in PLACEMENTS
+        arm: average_by_seed(choose(followed, placement=arm), lambda each: each.values["drift"]) for arm in PLACEMENTS
     }
     less = {arm: compare_arms(drift["none"], drift[arm], comparisons=COMPARISONS) for arm in NORMS}
     calmer = all(pair.word == "better" and pair.difference > 0 for pair in less.values())
@@ -124,7 +128,7 @@ def judge(observations: Sequence[Observation]) -> Ruling:
     elif all(side[arm, change] == "above" for arm in NORMS for change in CHANGES):
         outcome, variant = "does-not-hold", "disturbed"
     effects = [
-        effect_of_mean(f"moved-{change}", list(moved[arm, change].values()), "sd", 1.0, COMPARISONS, placement=arm)
+        effect_of_mean(f"moved-{change}", list(moved[arm, change].values()), "sd", COMPARISONS, placement=arm)
         for change in CHANGES
         for arm in (*NORMS, "none")
     ]
@@ -137,24 +141,55 @@ def judge(observations: Sequence[Observation]) -> Ruling:
     noisy = {arm: _mean(_read(observations, arm, "drift", noise=True)) for arm in NORMS}
     still = _mean(_read(observations, "none", "drift"))
     causes = {_find_cause(gains[arm, False], gains[arm, True], restless=noisy[arm] > still) for arm in NORMS} - {"open"}
-    facts: dict[str, Factor] = {"seeds": seeds, "cause": causes.pop() if len(causes) == 1 else "open"}
+    facts: dict[str, Factor] = {
+        "seeds": seeds,
+        "cause": causes.pop() if len(causes) == 1 else "open",
+        "calmer": "yes" if calmer else "no",
+    }
     for arm, word in zip(PLACEMENTS, ("none", "before", "after"), strict=True):
         for change in CHANGES:
             facts[f"{change}_{word}"] = round(_mean(moved[arm, change]), 2)
-        facts[f"steps_{word}"] = round(_mean(_worst(observations, arm, "steps_mix")))
-        facts[f"eval_{word}"] = round(_mean(_worst(observations, arm, "moved_eval_rescale")), 2)
+        facts[f"steps_{word}"] = _median_steps(_worst(scenes, arm, "steps_mix"))
+        facts[f"eval_{word}"] = round(_mean(_worst(scenes, arm, "moved_eval_rescale")), 2)
         facts[f"drift_{word}"] = round(_mean(drift[arm]), 3)
         facts[f"area_{word}"] = round(100 * _mean(_read(observations, arm, "area")), 1)
         if arm in NORMS:
-            facts[f"driftnoise_{word}"] = round(noisy[arm], 3)
             facts[f"areanoise_{word}"] = round(100 * _mean(_read(observations, arm, "area", noise=True)), 1)
     return Ruling(outcome, tuple(effects), facts, variant)
 
 
-def _worst(observations: Sequence[Observation], arm: str, value: str) -> dict[int, float]:
+def _choose_trained(observations: Sequence[Observation]) -> list[Observation]:
+    """Return the scenes of the depths and seeds at which every arm had learned."""
+    scenes = choose(observations, changes.KIND)
+    best = {seed: max(_accuracy(each) for each in scenes if each.question.seed == seed) for seed in seeds_of(scenes)}
+    idle = {_network(each) for each in scenes if _accuracy(each) < TRAINED * best[each.question.seed]}
+    return [each for each in scenes if _network(each) not in idle]
+
+
+def _choose_complete(trainings: Sequence[Observation]) -> list[Observation]:
+    """Return the trainings of the depths and seeds at which every arm's drift is a number."""
+    missing = {_network(each) for each in trainings if each.values["drift"] is None}
+    return [each for each in trainings if _network(each) not in missing]
+
+
+def _network(observation: Observation) -> tuple[Factor, int]:
+    return observation.question.factors["depth"], observation.question.seed
+
+
+def _accuracy(scene: Observation) -> float:
+    return scene.values["accuracy"] or 0.0
+
+
+def _median_steps(steps: Mapping[int, float]) -> Factor:
+    """Return the median over seeds; ``never`` where it is as many as were tried."""
+    middle = median(steps.values()) if steps else changes.MOST_STEPS
+    return "never" if middle >= changes.MOST_STEPS else round(middle)
+
+
+def _worst(scenes: Sequence[Observation], arm: str, value: str) -> dict[int, float]:
     """Return by seed the largest of a value over the depths of the scene."""
     found: dict[int, float] = {}
-    for each in choose(observations, changes.KIND, placement=arm):
+    for each in choose(scenes, placement=arm):
         number = each.values[value]
         if number is not None:
             found[each.question.seed] = max(number, found.get(each.question.seed, 0.0))

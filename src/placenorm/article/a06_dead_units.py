@@ -10,17 +10,20 @@ before the activation, norm after it; the weights of a seed are the same in all 
 
 Measure: *Asleep*: the share of the sleepers that none of 512 samples wakes when training is over, the worse of the two
 scenes. *Dead*: the share of units that are off for all of 512 samples, in training mode, in the worst of a seed's
-networks that did not diverge. *Active*: the share of values that are on, in training mode, the mean of those networks.
-Beside them: the step at which half of the sleepers are awake, and the shares in evaluation mode.
+networks of the rule that did not diverge: those of `DEPTHS` hidden layers at the learning rates `SMALL` and `LARGE`, in
+the short run and in the long one. *Active*: the share of values that are on, in training mode, the mean of those
+networks. Beside them: the step at which half of the sleepers are awake, the shares in evaluation mode, and other depths
+and rates.
 
-Rule: Ten intervals: of each arm *asleep*, *dead*, and *dead* without the largest learning rate; *active* before the
-activation. The guarantee of an arm is *kept* if *asleep* and *dead* lie, with their whole intervals, at or below `FEW`;
-else *kept in small steps* if *asleep* and *dead* without the largest rate do; else *broken* if one of these two lies
-above; else *open*. "About half" is right if *active* lies, with its whole interval, within `AROUND_HALF`. Without a
-norm *kept*: does not hold, as there is nothing to be saved from. Else, with both norms *kept*: holds if "about half" is
-right, else holds only if "about half" is not meant. Both *kept* at least *in small steps*: holds only if the steps are
-small. One of them so, the other *broken*: holds only if the norm stands there (and the steps are small). Both *broken*:
-does not hold. Else, or with fewer than three seeds: undecided.
+Rule: Ten intervals: of each arm *asleep*, *dead*, and *dead* at the small rate alone; *active* before the activation.
+The guarantee of an arm is *kept* if *asleep* and *dead* lie, with their whole intervals, at or below `FEW`; else *kept
+in small steps* if *asleep* and *dead* at the small rate do; else *broken* if one of these two lies above; else *open*.
+Where no seed has a single sleeper or dead unit the interval has no width: a seed looks at hundreds of units. "About
+half" is right if *active* lies, with its whole interval, within `AROUND_HALF`. Without a norm *kept*: does not hold, as
+there is nothing to be saved from. Else, with both norms *kept*: holds if "about half" is right, else holds only if
+"about half" is not meant. Both *kept* at least *in small steps*: holds only if the steps are small. One of them so, the
+other *broken*: holds only if the norm stands there (and the steps are small). Both *broken*: does not hold. Else, or
+with fewer than three seeds: undecided.
 
 Published: no figure for placements was found; beside ours stand an earlier check of our own (dead units in eight
 layers, docs/evidence.md, section 10) and the reason of Ioffe & Szegedy 2015 for the place before the activation.
@@ -29,15 +32,15 @@ layers, docs/evidence.md, section 10) and the reason of Ioffe & Szegedy 2015 for
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments import training, waking
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
-from placenorm.claims.statistics import (
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments import training, waking
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article.statistics import (
     average_by_seed,
     choose,
     compare_arms,
     effect_of,
-    effect_of_mean,
+    effect_of_share,
     find_side,
     levels,
     mean_by,
@@ -49,9 +52,12 @@ SLEEPING_SHARES: Final = (0.5, 1.0)
 
 DEPTHS: Final = (2, 8, 20)
 FULL_DEPTHS: Final = (1, 2, 4, 8, 12, 20)
-RATES: Final = (0.03, 0.3)
-FULL_RATES: Final = (0.01, 0.03, 0.1, 0.3)
+
+SMALL, LARGE = 0.03, 0.3
 """A usual rate and the largest of the standard grid: large steps are what kills units."""
+
+RATES: Final = (SMALL, LARGE)
+FULL_RATES: Final = (0.01, SMALL, 0.1, LARGE)
 
 FEW: Final = 0.01
 """Up to this share units count as none: of a layer of 64 it is not even one."""
@@ -84,14 +90,18 @@ def ask(scale: Scale) -> list[Question]:
 def judge(observations: Sequence[Observation]) -> Ruling:
     """Return what the rule in this file's first lines says."""
     asleep = {arm: _worst(choose(observations, waking.KIND, placement=arm), "asleep_end") for arm in PLACEMENTS}
-    trained = {arm: choose(observations, training.KIND, placement=arm) for arm in PLACEMENTS}
-    dead = {arm: _worst(trained[arm], "dead_train") for arm in PLACEMENTS}
-    active = {arm: average_by_seed(trained[arm], lambda each: each.values["active_train"]) for arm in PLACEMENTS}
-    fastest = max(levels(choose(observations, training.KIND), "lr"), default=0.0)
-    slower = {
-        arm: [each for each in each_arm if each.question.factors["lr"] != fastest] for arm, each_arm in trained.items()
+    trained = {
+        arm: [
+            each
+            for depth in DEPTHS
+            for rate in RATES
+            for each in choose(observations, training.KIND, placement=arm, depth=depth, lr=rate)
+        ]
+        for arm in PLACEMENTS
     }
-    calm = {arm: _worst(slower[arm], "dead_train") for arm in PLACEMENTS}
+    dead = {arm: _worst(trained[arm], "dead_train") for arm in PLACEMENTS}
+    calm = {arm: _worst(choose(trained[arm], lr=SMALL), "dead_train") for arm in PLACEMENTS}
+    active = {arm: average_by_seed(trained[arm], lambda each: each.values["active_train"]) for arm in PLACEMENTS}
     guarantee = {arm: _check_guarantee(asleep[arm], dead[arm], calm[arm]) for arm in PLACEMENTS}
     before, after = NORMS
     share = list(active[before].values())
@@ -113,15 +123,15 @@ def judge(observations: Sequence[Observation]) -> Ruling:
         case _, "broken", "broken":
             outcome, variant = "does-not-hold", "dead"
     effects = [
-        effect_of_mean(name, list(found[arm].values()), "percent", 100.0, COMPARISONS, placement=arm)
+        effect_of_share(name, list(found[arm].values()), COMPARISONS, placement=arm)
         for name, found in (("asleep", asleep), ("dead-calm", calm), ("dead", dead))
         for arm in (before, after, "none")
     ]
-    effects.append(effect_of_mean("active", share, "percent", 100.0, COMPARISONS, placement=before))
+    effects.append(effect_of_share("active", share, COMPARISONS, placement=before))
     price = compare_arms(dead[after], dead[before])
     effects.append(effect_of("price", price, "points", 100.0))
     evaluated = {arm: _worst(trained[arm], "dead_eval") for arm in PLACEMENTS}
-    facts: dict[str, Factor] = {"seeds": len(seeds_of(observations))}
+    facts: dict[str, Factor] = {"seeds": len(seeds_of(observations)), "place": variant.split("-")[0] or "either"}
     for arm, word in (("none", "none"), (before, "before"), (after, "after")):
         for name, found in (
             ("asleep", asleep),
@@ -147,7 +157,7 @@ def _worst(observations: Sequence[Observation], value: str) -> dict[int, float]:
 
 def _check_guarantee(asleep: Mapping[int, float], dead: Mapping[int, float], calm: Mapping[int, float]) -> Guarantee:
     scene, everywhere, slower = (find_side(list(each.values()), FEW, COMPARISONS) for each in (asleep, dead, calm))
-    if scene == slower == "below":
+    if scene == "below" and "below" in (everywhere, slower):
         return "kept" if everywhere == "below" else "small-steps"
     return "broken" if "above" in (scene, slower) else "open"
 
@@ -157,10 +167,10 @@ def _percent(shares: Mapping[int, float]) -> float:
 
 
 def _median_wake(scenes: Sequence[Observation]) -> Factor:
-    """Return the median over seeds of the step at which half of a layer that slept was awake, or ``never``."""
+    """Return the median over seeds of the step at which half of a sleeping layer was awake; ``at-once``, ``never``."""
     steps = sorted(float("inf") if (step := each.values["wake_step"]) is None else step for each in scenes)
     middle = steps[len(steps) // 2] if steps else float("inf")
-    return "never" if middle == float("inf") else int(middle)
+    return "never" if middle == float("inf") else int(middle) or "at-once"
 
 
 def draw(observations: Sequence[Observation]) -> tuple[Chart, ...]:

@@ -3,34 +3,36 @@
 Question: After one step with a gradient of 1e3 to 1e6 times its usual size, or with a loss that is singular, which
 placement gets back to where it was, how far and how fast, and from what size on does none?
 
-Design: A network of four layers is trained for 4 epochs at rate 0.03 (SGD with momentum 0.9). Then one step is wild:
-its gradient is multiplied by 1e3, 1e4, 1e5 or 1e6 (experiment ``spike``; 1 is the control), or its loss is a singular
-one (experiment ``singular-loss``): -log p at p = 1e-6 and a root at 1e-12, whose gradients are numbers; the root at 0,
-the mean over an empty mask and a NaN in one sample, whose gradients are none; and that NaN with the step left out, as
-gradient scalers do. Then it is trained for 8 epochs more. Arms: no norm, norm before the activation, norm after it.
+Design: A network of four hidden layers is trained for 4 epochs at rate 0.03 by SGD with momentum 0.9, which carries a
+wild gradient into the steps that follow. Then one step is wild: its gradient is multiplied by 1e3, 1e4, 1e5 or 1e6
+(experiment ``spike``; 1 is the control), or its loss is a singular one (experiment ``singular-loss``): -log p at p =
+1e-6 and a root at 1e-12, whose gradients are numbers; the root at 0, the mean over an empty mask and a NaN in one
+sample, whose gradients are none; and that NaN with the step left out, as gradient scalers do. Then it is trained for 8
+epochs more, in the long run for 32. Arms: no norm, norm before the activation, norm after it.
 
-Measure: *Back*: the share of the validation accuracy above chance that the network had before the step and has again
-at the end, in evaluation mode, 0 to 1. Beside it the same with the batch's statistics in place of the running ones, and
+Measure: *Back*: the share of the validation accuracy above chance that the network had before the step and has again at
+the end, in evaluation mode, 0 to 1. Beside it the same with the batch's statistics in place of the running ones, and
 the first step looked at with 90 % of it.
 
 Rule: The six wild steps whose gradients are numbers (four sizes, two losses) count, in three arms: 18 intervals. An arm
-is *back* after a wild step if *back* lies, with its whole interval, above `BACK`; *not back* if at or below it;
-*learns again* if above `AGAIN`; *dead* if at or below that. Fewer than three seeds: undecided. The arm without a norm
-*back* after all six: does not hold, there is nothing to recover from. That arm *not back* somewhere, and both norms
-*back* wherever it is *not back*: holds. Else, a norm *back* somewhere where that arm is *not back*: holds only if the
-step is no larger. Else, a norm that *learns again* somewhere where that arm is *dead*: holds only if resuming need not
-mean getting back. Else, both norms *dead* after all six: does not hold. Else: undecided. Where the gradient is no
-number is told and does not count: the article speaks of a nearly infinite one.
+is *back* after a wild step if *back* lies, with its whole interval, above `BACK`; *not back* if at or below it; *learns
+again* if above `AGAIN`; *dead* if at or below that. Fewer than three seeds: undecided. The arm without a norm *back*
+after all six: does not hold, there is nothing to recover from. That arm *not back* somewhere, and both norms *back*
+wherever it is *not back*: holds. Else, a norm *back* somewhere where that arm is *not back*: holds only if the step is
+such a one. Else, a norm that *learns again* somewhere where that arm is *dead*: holds only if resuming need not mean
+getting back. Else, both norms *dead* after all six: does not hold. Else: undecided. Where the gradient is no number is
+told and does not count: the article speaks of a nearly infinite one. Shares move in steps of about a thousandth, one
+sample of the validation data; that is the least spread to believe in.
 
 Published: no measurement was found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from statistics import fmean
 from typing import Final, NamedTuple, get_args
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments.explosions import (
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments.explosions import (
     BACK,
     EPOCHS_AFTER,
     FULL_EPOCHS_AFTER,
@@ -40,8 +42,8 @@ from placenorm.claims.experiments.explosions import (
     ask_singular,
     ask_spike,
 )
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
-from placenorm.claims.statistics import choose, effect_of_mean, estimate, find_side, levels, seeds_of
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article.statistics import choose, effect_of_share, estimate, find_side, levels, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Question, Ruling
 from placenorm.facts.comparison import MIN_SEEDS
 
@@ -57,6 +59,10 @@ NO_NUMBERS: Final[tuple[Loss, ...]] = ("root-at-zero", "empty-mask", "nan-batch"
 
 AGAIN: Final = 0.1
 """Share of what had been learned above which a network learns again: a dead one is at 0, but for chance."""
+
+
+QUANTUM: Final = 1e-3
+"""About one sample of the validation data."""
 
 
 class _Event(NamedTuple):
@@ -91,9 +97,15 @@ def ask(scale: Scale) -> list[Question]:
 def judge(observations: Sequence[Observation]) -> Ruling:
     """Return what the rule in this file's first lines says."""
     back = {(event, arm): _read(observations, event, arm) for event in EVENTS for arm in PLACEMENTS}
-    side = {key: find_side(values, BACK, COMPARISONS) for key, values in back.items()}
-    life = {key: find_side(values, AGAIN, COMPARISONS) for key, values in back.items()}
+    side = {key: find_side(values, BACK, COMPARISONS, QUANTUM) for key, values in back.items()}
+    life = {key: find_side(values, AGAIN, COMPARISONS, QUANTUM) for key, values in back.items()}
     needed = [event for event in EVENTS if side[event, "none"] == "below"]
+    saved = {arm: [event for event in needed if side[event, arm] == "above"] for arm in NORMS}
+    revived = {
+        arm: [event for event in needed if life[event, "none"] == "below" and life[event, arm] == "above"]
+        for arm in NORMS
+    }
+    dead = {arm: [event for event in EVENTS if life[event, arm] == "below"] for arm in NORMS}
     seeds = len(seeds_of(observations))
     outcome: Outcome = "undecided"
     variant = ""
@@ -101,32 +113,47 @@ def judge(observations: Sequence[Observation]) -> Ruling:
         pass
     elif all(side[event, "none"] == "above" for event in EVENTS):
         outcome, variant = "does-not-hold", "no-need"
-    elif needed and all(side[event, arm] == "above" for event in needed for arm in NORMS):
+    elif needed and all(saved[arm] == needed for arm in NORMS):
         outcome = "holds"
-    elif any(side[event, arm] == "above" for event in needed for arm in NORMS):
+    elif any(saved.values()):
         outcome, variant = "holds-only-if", "size"
-    elif any(life[event, arm] == "above" for event in needed for arm in NORMS if life[event, "none"] == "below"):
+    elif any(revived.values()):
         outcome, variant = "holds-only-if", "part"
-    elif all(life[event, arm] == "below" for event in EVENTS for arm in NORMS):
+    elif all(len(dead[arm]) == len(EVENTS) for arm in NORMS):
         outcome, variant = "does-not-hold", "dead"
     effects = tuple(_effect(event, arm, values) for (event, arm), values in back.items())
-    lost = [event.level for event in EVENTS if all(side[event, arm] == "below" for arm in PLACEMENTS)]
+    lost = {event.level for event in EVENTS if all(side[event, arm] == "below" for arm in PLACEMENTS)}
     facts: dict[str, Factor] = {
         "seeds": seeds,
+        "events": len(EVENTS),
         "epochs": next((int(each.question.factors["epochs"]) for each in observations), 0),
-        "lost_from": next((int(level) for level in lost if not isinstance(level, str)), "never"),
+        "lost_from": _find_limit(lost),
     }
+    for arm, word in zip(NORMS, ("before", "after"), strict=True):
+        facts |= {
+            f"saved_{word}": len(saved[arm]),
+            f"revived_{word}": len(revived[arm]),
+            f"killed_{word}": len(dead[arm]),
+        }
     for arm, word in zip(PLACEMENTS, ("none", "before", "after"), strict=True):
         facts[f"least_{word}"] = _percent(back[EVENTS[0], arm])
         facts[f"most_{word}"] = _percent(back[EVENTS[len(TIMES) - 1], arm])
-        facts[f"log_{word}"] = _percent(back[EVENTS[-2], arm])
-        facts[f"root_{word}"] = _percent(back[EVENTS[-1], arm])
         none = [value for loss in NO_NUMBERS for value in _read(observations, _Event(SINGULAR, "loss", loss), arm)]
         facts[f"nan_{word}"] = _percent(none)
         skipped = choose(observations, SINGULAR, loss=SKIPPED, placement=arm)
         facts[f"skipped_{word}"] = _percent([each.values["back"] or 0.0 for each in skipped])
         facts[f"skippedbatch_{word}"] = _percent([each.values["back_batch"] or 0.0 for each in skipped])
     return Ruling(outcome, effects, facts, variant)
+
+
+def _find_limit(lost: Set[Factor]) -> Factor:
+    """Return the size from which on all are among those that were lost; ``never`` where the largest is not."""
+    limit: Factor = "never"
+    for times in reversed(TIMES):
+        if times not in lost:
+            break
+        limit = int(times)
+    return limit
 
 
 def _read(observations: Sequence[Observation], event: _Event, arm: str) -> list[float]:
@@ -139,8 +166,8 @@ def _effect(event: _Event, arm: str, values: Sequence[float]) -> Effect:
     """Return the share that came back as an effect: ``back`` after a spike, ``back-<loss>`` after a loss."""
     if event.kind == SPIKE:
         times = int(float(event.level))
-        return effect_of_mean("back", values, "percent", 100.0, COMPARISONS, placement=arm, times=times)
-    return effect_of_mean(f"back-{event.level}", values, "percent", 100.0, COMPARISONS, placement=arm)
+        return effect_of_share("back", values, COMPARISONS, QUANTUM, placement=arm, times=times)
+    return effect_of_share(f"back-{event.level}", values, COMPARISONS, QUANTUM, placement=arm)
 
 
 def _percent(values: Sequence[float]) -> float:

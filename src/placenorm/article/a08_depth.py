@@ -7,17 +7,18 @@ Design: The trainings of A4 over depth, from one to twenty hidden layers, plain;
 hidden layer but the first adds its input to a share of what its branch returns (`ResidualLayer`, alike in every arm).
 Layers are weight ops on the longest path: the hidden layers and the logits.
 
-Measure: The *gain*: test accuracy when training is over with a norm (the mean of before and after the activation)
-minus that without, each at the learning rate with the lowest validation loss of its seed, paired by seed. Beside it
-the gain in area, as in A4. *Shallow* is the mean of the gains at all depths of at most `SHALLOW` layers; *deep* that of
-the depths of more than `DEEP` layers, in plain and in residual networks each.
+Measure: The *gain*: test accuracy when training is over with a norm (the mean of before and after the activation) minus
+that without, each at the learning rate with the lowest validation loss of its seed, paired by seed. Beside it the gain
+in area, as in A4. *Shallow* is the mean of the gains at all depths of at most `SHALLOW` layers; *deep* that of the
+depths of more than `DEEP` layers, in plain and in residual networks each.
 
 Rule: Three intervals share one error of 5 %: shallow, deep, and deep with residual connections. A network *gains* if
 the interval is above 0 and the mean above one point; it *hardly gains* if the interval ends at or below one point; else
 it is *open* (always with fewer than three seeds). Shallow hardly, deep gains: holds, but only without residual
 connections if deep residual networks hardly gain. Shallow gains: does not hold, as there is no threshold. Deep hardly
 gains: does not hold, as there is nothing to advise. Else undecided. Where the threshold lies is told, not decided: the
-least depth from which on the mean gain is above one point, and the largest at which it is not.
+least depth from which on the mean gain is above one point, and the largest at which it is not; and how many of the
+choices of a rate fell on the lowest or the highest that was tried, where a better one may lie outside.
 
 Published: no threshold was found measured anywhere. Nearest: gcr's residual networks of 20 and 110 layers, where the
 position of the norm matters in the deep one only; CaffeNet and GoogLeNet with and without norms.
@@ -26,20 +27,21 @@ position of the norm matters in the deep one only; CaffeNet and GoogLeNet with a
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
-from placenorm.claims.grid import (
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article.grid import (
     ask_depths,
     ask_residual,
     average,
     choose_cell,
+    count_at_edge,
     count_layers,
     find_word,
     list_depths,
     read_best,
     read_norms,
 )
-from placenorm.claims.statistics import POINT, compare_arms, effect_of, seeds_of
+from placenorm.article.statistics import POINT, compare_arms, effect_of, seeds_of
 from placenorm.facts.claim import Chart, Effect, Factor, Observation, Outcome, Point, Published, Question, Ruling
 from placenorm.facts.comparison import MIN_SEEDS, Pair
 
@@ -82,6 +84,12 @@ def judge(observations: Sequence[Observation]) -> Ruling:
         effects.append(effect_of("area", area, "points", 100.0, part=part))
         facts[f"{part}_area"] = round(100 * area.difference, 1)
     facts |= _tell_threshold(observations)
+    cells = [
+        choose_cell(observations, depth, residual=residual)
+        for residual in (False, True)
+        for depth in list_depths(observations, residual=residual)
+    ]
+    facts["at_edge"], facts["choices"] = count_at_edge(cells, PLACEMENTS)
     return Ruling(outcome, tuple(effects), facts, variant)
 
 

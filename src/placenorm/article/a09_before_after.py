@@ -30,11 +30,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Final
 
-from placenorm.claims.a08_depth import DEEP, SHALLOW
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments import rare_feature, training
-from placenorm.claims.experiments.scenes import NORMS
-from placenorm.claims.grid import (
+from placenorm.article.a08_depth import DEEP, SHALLOW
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments import rare_feature, training
+from placenorm.article.experiments.scenes import NORMS
+from placenorm.article.grid import (
     FULL_RATES,
     Word,
     ask_depths,
@@ -46,7 +46,7 @@ from placenorm.claims.grid import (
     list_depths,
     read_best,
 )
-from placenorm.claims.statistics import POINT, choose, compare_arms, effect_of, estimate, levels, seeds_of, values_of
+from placenorm.article.statistics import POINT, choose, compare_arms, effect_of, estimate, levels, seeds_of, values_of
 from placenorm.facts.claim import Chart, Factor, Observation, Outcome, Point, Published, Question, Ruling
 from placenorm.facts.comparison import Pair
 

@@ -21,18 +21,19 @@ Published: Ioffe & Szegedy 2015 and Goodfellow et al. (Deep Learning, 8.7.1) on 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments.laboratory import Laboratory, Measured
-from placenorm.claims.experiments.scenes import NORMS
-from placenorm.claims.experiments.shapes import Shape, measure_shapes
-from placenorm.claims.experiments.trained import ask_networks, train_network
-from placenorm.claims.statistics import choose, estimate, largest, levels, seeds_of
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments.laboratory import Laboratory, Measured
+from placenorm.article.experiments.scenes import NORMS
+from placenorm.article.experiments.shapes import Shape, measure_shapes
+from placenorm.article.experiments.trained import ask_networks, train_network
+from placenorm.article.statistics import average_by_seed, choose, effect_of_share, estimate, largest, levels, seeds_of
 from placenorm.facts.claim import (
     Chart,
     Effect,
@@ -140,11 +141,9 @@ def judge(observations: Sequence[Observation]) -> Ruling:
     for placement, short in zip(NORMS, ("before", "after"), strict=True):
         found = choose(observations, placement=placement)
         for site in ("norm-in", "norm-out", "activation"):
-            zeros = _known(found, f"zeros_{site}")
+            zeros = average_by_seed(found, partial(_value, f"zeros_{site}"))
             if zeros:
-                where = {"placement": placement, "site": site}
-                mean, low, high = (None if end is None else 100 * min(max(end, 0.0), 1.0) for end in estimate(zeros))
-                effects.append(Effect("zeros", mean or 0.0, low, high, seeds, "percent", where))
+                effects.append(effect_of_share("zeros", list(zeros.values()), placement=placement, site=site))
         for name in ("skewness", "kurtosis"):
             facts[f"{name}_{short}"] = round(_mean(found, f"{name}_norm-out"), 2)
         facts[f"zeros_{short}"] = round(100 * _mean(found, "zeros_norm-in"))
@@ -154,6 +153,10 @@ def judge(observations: Sequence[Observation]) -> Ruling:
 
 def _network(observation: Observation) -> tuple[Factor, Factor]:
     return observation.question.factors["network"], observation.question.factors["depth"]
+
+
+def _value(name: str, observation: Observation) -> Number:
+    return observation.values.get(name)
 
 
 def _known(found: Sequence[Observation], name: str) -> list[float]:

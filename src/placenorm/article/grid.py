@@ -2,17 +2,19 @@
 
 Rates lie half a decade apart. Those of the short run were chosen on two pilot seeds of digits that no run uses (100 and
 101), so that each arm's best rate is among them and the next one outside is worse; without a norm they lie half a
-decade lower.
+decade lower. The grid does not grow by itself as that of `compare` does: how often the lowest or the highest rate was
+the best is told (`count_at_edge`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Final, Literal
 
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import training
-from placenorm.claims.experiments.scenes import NORMS
-from placenorm.claims.statistics import best_by_seed, choose, levels, values_of
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import training
+from placenorm.article.experiments.scenes import NORMS
+from placenorm.article.statistics import best_by_seed, choose, levels, values_of
 from placenorm.facts.claim import Factor, Observation, Question
 from placenorm.facts.comparison import Pair
 
@@ -27,7 +29,7 @@ FULL_RESIDUAL_DEPTHS: Final = (4, 8, 12, 20)
 RATES: Final = (0.01, 0.03, 0.1, 0.3)
 BARE_RATES: Final = (0.003, 0.01, 0.03, 0.1)
 RESIDUAL_RATES: Final = (0.03, 0.1, 0.3)
-FULL_RATES: Final = (0.003, 0.01, 0.03, 0.1, 0.3)
+FULL_RATES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
 AREA: Final = "area"
 """Name of the value that says how fast a training was."""
@@ -82,23 +84,46 @@ def list_depths(observations: Iterable[Observation], *, residual: bool = False) 
 
 
 def choose_fastest(cell: Iterable[Observation], placement: str) -> dict[int, Observation]:
-    """Return of each seed the training with the largest area; ties go to the lower rate.
+    """Return of each seed the training at the rate where the other seeds have their largest mean area.
 
     Speed has a best rate of its own: by the loss at the end a slow training wins whenever it creeps a little lower.
+    Chosen by its own area, a seed would report the largest of several noisy numbers, and the arm whose rates differ
+    least would gain most by it. A single seed has no others and chooses by its own. Ties go to the lower rate.
     """
+    by_rate: dict[float, dict[int, Observation]] = {}
+    for each in choose(cell, placement=placement):
+        by_rate.setdefault(float(each.question.factors["lr"]), {})[each.question.seed] = each
+    seeds = sorted({seed for trained in by_rate.values() for seed in trained})
+
+    def judge(rate: float, seed: int) -> float:
+        others = [_read_area(each) for other, each in by_rate[rate].items() if other != seed or len(seeds) == 1]
+        return fmean(others) if others else 0.0
+
     fastest: dict[int, Observation] = {}
-    for each in sorted(choose(cell, placement=placement), key=lambda each: float(each.question.factors["lr"])):
-        seed = each.question.seed
-        if seed not in fastest or (each.values[AREA] or 0.0) > (fastest[seed].values[AREA] or 0.0):
-            fastest[seed] = each
+    for seed in seeds:
+        tried = [rate for rate in sorted(by_rate) if seed in by_rate[rate]]
+        fastest[seed] = by_rate[max(tried, key=partial(judge, seed=seed))][seed]
     return fastest
+
+
+def count_at_edge(cells: Iterable[Sequence[Observation]], placements: Sequence[str]) -> tuple[int, int]:
+    """Return how many choices by loss fell on the lowest or the highest rate of their cell, and how many there were."""
+    at_edge = total = 0
+    for cell in cells:
+        for placement in placements:
+            arm = choose(cell, placement=placement)
+            rates = [float(rate) for rate in levels(arm, "lr")]
+            chosen = [float(each.question.factors["lr"]) for each in best_by_seed(arm).values()]
+            at_edge += sum(rate in (min(rates), max(rates)) for rate in chosen)
+            total += len(chosen)
+    return at_edge, total
 
 
 def read_best(cell: Iterable[Observation], placement: str, value: str) -> dict[int, float]:
     """Return a value by seed, each seed at its own best rate.
 
-    That is the one with the largest area for the area itself (`choose_fastest`), and the one with the lowest validation
-    loss at the end for all else (`best_by_seed`).
+    That is `choose_fastest` for the area, and for all else the one with the lowest validation loss at the end
+    (`best_by_seed`).
     """
     if value == AREA:
         return values_of(choose_fastest(cell, placement), value)
@@ -108,6 +133,10 @@ def read_best(cell: Iterable[Observation], placement: str, value: str) -> dict[i
 def read_norms(cell: Sequence[Observation], value: str) -> dict[int, float]:
     """Return by seed the mean of a value over the norms before and after the activation, each at its own best rate."""
     return average([read_best(cell, placement, value) for placement in NORMS])
+
+
+def _read_area(observation: Observation) -> float:
+    return observation.values[AREA] or 0.0
 
 
 def average(found: Sequence[Mapping[int, float]]) -> dict[int, float]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Final
 
-from placenorm.claims import (
+from placenorm.article import (
     a01_transform,
     a02_affine,
     a03_outliers,
@@ -17,8 +17,8 @@ from placenorm.claims import (
     a10_pooling,
     a11_shape,
 )
-from placenorm.claims.claim import Claim
-from placenorm.claims.experiments import (
+from placenorm.article.claim import Claim
+from placenorm.article.experiments import (
     changes,
     drifting,
     explosions,
@@ -28,7 +28,7 @@ from placenorm.claims.experiments import (
     training,
     waking,
 )
-from placenorm.claims.experiments.laboratory import Laboratory, Measured
+from placenorm.article.experiments.laboratory import Laboratory, Measured
 from placenorm.errors import UsageError
 from placenorm.facts.claim import Question
 

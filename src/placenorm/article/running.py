@@ -1,15 +1,15 @@
 """Claims in, their trials run, and verdicts out."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from placenorm.claims.claim import Claim, Scale
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.registry import EXPERIMENTS, find_claims
-from placenorm.claims.store import ObservationStore
+from placenorm.article.claim import Claim, Scale
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.registry import EXPERIMENTS, find_claims
+from placenorm.article.store import ObservationStore
 from placenorm.data import load_data
 from placenorm.facts.claim import ClaimResult, ClaimsReport, Observation, Question
 from placenorm.facts.comparison import DataFacts
@@ -114,19 +114,33 @@ def observe(lab: Laboratory, question: Question) -> Observation:
 
 
 def assemble(store: ObservationStore) -> ClaimsReport:
-    """Return the claims of a folder, judged anew from what is stored; those whose trials are missing are left out."""
+    """Return the claims of a folder, judged anew from what is stored.
+
+    A run that was stopped has all trials of its first seeds: each claim is judged by the seeds that are whole, and left
+    out where there is none.
+    """
     report, found = store.head, store.observations
     scale = scale_of(report)
     results = []
     used: set[str] = set()
     for claim in find_claims(report.settings.claims):
-        keys = [question.key for question in list_questions([claim], scale)]
-        if not keys or not all(key in found for key in keys):
-            continue
-        used.update(keys)
-        results.append(judge_claim(claim, [found[key] for key in keys]))
+        keys = _find_whole(claim, scale, found)
+        if keys:
+            used.update(keys)
+            results.append(judge_claim(claim, [found[key] for key in keys]))
     seconds = sum(found[key].values[SECONDS] or 0.0 for key in used)
     return replace(report, results=tuple(results), seconds=seconds)
+
+
+def _find_whole(claim: Claim, scale: Scale, found: Container[str]) -> list[str]:
+    """Return the keys of the trials of as many seeds as are whole, from the first on."""
+    whole: list[str] = []
+    for seeds in range(1, scale.seeds + 1):
+        keys = [question.key for question in list_questions([claim], replace(scale, seeds=seeds))]
+        if not all(key in found for key in keys):
+            break
+        whole = keys
+    return whole
 
 
 def judge_claim(claim: Claim, observations: Sequence[Observation]) -> ClaimResult:

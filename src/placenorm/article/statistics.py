@@ -89,12 +89,19 @@ def effect_of(name: str, pair: Pair, unit: str = "", scale: float = 1.0, **facto
     return Effect(name, scale * pair.difference, low, high, pair.seeds, unit, factors)
 
 
-def estimate(values: Sequence[float], comparisons: int = 1) -> tuple[float, Number, Number]:
-    """Return the mean of some values, one a seed, with the interval of Student's t; without one for a single value."""
+def estimate(values: Sequence[float], comparisons: int = 1, quantum: float = 0.0) -> tuple[float, Number, Number]:
+    """Return the mean of some values, one a seed, with the interval of Student's t; without one for a single value.
+
+    Args:
+        values: one a seed.
+        comparisons: how many such intervals the claim rests on.
+        quantum: the smallest step of the values. Equal values prove no more than values of which one is a step away
+            would: that is the least spread to believe in.
+    """
     mean = fmean(values)
     if len(values) < 2:
         return mean, None, None
-    _, sd = spread(values, 0.0)
+    _, sd = spread(values, quantum / math.sqrt(len(values)))
     half = critical_t(len(values), FAMILY_ERROR / comparisons) * sd / math.sqrt(len(values))
     return mean, mean - half, mean + half
 
@@ -140,8 +147,8 @@ def average_by_seed(observations: Iterable[Observation], value: Callable[[Observ
     return {seed: fmean(numbers) for seed, numbers in sorted(found.items())}
 
 
-def find_side(values: Sequence[float], limit: float, comparisons: int = 1) -> Side:
-    """Return on which side of a limit the mean of some values, one a seed, lies with its whole interval.
+def find_side(values: Sequence[float], limit: float, comparisons: int = 1, quantum: float = 0.0) -> Side:
+    """Return on which side of a limit the mean of some values, one a seed, lies with its whole interval of `estimate`.
 
     Returns:
         ``below`` if the interval's upper end is at most the limit, ``above`` if its lower end is over it, else
@@ -149,16 +156,27 @@ def find_side(values: Sequence[float], limit: float, comparisons: int = 1) -> Si
     """
     if len(values) < MIN_SEEDS:
         return "open"
-    _, low, high = estimate(values, comparisons)
+    _, low, high = estimate(values, comparisons, quantum)
     if high is not None and high <= limit:
         return "below"
     return "above" if low is not None and low > limit else "open"
 
 
 def effect_of_mean(
-    name: str, values: Sequence[float], unit: str = "", scale: float = 1.0, comparisons: int = 1, **factors: Factor
+    name: str, values: Sequence[float], unit: str = "", comparisons: int = 1, quantum: float = 0.0, **factors: Factor
 ) -> Effect:
-    """Return the mean of some values, one a seed, as an effect, times a scale (100 for percent)."""
-    mean, low, high = estimate(values, comparisons) if values else (0.0, None, None)
-    least, most = (None if end is None else scale * end for end in (low, high))
-    return Effect(name, scale * mean, least, most, len(values), unit, factors)
+    """Return the mean of some values, one a seed, as an effect; see `estimate`."""
+    mean, low, high = estimate(values, comparisons, quantum) if values else (0.0, None, None)
+    return Effect(name, mean, low, high, len(values), unit, factors)
+
+
+def effect_of_share(
+    name: str, shares: Sequence[float], comparisons: int = 1, quantum: float = 0.0, **factors: Factor
+) -> Effect:
+    """Return the mean of some shares, one a seed, as an effect in percent.
+
+    An interval of Student's t does not know that a share ends at 0 and 1, so its ends are put there.
+    """
+    measured = estimate(shares, comparisons, quantum) if shares else (0.0, None, None)
+    mean, low, high = (None if end is None else 100 * min(max(end, 0.0), 1.0) for end in measured)
+    return Effect(name, mean or 0.0, low, high, len(shares), "percent", factors)

@@ -66,7 +66,7 @@ class Effect:
         seeds: how many seeds it stands on.
         unit: ``points`` (of accuracy, in percent), ``percent``, ``ratio``, ``steps``, ``sd`` or "" for a plain number.
         factors: where it was measured, such as a depth, for the label.
-        confidence: of the interval, 0 to 1.
+        confidence: read and written as files of format 1 have it; it says nothing.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Point:
         group: name of its line, bar or panel colour; a placement, mostly.
         low: lower end of its band.
         high: upper end.
-        value: the colour of a cell of a heat map.
+        value: read and written as files of format 1 have it; no chart draws it.
         panel: name of the panel that it stands in; "" where there is one.
     """
 
@@ -108,16 +108,15 @@ class Chart:
 
     Attributes:
         name: keys ``<name>-title``, ``<name>-caption``, ``<name>-x`` and ``<name>-y`` of the catalogue.
-        kind: ``lines`` (with bands where points have them), ``bars``, ``heat`` (x, y, value) or ``dots`` (with
-            intervals, a row for each y).
+        kind: ``lines`` (with bands where points have them), ``bars`` or ``dots`` (with intervals, a row for each y).
         points: what is drawn.
         log_x: whether the x axis is logarithmic.
         log_y: whether the y axis is.
-        as_percent: whether y (in a heat map: value) is a share that people read in percent.
+        as_percent: whether y is a share that people read in percent.
     """
 
     name: str
-    kind: Literal["lines", "bars", "heat", "dots"]
+    kind: Literal["lines", "bars", "dots"]
     points: tuple[Point, ...]
     log_x: bool = False
     log_y: bool = False

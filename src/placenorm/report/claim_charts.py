@@ -14,7 +14,7 @@ from typing import Any, Final
 import altair as alt
 
 from placenorm.facts.claim import Chart, Point
-from placenorm.report.claim_numbers import ChartNumbers, number_of, order_names, thin
+from placenorm.report.claim_numbers import ChartNumbers, number_of, thin
 from placenorm.report.language import Language
 from placenorm.report.palette import MARK_PATHS, MARKS, Theme, slots_of_groups
 from placenorm.report.vega import OPAQUE, finish_spec, inline, ticks
@@ -28,13 +28,8 @@ PANEL_HEIGHT: Final = 210
 NAME_PX, LINE_PX, GAP_PX = 26, 17, 12
 """Height of the name of a row, of each of its marks, and of the space below, in pixels."""
 
-CELL_PX: Final = 36
-
 FEW: Final = 9
 """Up to so many different places on an axis, each has its tick."""
-
-CELLS_WITH_NUMBERS: Final = 80
-"""A heat map of more cells shows no numbers in them: they would not be legible."""
 
 _MOST_TICKS = 7
 
@@ -42,9 +37,6 @@ _FEW_DECADES = 200
 """An axis that spans less than this shows 2 and 5 beside the powers of ten."""
 
 _WITH_INTERVAL = "isValid(datum.low) && isValid(datum.high)"
-
-_BRIGHT = 0.55
-"""From this share of its range on, a colour of viridis is so bright that dark letters are legible on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +106,13 @@ class ClaimDrawing:
 
     @property
     def above(self) -> str:
-        """Title of the axis that stands above the chart: of what was measured, or of the lines of a heat map."""
+        """Title of the axis that stands above the chart: of what was measured."""
         return self.x if self.kind == "dots" else self.y
 
     @property
     def below(self) -> str:
         """Title of the axis below the chart; "" where rows have their names above them."""
-        return self.x if self.kind in ("lines", "heat") else ""
+        return self.x if self.kind == "lines" else ""
 
 
 def draw_chart(chart: Chart, language: Language, theme: Theme, *, alone: bool = False) -> ClaimDrawing:
@@ -150,7 +142,7 @@ class _Drawer:
     def draw(self) -> ClaimDrawing:
         """Return the chart."""
         say, name = self._language.say, self._chart.name
-        draw = {"lines": self._draw_lines, "bars": self._draw_rows, "dots": self._draw_rows, "heat": self._draw_heat}
+        draw = {"lines": self._draw_lines, "bars": self._draw_rows, "dots": self._draw_rows}
         several = len(self._numbers.panels) > 1
         panels = tuple(
             Panel(
@@ -178,7 +170,7 @@ class _Drawer:
 
     def _list_legend(self) -> tuple[LegendEntry, ...]:
         named = [group for group in self._slots if group]
-        if len(named) < 2 or self._chart.kind == "heat":
+        if len(named) < 2:
             return ()
         return tuple(LegendEntry(group, self._numbers.name(group), self._slots[group]) for group in named)
 
@@ -282,56 +274,6 @@ class _Drawer:
             ),
         ]
         return self._finish(layers, math.ceil(height))
-
-    def _draw_heat(self, points: Sequence[Point]) -> dict[str, Any]:
-        known = [point.value for point in self._numbers.points if point.value is not None]
-        low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        span = high - low or 1.0
-        embed = self._language.embed
-        columns = order_names([point.x for point in points])
-        lines = order_names([point.y for point in points if point.y is not None])
-        rows: list[Row] = [
-            {
-                "x": embed(self._numbers.name(point.x)),
-                "y": embed(self._numbers.name(point.y)),
-                "value": point.value,
-                "text": self._numbers.show(point.value),
-                "ink": "#111111" if point.value is not None and (point.value - low) / span > _BRIGHT else "#ffffff",
-                **self._tips(point, point.x, self._numbers.show(point.value)),
-                "across": self._numbers.name(point.y),
-            }
-            for point in points
-        ]
-        x = alt.X(
-            "x:O",
-            sort=[embed(self._numbers.name(name)) for name in columns],
-            title=self._x_title(),
-            axis=alt.Axis(labelAngle=0, grid=False, domain=False, ticks=False),
-        )
-        y = alt.Y(
-            "y:O",
-            sort=[embed(self._numbers.name(name)) for name in lines],
-            title=self._y_title(),
-            axis=alt.Axis(labelLimit=130, grid=False, domain=False, ticks=False),
-        )
-        base = alt.Chart(inline(rows)).encode(x=x, y=y)
-        tooltip = [
-            alt.Tooltip("where:N", title=self._language.say(f"{self._chart.name}-x")),
-            alt.Tooltip("across:N", title=self._language.say(f"{self._chart.name}-y")),
-            alt.Tooltip("shown:N", title=self._language.say("chart-value")),
-        ]
-        crowded = len(rows) > CELLS_WITH_NUMBERS
-        legend = alt.Legend(orient="bottom", title=None, gradientLength=220) if crowded else None
-        colour = alt.Color("value:Q", scale=alt.Scale(scheme="viridis", domain=[low, high]), legend=legend)
-        layers = [base.mark_rect(stroke=self._theme.surface, strokeWidth=2).encode(color=colour, tooltip=tooltip)]
-        if not crowded:
-            text = base.mark_text(fontSize=12, fontWeight=600).encode(
-                text="text:N", color=alt.Color("ink:N", scale=None), tooltip=tooltip
-            )
-            layers.append(text)
-        spec = self._finish(layers, CELL_PX * max(1, len(lines)))
-        spec["resolve"] = {"scale": {"color": "independent"}}  # the ink of a number is no value of the scale
-        return spec
 
     # What its layers share
 

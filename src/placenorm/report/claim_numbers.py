@@ -1,6 +1,7 @@
 """The numbers of a claim's chart: where its points are, how they are shown, in words and as a table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from placenorm.facts.claim import Chart, Number, Point
@@ -24,13 +25,15 @@ class ChartNumbers:
     """What a chart shows.
 
     Args:
-        chart: what was observed; points that have no place on a logarithmic axis are left out.
+        chart: what was observed; points that have no place on a logarithmic axis are left out, and intervals of shares
+            end at 0 and 1.
         language: whose words and digits its numbers have.
     """
 
     def __init__(self, chart: Chart, language: Language) -> None:
         self.chart = chart
-        self.points = tuple(point for point in chart.points if self._can_be_drawn(point))
+        points = map(_bound_share, chart.points) if chart.as_percent else chart.points
+        self.points = tuple(point for point in points if self._can_be_drawn(point))
         self.panels = list(dict.fromkeys(point.panel for point in self.points)) or [""]
         self.groups = list(dict.fromkeys(point.group for point in self.points))
         self._claim = claim_of(chart)
@@ -89,21 +92,10 @@ class ChartNumbers:
         return not self.is_logarithmic and low <= 0 <= high
 
     def describe(self) -> str:
-        """Return what is drawn in words and numbers: ends of lines, rows, or the range of a heat map."""
+        """Return what is drawn in words and numbers: the ends of lines, or rows."""
         say, language = self._language.say, self._language
         kind = self.chart.kind
         parts: list[str] = []
-        if kind == "heat":
-            known = [point for point in self.points if point.value is not None]
-            if not known:
-                return ""
-            low, high = (pick(known, key=lambda point: point.value or 0.0) for pick in (min, max))
-            where = {
-                name: self._join(self.name(point.x), self.name(point.y))
-                for name, point in (("low", low), ("high", high))
-            }
-            shown = {"low": self.show(low.value), "high": self.show(high.value)}
-            return say("chart-alt-heat", **shown, low_at=where["low"], high_at=where["high"])
         if kind == "lines":
             for panel in self.panels:
                 for group in self.groups:
@@ -141,20 +133,14 @@ class ChartNumbers:
     def tabulate(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Return the numbers as a table: a row a place, a column a group."""
         say, kind = self._language.say, self.chart.kind
-        if kind == "heat":
-            groups = [self.name(name) for name in order_names([p.y for p in self.points if p.y is not None])]
-        else:
-            axis = "x" if kind == "dots" else "y"
-            groups = [self.name(group) if group else say(f"{self.chart.name}-{axis}") for group in self.groups]
+        axis = "x" if kind == "dots" else "y"
+        groups = [self.name(group) if group else say(f"{self.chart.name}-{axis}") for group in self.groups]
         cells: dict[tuple[str, str], dict[str, str]] = {}
         for panel in self.panels:
             for group in self.groups:
                 members = [point for point in self.points if point.panel == panel and point.group == group]
                 for point in thin(members) if kind == "lines" else members:
                     row = cells.setdefault((self.name(panel) if panel else "", self._place(point)), {})
-                    if kind == "heat":
-                        row[self.name(point.y)] = self.show(point.value)
-                        continue
                     value = number_of(point.x if kind == "dots" else point.y)
                     column = self.name(group) if group else groups[0]
                     row[column] = self.show_with_interval(value, point.low, point.high)
@@ -168,6 +154,12 @@ class ChartNumbers:
         return heads, rows
 
 
+def _bound_share(point: Point) -> Point:
+    """Return a point whose interval ends at 0 and at 1: one of Student's t does not know that a share does."""
+    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (point.low, point.high))
+    return replace(point, low=low, high=high)
+
+
 def number_of(value: str | float | None) -> Number:
     """Return the number that a place on an axis is; None where it is a name."""
     return value if isinstance(value, int | float) else None
@@ -178,11 +170,3 @@ def thin(points: Sequence[Point]) -> list[Point]:
     stride = -(-len(points) // MAX_POINTS) or 1
     kept = list(points[::stride])
     return kept if not points or kept[-1] is points[-1] else [*kept, points[-1]]
-
-
-def order_names(names: Sequence[str | float]) -> list[str | float]:
-    """Return names once each: numbers by size, others as they come."""
-    once = list(dict.fromkeys(names))
-    if all(isinstance(name, int | float) for name in once):
-        return sorted(once, key=float)
-    return once

@@ -7,6 +7,8 @@ from typing import Final
 from placenorm.facts.claim import ClaimResult, ClaimsReport
 from placenorm.report.claims_picture import compose_chart, write_board
 from placenorm.report.claims_wording import (
+    list_environment,
+    list_settings,
     name_effect,
     say_facts,
     say_headline,
@@ -20,6 +22,7 @@ from placenorm.report.claims_wording import (
 from placenorm.report.files import replace_file
 from placenorm.report.language import Language
 from placenorm.report.svg import draw_svg, write_svg
+from placenorm.report.wording import repeat_command
 
 BOARD: Final = "claims"
 """Name of the picture of all verdicts."""
@@ -68,11 +71,22 @@ def render_claims_markdown(report: ClaimsReport, language: Language, folder: str
     lines += [_text(words) for words in (say_left_out(report, language), say_missing(report, language)) if words]
     if report.results:
         lines.append(_picture(say("claims-board-title"), f"{folder}/{BOARD}{ending}"))
+        lines.append(_text(say("claims-effects-note")))
     for result in report.results:
         lines += _list_claim(result, language, folder, ending)
-    lines += [f"## {say('page-again')}", _code(report.environment.command, language)]
+    lines += [
+        f"## {say('claims-made')}",
+        f"### {say('claims-settings')}",
+        _list_entries(list_settings(report, language)),
+    ]
+    lines += [f"### {say('claims-environment')}", _list_entries(list_environment(report, language))]
+    lines += [f"## {say('page-again')}", _code(repeat_command(report.environment.command), language)]
     text = "\n\n".join(lines)
     return f'<div dir="rtl">\n\n{text}\n\n</div>\n' if language.direction == "rtl" else f"{text}\n"
+
+
+def _list_entries(entries: list[tuple[str, str]]) -> str:
+    return "\n".join(f"- {_text(name)}: {_text(value)}" for name, value in entries)
 
 
 def _list_claim(result: ClaimResult, language: Language, folder: str, ending: str) -> list[str]:

@@ -24,11 +24,11 @@ from placenorm.report.claims_wording import (
 from placenorm.report.files import replace_file
 from placenorm.report.language import Language
 from placenorm.report.pages import render_page
-from placenorm.report.palette import BADGES, MARK_PATHS, MARKS, PAGE, Theme
+from placenorm.report.palette import BADGES, PAGE, Theme
 from placenorm.report.sheet import choose_font, read_part
 from placenorm.report.stepper import NEURON, NEURONS, SAMPLES, Step, encode_example, make_example, say_steps
 from placenorm.report.vega import bundle_vega
-from placenorm.report.wording import resume_command
+from placenorm.report.wording import repeat_command, resume_command
 
 STEPPED: Final = "A1"
 """The claim whose section has the article's example, step by step."""
@@ -114,7 +114,6 @@ def _describe(report: ClaimsReport, language: Language) -> tuple[dict[str, Any],
         "claims": claims,
         "columns": COLUMNS,
         "badges": BADGES,
-        "marks": [MARK_PATHS[mark] for mark in MARKS],
         "shown_effects": SHOWN_EFFECTS,
         "heads": [say(f"claims-head-{name}") for name in ("effect", "value", "interval", "seeds")],
         "steps": steps,
@@ -127,7 +126,7 @@ def _describe(report: ClaimsReport, language: Language) -> tuple[dict[str, Any],
             (say("claims-environment"), list_environment(report, language), True),
         ],
         "notes": report.data.notes,
-        "command": report.environment.command,
+        "command": repeat_command(report.environment.command),
     }
     data = {
         "charts": {

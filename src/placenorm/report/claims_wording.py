@@ -36,9 +36,9 @@ def say_headline(report: ClaimsReport, language: Language) -> str:
 
 
 def say_missing(report: ClaimsReport, language: Language) -> str:
-    """Return which claims have no verdict yet; "" where all have one."""
-    found = {result.number for result in report.results}
-    missing = [number for number in report.settings.claims if number not in found]
+    """Return which claims have no verdict yet, or one of fewer seeds than were asked for; "" where there is none."""
+    found = {result.number: int(result.ruling.facts["seeds"]) for result in report.results}
+    missing = [number for number in report.settings.claims if found.get(number, 0) < report.settings.seeds]
     return language.say("claims-missing", claims=language.join(missing)) if missing else ""
 
 
@@ -53,6 +53,7 @@ def say_facts(report: ClaimsReport, language: Language) -> list[str]:
     trials = len({key for result in report.results for key in result.questions})
     return [
         language.say("claims-fact-data", data=report.settings.data),
+        language.say("claims-fact-samples", train=report.data.train, test=report.data.test),
         language.say("claims-fact-seeds", seeds=report.settings.seeds),
         language.say("claims-fact-trials", trials=trials),
         language.say("claims-fact-time", minutes=round(report.seconds / _MINUTE), seconds=round(report.seconds)),
@@ -77,8 +78,13 @@ def name_effect(result: ClaimResult, effect: Effect, language: Language) -> str:
 
 
 def show_number(value: float, language: Language, unit: str = "") -> str:
-    """Return a number that was measured in a unit, without naming the unit."""
-    return language.number(value, 1, signed=True) if unit in SIGNED else language.scientific(value, DIGITS)
+    """Return a number that was measured in a unit, without naming the unit.
+
+    Before a unit at least one digit stands behind the point, so that no plural has to be chosen by it: ``1.0 points``.
+    """
+    if unit in SIGNED:
+        return language.number(value, 1, least=1, signed=True)
+    return language.scientific(value, DIGITS, least=1 if unit else 0)
 
 
 def show_value(effect: Effect, language: Language) -> str:
@@ -123,13 +129,14 @@ def claim_of(chart: Chart) -> str:
 def list_settings(report: ClaimsReport, language: Language) -> list[tuple[str, str]]:
     """Return what was asked for, by name."""
     settings, data, say = report.settings, report.data, language.say
+    kind = "fixed" if data.fixed_test else "split"
     entries = {
         "data": settings.data,
         "samples": say("claims-set-samples-value", train=data.train, validation=data.validation, test=data.test),
         "sample": " × ".join(language.number(size, 0) for size in data.sample_shape),
         "classes": "" if data.classes is None else language.number(data.classes, 0),
         "hash": data.fingerprint,
-        "limit": "" if settings.limit is None else say("claims-set-limit-value", limit=settings.limit),
+        "limit": "" if settings.limit is None else say(f"claims-set-limit-{kind}", limit=settings.limit),
         "run": say("claims-set-full" if settings.full else "claims-set-quick"),
         "seeds": language.number(settings.seeds, 0),
         "claims": language.join(settings.claims),

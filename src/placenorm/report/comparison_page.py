@@ -12,6 +12,7 @@ from placenorm.report.charts import (
     draw_scores,
     draw_step_times,
 )
+from placenorm.report.claim_charts import LegendEntry
 from placenorm.report.files import replace_file
 from placenorm.report.language import ENGLISH, Language
 from placenorm.report.pages import render_page
@@ -111,14 +112,6 @@ class _Group:
     as_is: bool = False  # versions and names of machines: no words and no numbers of the language
 
 
-@dataclass(frozen=True, slots=True)
-class _LegendEntry:
-    group: str
-    label: str
-    slot: int
-    mark: str
-
-
 def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return everything that the template shows, and the charts by name."""
     verdict, settings, say = comparison.verdict, comparison.settings, language.say
@@ -156,7 +149,7 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         "table": _make_table(comparison, verdict, units, language) if verdict else None,
         "differences": differences,
         "curves": curves,
-        "legend": [_legend_entry(variant, slots[variant.name]) for variant in comparison.variants],
+        "legend": [LegendEntry(each.name, each.label, slots[each.name]) for each in comparison.variants],
         "inside": inside,
         "times": times,
         "costs": _list_costs(comparison, language),
@@ -176,10 +169,6 @@ def _drawn(*drawings: Drawing | None) -> list[Drawing]:
 
 def _find(comparison: Comparison, name: str) -> Variant:
     return next(variant for variant in comparison.variants if variant.name == name)
-
-
-def _legend_entry(variant: Variant, slot: int) -> _LegendEntry:
-    return _LegendEntry(variant.name, variant.label, slot, MARK_PATHS[MARKS[slot]])
 
 
 def _say_length(comparison: Comparison, language: Language) -> str:

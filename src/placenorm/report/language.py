@@ -79,8 +79,9 @@ class Language:
 
         Args:
             key: its key in the catalogues of ``report/words``.
-            arguments: what it needs, by name: text as it is, whole numbers, or floats with up to three digits behind
-                the point. ``$seeds_count`` is the number behind a whole number ``$seeds``, to choose a plural by.
+            arguments: what it needs, by name: text as it is, whole numbers, or floats with one to three digits behind
+                the point, so that no plural has to be chosen by one: ``1.0 points``. ``$seeds_count`` is the number
+                behind a whole number ``$seeds``, to choose a plural by.
 
         Raises:
             KeyError: if there is no such message, or it needs an argument that is not there.
@@ -93,17 +94,25 @@ class Language:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 given[name] = str(value)
                 continue
-            given[name] = self.number(value, 0 if isinstance(value, int) else 3)
             if isinstance(value, int):
-                given[f"{name}_count"] = value
+                given[name], given[f"{name}_count"] = self.number(value, 0), value
+            else:
+                given[name] = self.number(value, 3, least=1)
         text, errors = self._bundle.format_pattern(pattern, given)
         if errors:
             raise KeyError(f"message {key!r} of the catalogue {self.code}: {errors[0]}")
         return str(text) if self.direction == "ltr" else _BARE_SIGN.sub(f"{_LEFT_TO_RIGHT_MARK}\\g<0>", str(text))
 
-    def number(self, value: float, digits: int = 1, *, signed: bool = False) -> str:
-        """Return a number with at most so many digits behind the point, in the reader's digits and signs."""
-        pattern = "#,##0." + "#" * digits if digits else "#,##0"
+    def number(self, value: float, digits: int = 1, *, least: int = 0, signed: bool = False) -> str:
+        """Return a number in the reader's digits and signs.
+
+        Args:
+            value: the number.
+            digits: at most so many digits stand behind the point.
+            least: at least so many do, zeros among them.
+            signed: whether a number above 0 has a plus.
+        """
+        pattern = "#,##0." + "0" * least + "#" * (digits - least) if digits else "#,##0"
         value = round(value, digits) + 0.0  # + 0.0: no minus before a 0
         text = self._digits(format_decimal(value, format=pattern, locale=self.code, numbering_system="default"))
         return f"{self._plus}{text}" if signed and value > 0 else text
@@ -112,13 +121,20 @@ class Language:
     def _plus(self) -> str:
         return "+" if self.direction == "ltr" else f"{_LEFT_TO_RIGHT_MARK}+"
 
-    def scientific(self, value: float, digits: int = 3) -> str:
-        """Return a number with so many digits that count; one that is very small or large with a power of ten."""
+    def scientific(self, value: float, digits: int = 3, *, least: int = 0) -> str:
+        """Return a number with so many digits that count; one that is very small or large with a power of ten.
+
+        Args:
+            value: the number.
+            digits: how many digits count.
+            least: at least so many of them stand behind the point, where there are so many left: ``1.0``, and ``120``.
+        """
         if value == 0 or not math.isfinite(value):
             return self.number(0, 0) if value == 0 else ("∞" if value > 0 else "−∞" if value < 0 else "–")
         exponent = math.floor(math.log10(abs(value)))
         if -_FEWEST_ZEROS <= exponent < _MOST_PLACES:
-            return self.number(value, max(0, digits - 1 - exponent))
+            places = max(0, digits - 1 - exponent)
+            return self.number(value, places, least=min(least, places))
         mantissa = self.number(value / 10.0**exponent, digits - 1)
         power = str(exponent).translate(_RAISED)
         factor = "" if mantissa == self.number(1, 0) else f"{mantissa}{_NO_BREAK}×{_NO_BREAK}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from placenorm.errors import UsageError
-from placenorm.facts.comparison import Comparison, Verdict
+from placenorm.facts.comparison import Comparison
 from placenorm.report.charts import draw_curves, draw_differences
 from placenorm.report.language import END_ISOLATE, ENGLISH, ISOLATE_RTL, Language
 from placenorm.report.palette import LIGHT
@@ -42,26 +42,28 @@ def write_picture(comparison: Comparison, path: Path, language: Language = ENGLI
         raise UsageError(
             f"Cannot write the picture {path}: it is neither a .png nor a .svg; end its name in one of them."
         )
-    if comparison.verdict is None:
-        raise UsageError(f"Cannot draw {path}: the comparison has no verdict yet; finish it with --resume first.")
-    write_svg(draw_picture(comparison, comparison.verdict, language), path, language)
+    write_svg(draw_picture(comparison, language), path, language)
 
 
-def draw_picture(comparison: Comparison, verdict: Verdict, language: Language = ENGLISH) -> str:
+def draw_picture(comparison: Comparison, language: Language = ENGLISH) -> str:
     """Return the picture of a result as the text of an SVG."""
-    return draw_svg(compose_picture(comparison, verdict, language), language)
+    return draw_svg(compose_picture(comparison, language), language)
 
 
-def compose_picture(comparison: Comparison, verdict: Verdict, language: Language = ENGLISH) -> dict[str, Any]:
+def compose_picture(comparison: Comparison, language: Language = ENGLISH) -> dict[str, Any]:
     """Return the picture in Vega-Lite: learning curves on the left, the forest plot of the final metric on the right.
 
     Args:
-        comparison: the comparison.
-        verdict: its verdict.
+        comparison: a comparison with a verdict.
         language: of the reader.
+
+    Raises:
+        UsageError: if there is no verdict to draw.
     """
     spoken = put_into_words(comparison, language)
-    verdict = spoken.verdict or verdict
+    verdict = spoken.verdict
+    if verdict is None:
+        raise UsageError("Cannot draw the comparison: it has no verdict yet; finish it with --resume first.")
     theme, embed = choose_font(LIGHT, language), language.embed
     forest = draw_differences(spoken, verdict.final, theme, language)
     height = forest.spec["height"] if forest else 320

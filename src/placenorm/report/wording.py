@@ -1,6 +1,7 @@
 """Numbers and pairs as people read them, the same in the terminal, on the page and in pictures."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,9 @@ from placenorm.report.language import ENGLISH, Language
 
 OWN_COMMAND = "placenorm compare path/to/my_net.py:Net --data path/to/my_data.py:datasets"
 """How the same is asked of somebody's own network."""
+
+CLAIMS_FOLDER = "claims"
+"""What the folder of a repeated run of the claims is named after, where the first run named none."""
 
 ABSENT = "-"
 """What stands for a number that was not measured."""
@@ -77,8 +81,11 @@ class Units:
         return self.language.say("compare-interval", low=self.gap(low), high=self.gap(high))
 
     def margin(self, value: float) -> str:
-        """Return a margin, with the unit of a difference: ``0.5 percentage points``."""
-        return f"{self.language.figures(f'{value * self.factor:.4g}')} {self.difference}"
+        """Return a margin, with the unit of a difference: ``0.5 percentage points``, ``1.0 percentage points``."""
+        number = f"{value * self.factor:.4g}"
+        if self.suffix and number.isdigit():  # no plural has to be chosen by it
+            number += ".0"
+        return f"{self.language.figures(number)} {self.difference}"
 
 
 def choose_units(metric: Metric, widths: Iterable[float | None], language: Language = ENGLISH) -> Units:
@@ -243,6 +250,31 @@ def resume_command(command: str) -> str:
         command: the command that repeats the run; of a run from Python it stays as it is.
     """
     return f"{command} --resume" if command.startswith("placenorm ") and "--resume" not in command.split() else command
+
+
+def repeat_command(command: str) -> str:
+    """Return the command that makes a run of the claims anew, in a folder of its own beside the first.
+
+    Args:
+        command: as it was typed; of a run from Python it stays as it is.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # written by hand, and no command line
+        return command
+    if words[:1] != ["placenorm"]:
+        return command
+    kept: list[str] = []
+    folder = CLAIMS_FOLDER
+    rest = iter(words)
+    for word in rest:
+        if word == "--out":
+            folder = next(rest, folder)
+        elif word.startswith("--out="):
+            folder = word.removeprefix("--out=")
+        elif word != "--resume":
+            kept.append(word)
+    return shlex.join([*kept, "--out", f"{folder.rstrip('/')}-again"])
 
 
 def split_advice(advice: str) -> tuple[str, str]:

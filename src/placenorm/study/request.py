@@ -77,7 +77,7 @@ class Request:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("norm", self.norm, NORMS)
-        _check_device(self.device)
+        check_device(self.device)
         self.named_placements()
         self.rates()
 
@@ -127,7 +127,12 @@ def _one_of(name: str, value: str, words: Sequence[str]) -> None:
         raise UsageError(f"Unknown {name} {value!r}: use {' or '.join(words)}.")
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not find.
+
+    Raises:
+        UsageError: if there is no such device here.
+    """
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -15,6 +15,7 @@ from placenorm.report.bench_terminal import print_timings
 from placenorm.report.files import replace_file
 from placenorm.report.forms import print_to_text
 from placenorm.study.planning import describe_environment
+from placenorm.study.request import check_device
 
 DTYPES = {"cpu": torch.float32, "cuda": torch.bfloat16}
 """What is timed where nothing is said."""
@@ -77,7 +78,8 @@ def bench_layers(
         BenchError: a candidate does not compute what eager does.
     """
     kind = device.partition(":")[0]
-    if kind not in SHAPES or (kind == "cuda" and not torch.cuda.is_available()):
+    check_device(device)
+    if kind not in SHAPES:
         raise UsageError(
             f"Cannot time on {device}: torch finds no such device here; use cpu, or cuda where there is one."
         )

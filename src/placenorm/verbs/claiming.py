@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from placenorm.claims.registry import find_claims
-from placenorm.claims.running import DataRequest, OnProgress, assemble, has_images, run_claims
-from placenorm.claims.store import open_store, read_store
+from placenorm.article.registry import find_claims
+from placenorm.article.running import DataRequest, OnProgress, assemble, has_images, run_claims
+from placenorm.article.store import open_store, read_store
 from placenorm.data import describe, load_data, split
 from placenorm.errors import DataError, UsageError
 from placenorm.facts.claim import ClaimResult, ClaimSettings, ClaimsReport
@@ -19,6 +19,7 @@ from placenorm.report.forms import print_to_html, print_to_text
 from placenorm.report.language import Language
 from placenorm.report.svg import draw_svg
 from placenorm.study.planning import describe_environment
+from placenorm.study.request import check_device
 from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
 
 QUICK_SEEDS, FULL_SEEDS = 5, 10
@@ -140,6 +141,7 @@ def claims(
         raise UsageError(f"Cannot test claims with --jobs {jobs}: trials need a process; give 1 or more.")
     if seeds is not None and seeds < 1:
         raise UsageError(f"Cannot test claims with --seeds {seeds}: one seed is the least that can be trained.")
+    check_device(device)
     chosen = find_claims(names)
     name = data or (FULL_DATA if full else QUICK_DATA)
     if full and data is None and limit is None:

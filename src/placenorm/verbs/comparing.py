@@ -64,7 +64,7 @@ class ComparisonResult:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the table, the verdict and the picture of the report."""
-        picture = draw_picture(self.comparison, self.verdict)
+        picture = draw_picture(self.comparison)
         return print_to_html(lambda console: print_comparison(self.comparison, console), TABLE_WIDTH, [picture])
 
     def report(self, path: Path | str | None = None, *, lang: str = "en") -> Path:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from placenorm.claims import a01_transform as a1
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.article import a01_transform as a1
+from placenorm.article.claim import Scale
+from placenorm.article.experiments.laboratory import Laboratory
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

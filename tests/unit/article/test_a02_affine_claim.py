@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from placenorm.claims import a02_affine as a2
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.article import a02_affine as a2
+from placenorm.article.claim import Scale
+from placenorm.article.experiments.laboratory import Laboratory
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

@@ -9,12 +9,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from placenorm.claims import a03_outliers as a3
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import corruption
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.scenes import NORMS
-from placenorm.claims.experiments.tails import measure_tails
+from placenorm.article import a03_outliers as a3
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import corruption
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.scenes import NORMS
+from placenorm.article.experiments.tails import measure_tails
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
@@ -82,6 +82,18 @@ def test_rule(observations: list[Observation], outcome: str) -> None:
     ruling = a3.judge(observations)
     assert ruling.outcome == outcome
     assert ruling.variant == ("counted" if outcome == "holds-only-if" else "")
+    assert all(say_everything(a3.CLAIM, observations).values())
+
+
+def test_what_is_decided_is_said_where_counting_is_open() -> None:
+    observations = [
+        replace(each, values={**each.values, "alarm_counted": 0.01 + 0.009 * (each.question.seed - 1)})
+        if each.question.kind != a3.LIMIT
+        else each
+        for each in observe(alarm=0.02)
+    ]
+    ruling = a3.judge(observations)
+    assert (ruling.outcome, ruling.variant) == ("undecided", "unlike")
     assert all(say_everything(a3.CLAIM, observations).values())
 
 

@@ -1,15 +1,16 @@
 """A4's rule on made-up observations, and what the shared training says of a network."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
-from placenorm.claims import a04_convergence as a04
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import training
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.scenes import PLACEMENTS
-from placenorm.claims.grid import DEPTHS, choose_cell, choose_fastest, read_best
+from placenorm.article import a04_convergence as a04
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import training
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.scenes import PLACEMENTS
+from placenorm.article.grid import DEPTHS, choose_cell, choose_fastest, count_at_edge, read_best
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import find_keys, make_up, say_everything, shuffle_arms
@@ -87,6 +88,25 @@ def test_speed_is_read_at_the_rate_that_is_fastest_and_accuracy_at_the_lowest_lo
     assert {each.question.factors["lr"] for each in choose_fastest(cell, "none").values()} == {0.03}
     assert read_best(cell, "none", "area") == pytest.approx({seed: BASE + APART * seed for seed in range(3)})
     assert read_best(cell, "none", "val_loss") == dict.fromkeys(range(3), 0.09)
+
+
+def test_no_seed_reports_the_area_that_its_rate_was_chosen_by() -> None:
+    def lucky(each: Observation) -> Observation:
+        seed, rate = each.question.seed, each.question.factors["lr"]
+        return replace(each, values={**each.values, "area": 0.99}) if (seed, rate) == (1, 0.01) else each
+
+    cell = [lucky(each) for each in choose_cell(observe(by_depth(0.1, 0.1, 0.1, 0.1)), DEPTHS[0])]
+    chosen = {seed: each.question.factors["lr"] for seed, each in choose_fastest(cell, "none").items()}
+    assert chosen[1] == 0.03
+    alone = [each for each in cell if each.question.seed == 1]
+    assert choose_fastest(alone, "none")[1].question.factors["lr"] == 0.01
+
+
+def test_choices_at_the_edge_of_the_grid_are_counted() -> None:
+    cell = choose_cell(observe(by_depth(0.1, 0.1, 0.1, 0.1)), DEPTHS[0])
+    at_edge, choices = count_at_edge([cell], PLACEMENTS)
+    # The lowest loss is at 0.01: the lowest rate with a norm, the second without.
+    assert (at_edge, choices) == (6, 9)
 
 
 def test_facts_tell_rates_steps_and_time() -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from placenorm.claims import a05_shift as a5
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import changes, drifting
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article import a05_shift as a5
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import changes, drifting
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
@@ -44,13 +44,14 @@ def observe(
     area: float = 0.95,
     noisy_area: float = 0.93,
     noise: float = 0.6,
+    steps: float = 9.0,
     seeds: int = 3,
 ) -> list[Observation]:
     def answer(question: Question) -> Mapping[str, float | None]:
         arm, jitter = str(question.factors["placement"]), JITTER * question.seed
         if question.kind == changes.KIND:
             moved = {f"moved_{name}": size + jitter for name, size in zip(a5.CHANGES, moves[arm], strict=True)}
-            return moved | {"steps_mix": 9.0, "moved_eval_rescale": LOUD}
+            return moved | {"steps_mix": steps, "moved_eval_rescale": LOUD, "accuracy": 0.9}
         if arm == "none":
             return {"drift": 0.2 + jitter, "area": 0.88 + jitter**2}
         noisy = bool(question.factors["noise"])
@@ -99,6 +100,49 @@ def test_rule(observations: list[Observation], outcome: str, variant: str) -> No
 def test_cause_is_told_beside_the_verdict(observations: list[Observation], cause: str) -> None:
     assert a5.judge(observations).facts["cause"] == cause
     assert all(say_everything(a5.CLAIM, observations).values())
+
+
+def replace_values(
+    observations: list[Observation], kind: str, arm: str, depth: int, seed: int, **values: float | None
+) -> list[Observation]:
+    def is_meant(question: Question) -> bool:
+        factors = question.factors
+        return (question.kind, factors["placement"], factors["depth"], question.seed) == (kind, arm, depth, seed)
+
+    return [
+        replace(each, values={**each.values, **values}) if is_meant(each.question) else each for each in observations
+    ]
+
+
+def test_depth_at_which_an_arm_learned_nothing_is_left_out_under_that_seed() -> None:
+    deep = a5.SCENE_DEPTHS[-1]
+    observations = observe(MOMENTS)
+    for seed in range(3):
+        idle = {"accuracy": 0.44, "moved_rescale": 0.0}
+        observations = replace_values(observations, changes.KIND, "none", deep, seed, **idle)
+        observations = replace_values(observations, changes.KIND, BEFORE, deep, seed, moved_rescale=LOUD)
+    assert a5.judge(observations).variant == "moments"
+    taken = [
+        replace(each, values={**each.values, "accuracy": 0.9}) if each.question.kind == changes.KIND else each
+        for each in observations
+    ]
+    assert a5.judge(taken).variant == "some"
+
+
+def test_drift_is_compared_at_the_depths_that_all_arms_have() -> None:
+    deep = a5.DRIFT_DEPTHS[-1]
+    observations = observe(ALL_SAVED)
+    for arm in NORMS:
+        observations = replace_values(observations, drifting.KIND, arm, deep, 0, drift=9.0)
+    assert a5.judge(observations).outcome == "holds-only-if"
+    assert a5.judge(replace_values(observations, drifting.KIND, "none", deep, 0, drift=None)).outcome == "holds"
+
+
+def test_steps_until_n_is_back_are_told_or_that_it_never_was() -> None:
+    assert a5.judge(observe(MOMENTS)).facts["steps_none"] == 9
+    late = observe(MOMENTS, steps=changes.MOST_STEPS)
+    assert a5.judge(late).facts["steps_none"] == "never"
+    assert "more than 200 with the norm before" in " ".join(say_everything(a5.CLAIM, late)["en"])
 
 
 def test_shuffled_arms_do_not_hold() -> None:

@@ -1,15 +1,16 @@
 """A6's rule on made-up observations, and its scene on small data."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 import torch
 
-from placenorm.claims import a06_dead_units as a6
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import training, waking
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article import a06_dead_units as a6
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import training, waking
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
@@ -89,6 +90,36 @@ def test_rule(observations: list[Observation], outcome: str, variant: str) -> No
     ruling = a6.judge(observations)
     assert (ruling.outcome, ruling.variant) == (outcome, variant)
     assert all(say_everything(a6.CLAIM, observations).values())
+
+
+def test_what_is_kept_at_both_rates_is_kept_however_the_small_rate_varies() -> None:
+    observations = [
+        replace(each, values={**each.values, "dead_train": 0.009 if each.question.factors["lr"] == a6.LARGE else small})
+        if each.question.kind == training.KIND and each.question.factors["placement"] != "none"
+        else each
+        for each in observe(arms(BARE, SAFE, SAFE))
+        for small in [0.009 if each.question.seed == 0 else 0.0]
+    ]
+    assert a6.judge(observations).outcome == "holds"
+
+
+def test_rule_reads_the_same_networks_in_the_long_run() -> None:
+    short = observe(arms(BARE, SAFE, SAFE))
+    asked = {each.question.key for each in short}
+    worse = dict.fromkeys(("dead_train", "dead_eval", "active_train"), 0.9)
+    more = [
+        Observation(question, worse, {})
+        for question in a6.ask(Scale(3, full=True, images=True))
+        if question.key not in asked
+    ]
+    assert len(more) > 0
+    assert a6.judge([*short, *more]).effects == a6.judge(short).effects
+
+
+def test_advice_follows_the_outcome() -> None:
+    assert "put the norm before" in say_everything(a6.CLAIM, observe(arms(BARE, SAFE, BROKEN)))["en"][6]
+    assert "put the norm after" in say_everything(a6.CLAIM, observe(arms(BARE, BROKEN, SAFE)))["en"][6]
+    assert "Do not choose" in say_everything(a6.CLAIM, observe(arms(BARE, SAFE, SAFE)))["en"][6]
 
 
 def test_shuffled_arms_do_not_hold() -> None:

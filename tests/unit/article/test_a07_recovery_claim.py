@@ -1,15 +1,16 @@
 """A7's rule on made-up observations, and its wild steps on small data."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 import torch
 
-from placenorm.claims import a07_recovery as a7
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import explosions
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.scenes import NORMS, PLACEMENTS
+from placenorm.article import a07_recovery as a7
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import explosions
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.scenes import NORMS, PLACEMENTS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
@@ -60,14 +61,27 @@ def up_to(limit: float, share: float) -> Back:
         (observe(only_norms(0.95, bare=0.5)), "holds", ""),
         (observe(up_to(1e4, 0.95)), "holds-only-if", "size"),
         (observe(lambda arm, times: 0.95 if arm == BEFORE else 0.0), "holds-only-if", "size"),
+        (observe(lambda arm, times: 0.5 if arm == AFTER else 0.0), "holds-only-if", "part"),
         (observe(only_norms(0.9)), "holds-only-if", "part"),
         (observe(up_to(1e3, 0.11)), "holds-only-if", "part"),
         (observe(only_norms(0.5, bare=0.5)), "undecided", ""),
         (observe(only_norms(0.95, bare=0.95)), "does-not-hold", "no-need"),
-        (observe(only_norms(0.099)), "does-not-hold", "dead"),
+        (observe(only_norms(0.09)), "does-not-hold", "dead"),
         (observe(only_norms(0.95), seeds=2), "undecided", ""),
     ],
-    ids=["back", "bare-half", "small-steps", "before", "part", "hardly", "all-half", "no-need", "dead", "two-seeds"],
+    ids=[
+        "back",
+        "bare-half",
+        "small-steps",
+        "before",
+        "after-in-part",
+        "part",
+        "hardly",
+        "all-half",
+        "no-need",
+        "dead",
+        "two-seeds",
+    ],
 )
 def test_rule(observations: list[Observation], outcome: str, variant: str) -> None:
     ruling = a7.judge(observations)
@@ -78,6 +92,34 @@ def test_rule(observations: list[Observation], outcome: str, variant: str) -> No
 def test_size_from_which_on_none_gets_back_is_told() -> None:
     assert a7.judge(observe(up_to(1e4, 0.95))).facts["lost_from"] == 100_000
     assert a7.judge(observe(only_norms(0.95))).facts["lost_from"] == "never"
+
+
+def test_loss_between_two_recoveries_is_no_limit() -> None:
+    facts = a7.judge(observe(lambda arm, times: 0.95 if arm != "none" and times != 1e4 else 0.0)).facts
+    assert facts["lost_from"] == "never"
+    assert (facts["saved_before"], facts["saved_after"], facts["events"]) == (5, 5, 6)
+
+
+def test_norm_that_stays_dead_is_not_said_to_resume() -> None:
+    observations = observe(lambda arm, times: 0.5 if arm == AFTER else 0.0)
+    facts = a7.judge(observations).facts
+    assert (facts["revived_before"], facts["revived_after"]) == (0, 6)
+    assert (facts["killed_before"], facts["killed_after"]) == (6, 0)
+    assert "0 after which a network with the norm before" in " ".join(say_everything(a7.CLAIM, observations)["en"])
+
+
+def test_what_could_not_be_measured_did_not_come_back() -> None:
+    missing = [
+        replace(each, values={**each.values, "back": None}) if each.question.factors["placement"] == BEFORE else each
+        for each in observe(only_norms(0.95))
+    ]
+    assert a7.judge(missing).facts["killed_before"] == 6
+    assert a7.judge(missing).variant == "size"
+
+
+def test_three_equal_shares_just_over_the_limit_are_no_proof() -> None:
+    assert a7.judge(observe(only_norms(0.901))).variant == "part"
+    assert a7.judge(observe(only_norms(0.91))).outcome == "holds"
 
 
 def test_shuffled_arms_do_not_hold() -> None:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from placenorm.claims import a08_depth as a08
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments.networks import make_mlp
-from placenorm.claims.experiments.scenes import PLACEMENTS
+from placenorm.article import a08_depth as a08
+from placenorm.article.claim import Scale
+from placenorm.article.experiments.networks import make_mlp
+from placenorm.article.experiments.scenes import PLACEMENTS
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
 

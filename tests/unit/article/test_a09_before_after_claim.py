@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from placenorm.claims import a09_before_after as a09
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import rare_feature
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.scenes import NORMS
+from placenorm.article import a09_before_after as a09
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import rare_feature
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.scenes import NORMS
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

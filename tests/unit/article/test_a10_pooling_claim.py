@@ -6,13 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from placenorm.claims import a10_pooling as a10
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import pool_costs, pool_trainings
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.pool_networks import AFTER, POOLED, POSITIONS, SWAPPED
+from placenorm.article import a10_pooling as a10
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import pool_costs, pool_trainings
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.pool_networks import AFTER, POOLED, POSITIONS, SWAPPED
+from placenorm.article.running import judge_claim
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
+from placenorm.report.claims_wording import say_verdict, show_number
+from placenorm.report.language import Language
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms
 
 
@@ -91,6 +94,43 @@ def test_rule(observations: list[Observation], outcome: str, variant: str) -> No
     ruling = a10.judge(observations)
     assert (ruling.outcome, ruling.variant) == (outcome, variant)
     assert all(say_everything(a10.CLAIM, observations).values())
+
+
+def scatter(ratios: tuple[float, ...], control: float = 1.0) -> list[Observation]:
+    """Return observations whose times scatter over the seeds; the control's ratio is the same under each."""
+
+    def move(each: Observation) -> Observation:
+        if each.question.kind != pool_costs.KIND:
+            return each
+        ratio = control if each.question.factors["position"] == AFTER else ratios[each.question.seed]
+        return replace(each, values={**each.values, "time_ratio": ratio, "step_ratio": ratio})
+
+    return [move(each) for each in observe(seeds=len(ratios))]
+
+
+def test_interval_of_a_ratio_lies_above_0_around_its_geometric_mean() -> None:
+    effects = a10.judge(scatter((1.0, 2.0, 40.0), control=2.0)).effects
+    times = [each for each in effects if each.unit == "ratio"]
+    assert len(times) == len(a10.SIDES) + 1
+    for each in times:
+        assert each.low is not None
+        assert each.high is not None
+        assert 0 < each.low < each.estimate < each.high
+        assert each.estimate == pytest.approx(80.0 ** (1 / 3) / 2)
+        assert each.low * each.high == pytest.approx(each.estimate**2)
+    panels = {point.panel for chart in a10.draw(scatter((1.0, 2.0, 40.0))) for point in chart.points if point.low}
+    assert panels == {"norm", "step", ""}
+    lows = [point.low for point in a10.draw(scatter((1.0, 2.0, 40.0)))[0].points]
+    assert all(low is not None and low > 0 for low in lows)
+
+
+@pytest.mark.parametrize("code", ["en", "fa"])
+@pytest.mark.parametrize("times", [(1.496, 4.249), (4.249, 4.163), (1.0, 1.0)], ids=["rising", "falling", "equal"])
+def test_sentence_says_the_numbers_of_the_table(times: tuple[float, float], code: str) -> None:
+    result, language = judge_claim(a10.CLAIM, observe(times, seeds=2)), Language(code)
+    shown = [show_number(each.estimate, language, each.unit) for each in result.ruling.effects if each.name == "time"]
+    between = {"en": "{} to {} times less time", "fa": "{} تا {} برابر کمتر"}[code]
+    assert between.format(*sorted(shown)) in say_verdict(result, language)
 
 
 def test_shuffled_positions_do_not_hold() -> None:

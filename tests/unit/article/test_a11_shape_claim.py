@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from placenorm.claims import a11_shape as a11
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.scenes import NORMS
-from placenorm.claims.experiments.shapes import measure_shapes
+from placenorm.article import a11_shape as a11
+from placenorm.article.claim import Scale
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.scenes import NORMS
+from placenorm.article.experiments.shapes import measure_shapes
 from placenorm.data import load_data
 from placenorm.facts.claim import Observation, Question
 from support.observations import arms_by_pair, find_keys, make_up, say_everything, shuffle_arms

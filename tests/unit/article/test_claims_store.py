@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from placenorm.claims.store import OBSERVATIONS, open_store, read_store
+from placenorm.article.store import OBSERVATIONS, open_store, read_store
 from placenorm.errors import StoreError
 from placenorm.facts.claim import CLAIMS_FILE, ClaimSettings, ClaimsReport, Observation, Question
 from placenorm.facts.comparison import DataFacts

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,12 +13,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import placenorm as pn
-from placenorm.claims.store import open_store
+from placenorm.article.store import open_store
 from placenorm.cli.main import app
 from placenorm.facts.claim import CLAIMS_FILE, ClaimsReport
 from placenorm.facts.codec import loads
 from placenorm.study.store import open_store as open_comparison
-from placenorm.verbs.claiming import ClaimsResult
+from placenorm.verbs.claiming import ClaimsResult, read_claims
 from support.claims_report import make_claims_report, make_unfinished_report
 from support.comparisons import make_comparison
 
@@ -142,6 +143,46 @@ def test_result_shows_itself_in_a_notebook(tmp_path: Path) -> None:
     assert shown.count("data:image/svg+xml;base64,") == 1
     assert result.report(lang="fa") == tmp_path / "claims.html"
     assert "A11 shape" in result.table("fa")
+
+
+def test_claims_stay_a_function_however_they_are_called_or_imported(tmp_path: Path) -> None:
+    code = (
+        "import placenorm as pn\n"
+        "import placenorm.article.registry\n"
+        "for name in ('a', 'b'):\n"
+        "    pn.claims(['A1'], seeds=1, jobs=1, out=name)\n"
+        "from placenorm import claims\n"
+        "assert claims is pn.claims\n"
+        "public = [name for name in pn.__all__ if name != 'layers']\n"
+        "assert not [name for name in public if type(getattr(pn, name)).__name__ == 'module']\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert (tmp_path / "b" / CLAIMS_FILE).exists()
+
+
+def test_run_that_was_stopped_is_judged_by_its_whole_seeds(folder: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(folder, part)
+    lines = (part / "observations.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (part / "observations.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
+    report = read_claims(part)
+    assert [result.ruling.facts["seeds"] for result in report.results] == [2]
+    result = invoke("report", str(part))
+    assert "Not finished yet: A1" in result.stdout
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "gpu"])
+def test_device_that_is_not_there_is_one_sentence(device: str, tmp_path: Path) -> None:
+    said = one_sentence(invoke("claims", "A1", "--device", device, "--out", str(tmp_path)))
+    assert f"Cannot train on the device '{device}'" in said
+
+
+def test_report_of_what_is_no_folder_of_results_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("")
+    (tmp_path / "empty").mkdir()
+    assert "it is a file" in one_sentence(invoke("report", str(tmp_path / "file.txt")))
+    assert "there is no such folder" in one_sentence(invoke("report", str(tmp_path / "nowhere")))
+    assert "holds neither comparison.json nor claims.json" in one_sentence(invoke("report", str(tmp_path / "empty")))
 
 
 def test_claims_are_public_and_take_no_torch_to_name() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from placenorm.facts.claim import Chart, Point
 from placenorm.report.claim_charts import draw_chart
-from placenorm.report.claim_numbers import MAX_POINTS
+from placenorm.report.claim_numbers import MAX_POINTS, ChartNumbers
 from placenorm.report.claims_picture import compose_board, compose_chart
 from placenorm.report.language import Language
 from placenorm.report.palette import LIGHT, slots_of_groups
@@ -29,7 +29,7 @@ def find(found: Any, key: str) -> list[Any]:
 @pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS.keys())
 def test_chart_can_be_drawn_without_a_page(chart: Chart, language: Language) -> None:
     svg = draw_svg(compose_chart(chart, language), language)
-    assert "mark-symbol" in svg or "mark-rect" in svg
+    assert "mark-symbol" in svg
     assert ("@font-face" in embed_font(svg, language)) == (language is PERSIAN)
 
 
@@ -92,18 +92,20 @@ def test_table_of_a_persian_chart_is_in_persian_digits() -> None:
     assert drawing.rows[0][1] == "۳۱٫۷٪"
 
 
-def test_heat_map_has_a_column_a_row_of_the_map() -> None:
-    drawing = draw_chart(CHARTS["A3-limit"], ENGLISH, LIGHT)
-    assert drawing.heads[1:] == ("no norm", "before the activation", "after the activation")
-    assert len(drawing.rows) == 6
-
-
 def test_logarithmic_axis_leaves_out_what_has_no_place_on_it() -> None:
     points = (Point(1, 0.0, "a"), Point(2, 0.1, "a", -0.5, 0.2), Point(0, 1.0, "a"))
     drawing = draw_chart(Chart("A3-limit", "lines", points, log_x=True, log_y=True), ENGLISH, LIGHT)
     assert [row[0] for row in drawing.rows] == ["2"]
     values = [row for rows in find(drawing.panels[0].spec, "values") for row in rows if isinstance(row, dict)]
     assert min(row["low"] for row in values) > 0
+
+
+def test_interval_of_a_share_ends_at_nothing_and_at_all() -> None:
+    points = (Point(1.0, 0.9, "a", 0.7, 1.1), Point(2.0, 0.1, "a", -0.2, 0.4))
+    shares = ChartNumbers(Chart("A6-dead", "lines", points, as_percent=True), Language("en")).points
+    assert [(point.low, point.high) for point in shares] == [(0.7, 1.0), (0.0, 0.4)]
+    values = ChartNumbers(Chart("A8-gain", "lines", points), Language("en")).points
+    assert values == points
 
 
 def test_long_line_is_thinned_and_keeps_its_end() -> None:
@@ -118,7 +120,7 @@ def test_words_beside_a_chart_say_where_lines_begin_and_end() -> None:
     assert "and 5 more" in draw_chart(CHARTS["A3-found"], ENGLISH, LIGHT).alt
 
 
-@pytest.mark.parametrize("kind", ["lines", "bars", "heat", "dots"])
+@pytest.mark.parametrize("kind", ["lines", "bars", "dots"])
 def test_chart_without_points_is_empty_and_no_error(kind: Any) -> None:
     drawing = draw_chart(Chart("A3-limit", kind, ()), ENGLISH, LIGHT)
     assert drawing.rows == ()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -144,6 +145,24 @@ def test_unfinished_page_says_how_to_go_on(code: str) -> None:
     page = Page(render_claims_page(make_unfinished_report(), Language(code)))
     assert "placenorm claims A1 A3 A11 --resume" in page.latin
     assert json.loads(page.scripts[0]) == {}
+
+
+@pytest.mark.parametrize(("fixed", "samples"), [(True, 2), (False, 1)], ids=["own-test-data", "split"])
+def test_page_says_how_many_samples_were_used(code: str, fixed: bool, samples: int) -> None:
+    report = make_claims_report()
+    settings, data = replace(report.settings, limit=1437), replace(report.data, fixed_test=fixed)
+    text = Page(render_claims_page(replace(report, settings=settings, data=data), Language(code))).text
+    assert text.count({"en": "1,437", "fa": "۱٬۴۳۷"}[code]) == samples
+    for number in {"en": ("1,078", "359", "360"), "fa": ("۱٬۰۷۸", "۳۵۹", "۳۶۰")}[code]:
+        assert number in text
+
+
+def test_page_repeats_a_resumed_run_in_a_new_folder(code: str) -> None:
+    report = make_claims_report()
+    environment = replace(report.environment, command="placenorm claims A1 --out runs/a1 --resume")
+    page = Page(render_claims_page(replace(report, environment=environment), Language(code)))
+    assert "placenorm claims A1 --out runs/a1-again " in page.latin
+    assert "--resume" not in page.latin
 
 
 def test_page_is_written_whole_or_not(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from placenorm.facts.claim import Published
+from placenorm.facts.claim import Effect, Published
 from placenorm.report.claims_markdown import render_claims_markdown, write_claims_markdown
 from placenorm.report.claims_terminal import print_claims
 from placenorm.report.forms import print_to_text
@@ -61,7 +61,7 @@ def test_document_names_a_picture_for_every_chart(code: str, tmp_path: Path) -> 
     written = write_claims_markdown(make_claims_report(), page, tmp_path / "images", Language(code))
     text = page.read_text(encoding="utf-8")
     named = re.findall(r"!\[.*?\]\((.*?)\)", text)
-    assert len(named) == 8
+    assert len(named) == 7
     assert [(page.parent / name).resolve() for name in named] == [path.resolve() for path in written[1:]]
     assert all(path.is_file() for path in written)
     assert ('<div dir="rtl">' in text) == (code == "fa")
@@ -71,6 +71,35 @@ def test_document_has_the_effects_as_a_table() -> None:
     text = render_claims_markdown(make_claims_report(), Language("en"), "images")
     assert "| Area under the ROC curve, largest distance at any norm | 0.712 | 0.642 to 0.781 | 5 |" in text
     assert "[Ioffe & Szegedy 2015](https://arxiv.org/abs/1502.03167)" in text
+
+
+@pytest.mark.parametrize("code", ["en", "fa"])
+def test_document_says_how_it_was_measured_and_how_far_its_intervals_err(code: str) -> None:
+    language, report = Language(code), make_claims_report()
+    text = render_claims_markdown(report, language, "images")
+    assert language.say("claims-effects-note") in text
+    assert f"- {language.say('claims-set-samples')}: " in text
+    assert "placenorm claims A1 A3 A11 --out claims-again\n" in text
+    assert all(f": {value}\n" in text for value in (report.environment.torch, report.environment.python))
+
+
+def test_effects_need_no_plural() -> None:
+    report = make_claims_report()
+    units = ("points", "ratio", "steps", "sd", "percent")
+    effects = tuple(Effect("others", 1.0, -1.0, 12.0, 5, unit) for unit in units)
+    first = replace(report.results[0], ruling=replace(report.results[0].ruling, effects=effects))
+    text = render_claims_markdown(replace(report, results=(first,)), Language("en"), "images")
+    shown = [
+        f"| {value} | −1.0 to {high} |"
+        for value, high in (
+            ("+1.0 points", "+12.0"),
+            ("1.0 times", "12.0"),
+            ("1.0 steps", "12.0"),
+            ("1.0 standard deviations", "12.0"),
+            ("1.0 %", "12.0"),
+        )
+    ]
+    assert [row for row in shown if row not in text] == []
 
 
 def test_document_shows_hostile_names_as_text() -> None:

@@ -42,6 +42,12 @@ def test_signed_number_has_its_sign_on_the_left() -> None:
     assert Language("en").number(0.0, 1, signed=True) == "0"
 
 
+def test_digits_behind_the_point_are_kept_where_they_are_asked_for() -> None:
+    assert [Language("en").number(value, 2, least=1) for value in (1.0, 0.25, 0.0)] == ["1.0", "0.25", "0.0"]
+    assert [Language("en").scientific(value, least=1) for value in (1.0, 4.25, 120.0)] == ["1.0", "4.25", "120"]
+    assert Language("fa").number(1.0, 1, least=1, signed=True) == f"{LRM}+۱٫۰"
+
+
 @pytest.mark.parametrize(
     ("value", "english"),
     [
@@ -69,6 +75,11 @@ def test_whole_numbers_choose_the_plural() -> None:
     assert english.say("claims-fact-seeds", seeds=1) == "one seed"
     assert english.say("claims-fact-seeds", seeds=5) == "5 paired seeds"
     assert "۵" in Language("fa").say("claims-fact-seeds", seeds=5)
+
+
+def test_measured_numbers_choose_no_plural(language: Language) -> None:
+    one = {"en": "1.0 points", "fa": "۱٫۰ واحد درصد"}[language.code]
+    assert language.say("unit-points", value=1.0) == one
 
 
 def test_missing_message_is_named(language: Language) -> None:

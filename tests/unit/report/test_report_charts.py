@@ -215,8 +215,7 @@ def test_picture_as_svg_says_the_advice(tmp_path: Path) -> None:
 
 def test_persian_picture_says_the_advice_from_right_to_left(tmp_path: Path) -> None:
     comparison, persian = make_comparison(), Language("fa")
-    assert comparison.verdict is not None
-    head = compose_picture(comparison, comparison.verdict, persian)["title"]
+    head = compose_picture(comparison, persian)["title"]
     assert head["anchor"] == "end"
     assert head["text"] == [persian.embed("BN را در محل after-pool بگذارید")]
     parts = "cnn:8", "digits", "۱۰ seed", "۸ دوره"

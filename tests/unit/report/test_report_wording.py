@@ -12,6 +12,7 @@ from placenorm.report.wording import (
     format_seconds,
     format_share,
     orient_pairs,
+    repeat_command,
     resume_command,
     split_advice,
 )
@@ -40,6 +41,12 @@ def test_units_have_the_decimals_that_the_interval_deserves(metric, width, level
 
 def test_units_write_a_difference_that_rounds_to_nothing_without_a_minus() -> None:
     assert choose_units(ACCURACY, [0.01]).gap(-0.0001) == "+0.0"
+
+
+def test_margin_of_one_point_needs_no_plural() -> None:
+    assert choose_units(ACCURACY, []).margin(0.01) == "1.0 percentage points"
+    assert choose_units(ACCURACY, []).margin(0.005) == "0.5 percentage points"
+    assert choose_units(RMSE, []).margin(1.0) == "1 rmse"
 
 
 def test_units_show_what_was_not_measured_as_absent() -> None:
@@ -94,6 +101,27 @@ def test_count_planned_counts_a_grid_that_grew() -> None:
 )
 def test_resume_command_asks_to_go_on(command: str, expected: str) -> None:
     assert resume_command(command) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        pytest.param("placenorm claims A4", "placenorm claims A4 --out claims-again", id="folder by default"),
+        pytest.param(
+            "placenorm claims --full --seeds 5 --out docs/runs/claims --resume",
+            "placenorm claims --full --seeds 5 --out docs/runs/claims-again",
+            id="resumed",
+        ),
+        pytest.param(
+            "placenorm claims --out='my runs/' A4", "placenorm claims A4 --out 'my runs-again'", id="quoted folder"
+        ),
+        pytest.param("pn.claims(...) in run.py", "pn.claims(...) in run.py", id="from Python"),
+        pytest.param("placenorm claims --data it's", "placenorm claims --data it's", id="no command line"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_repeat_command_writes_into_a_new_folder(command: str, expected: str) -> None:
+    assert repeat_command(command) == expected
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
-from placenorm.claims.experiments.scenes import (
+from placenorm.article.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
+from placenorm.article.experiments.scenes import (
     SAMPLES,
     build_scene,
     find_layer,
@@ -73,7 +73,8 @@ CHANGES: Final[dict[str, Change]] = {"rescale": rescale, "shift": shift, "mix": 
 def run(lab: Laboratory, question: Question) -> Measured:
     """Train a network, change A and B in each way, and return how far N moves and how soon it is back.
 
-    Values, for each change at size `LARGE`: ``moved_<change>`` and ``moved_eval_<change>`` (root mean square change of
+    Values: ``accuracy`` (on the samples that are looked at, in training mode, before any change; 0 to 1); for each
+    change at size `LARGE`: ``moved_<change>`` and ``moved_eval_<change>`` (root mean square change of
     the logits over samples, in their own standard deviations before; with the batch's statistics, and in evaluation
     mode with the running ones), ``lost_<change>`` (accuracy that is lost at once, 0 to 1) and ``steps_<change>`` (steps
     until N, which alone learns, is within a point of its accuracy; `MOST_STEPS` if it never is).
@@ -89,7 +90,7 @@ def run(lab: Laboratory, question: Question) -> Measured:
         x, y = lab.samples(question.seed, SAMPLES)
         before = {mode: look(model.train(mode), x) for mode in (True, False)}
         model.train()
-        accuracy = measure_accuracy(before[True], y)
+        values["accuracy"] = accuracy = measure_accuracy(before[True], y)
         for name, change in CHANGES.items():
             moved = [_measure_move(model, x, before[True], change, size) for size in SIZES]
             series[f"moved_{name}"] = tuple(moved)

@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.experiments.tails import measure_tails
+from placenorm.article.experiments.tails import measure_tails
 from placenorm.facts.claim import Number
 from placenorm.probe.outlier_scores import SiteDistances, count_as_far, measure_clean, measure_distances, measure_excess
 from placenorm.probe.outlier_sites import OutlierReader

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
-from placenorm.claims.experiments.scenes import SAMPLES, build_scene, look
+from placenorm.article.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
+from placenorm.article.experiments.scenes import SAMPLES, build_scene, look
 from placenorm.facts.claim import Factor, Number, Question
 from placenorm.randomness import fix_seed
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded, take_step
-from placenorm.claims.experiments.scenes import SAMPLES, build_scene, is_finite, look, measure_accuracy
+from placenorm.article.experiments.laboratory import Laboratory, Measured, make_sgd, seeded, take_step
+from placenorm.article.experiments.scenes import SAMPLES, build_scene, is_finite, look, measure_accuracy
 from placenorm.facts.claim import Factor, Number, Question
 from placenorm.randomness import fix_seed
 

@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.experiments.laboratory import Laboratory
+from placenorm.article.experiments.laboratory import Laboratory
 from placenorm.randomness import fix_seed
 
 SAMPLES: Final = 128

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, seeded
-from placenorm.claims.experiments.pool_networks import AFTER, build_network, find_placement
+from placenorm.article.experiments.laboratory import Laboratory, Measured, seeded
+from placenorm.article.experiments.pool_networks import AFTER, build_network, find_placement
 from placenorm.cost import count_cost
 from placenorm.facts.claim import Question
 from placenorm.randomness import fix_seed

@@ -4,8 +4,8 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.networks import Pool, make_cnn
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.networks import Pool, make_cnn
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement, Position
 from placenorm.randomness import fix_seed

@@ -3,9 +3,9 @@
 import math
 from typing import Final
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
-from placenorm.claims.experiments.pool_networks import build_placed
-from placenorm.claims.experiments.training import HOPELESS
+from placenorm.article.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
+from placenorm.article.experiments.pool_networks import build_placed
+from placenorm.article.experiments.training import HOPELESS
 from placenorm.facts.claim import Question
 from placenorm.randomness import fix_seed
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, build_plain_norm, make_sgd, seeded
+from placenorm.article.experiments.laboratory import Laboratory, Measured, build_plain_norm, make_sgd, seeded
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement
 from placenorm.randomness import fix_seed

@@ -7,8 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.experiments.laboratory import Laboratory
-from placenorm.claims.experiments.networks import make_mlp
+from placenorm.article.experiments.laboratory import Laboratory
+from placenorm.article.experiments.networks import make_mlp
 from placenorm.facts.claim import Question
 from placenorm.facts.placement import Placement
 from placenorm.randomness import fix_seed

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.claims.experiments.networks import ACTIVATIONS
+from placenorm.article.experiments.networks import ACTIVATIONS
 from placenorm.probe.moments import measure_shape, see_values
 
 CONSTANT: Final = 1e-9

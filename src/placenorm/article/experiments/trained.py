@@ -5,10 +5,10 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.claim import Scale
-from placenorm.claims.experiments import training
-from placenorm.claims.experiments.laboratory import Laboratory, make_sgd, seeded
-from placenorm.claims.experiments.scenes import NORMS
+from placenorm.article.claim import Scale
+from placenorm.article.experiments import training
+from placenorm.article.experiments.laboratory import Laboratory, make_sgd, seeded
+from placenorm.article.experiments.scenes import NORMS
 from placenorm.facts.claim import Question
 from placenorm.randomness import fix_seed
 

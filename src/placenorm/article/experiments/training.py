@@ -10,9 +10,9 @@ from typing import Final
 
 from torch import nn
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, build_plain_norm, make_sgd, seeded
-from placenorm.claims.experiments.networks import make_cnn, make_mlp
-from placenorm.claims.experiments.scenes import keep_buffers
+from placenorm.article.experiments.laboratory import Laboratory, Measured, build_plain_norm, make_sgd, seeded
+from placenorm.article.experiments.networks import make_cnn, make_mlp
+from placenorm.article.experiments.scenes import keep_buffers
 from placenorm.facts.claim import Number, Question
 from placenorm.facts.placement import Placement
 from placenorm.graph.vocabulary import RELU_LIKE

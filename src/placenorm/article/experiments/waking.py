@@ -9,8 +9,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from placenorm.claims.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
-from placenorm.claims.experiments.scenes import SAMPLES, build_scene, find_layer, look
+from placenorm.article.experiments.laboratory import Laboratory, Measured, make_sgd, seeded
+from placenorm.article.experiments.scenes import SAMPLES, build_scene, find_layer, look
 from placenorm.facts.claim import Number, Question
 from placenorm.randomness import fix_seed
 

@@ -20,6 +20,10 @@ A3-undecided = Not decided with { $seeds_count ->
     [one] one seed
    *[other] { $seeds } seeds
 }: the area is { $area }, and { $precision } % of the samples with a 5 are corrupted.
+A3-undecided-unlike = Half decided. Large distances do point at corrupted samples (area { $area }), but the normal table does not say how likely that is: values beyond 3 are { $ratio_before } times as frequent as it says before the activation and { $ratio_after } times after it, and { $precision } % of the samples with a 5 are corrupted. With { $seeds_count ->
+    [one] one seed
+   *[other] { $seeds } seeds
+} it is open whether counting on good samples does better than a coin: { $counted_precision } % of what it flags is corrupted.
 A3-advice = Look at the furthest samples first, let `pn.outliers` count on good samples what is usual instead of reading it off the normal table, and remember that a 5 needs { $least_values } values in the batch.
 A3-effect-area = Area under the ROC curve, { $way ->
     [norms] largest distance at any norm

@@ -16,7 +16,7 @@ A8-where = { $from_layers_count ->
     }
 }
 A8-gains = shallow { $shallow_gain } points, deep { $deep_gain }, deep residual { $residual_gain }
-A8-speed = Over the training as a whole (mean accuracy of the epochs) the gain is { $shallow_area } points in shallow networks, { $deep_area } in deep ones and { $residual_area } in deep residual ones.
+A8-speed = Over the training as a whole (mean accuracy of the epochs) the gain is { $shallow_area } points in shallow networks, { $deep_area } in deep ones and { $residual_area } in deep residual ones. Of { $choices } best learning rates, { $at_edge } were the lowest or the highest that was tried.
 A8-holds = Right: up to 5 layers a norm hardly changes the accuracy, and in deeper networks it raises it ({ A8-gains }; { A8-seeds }). For residual networks it is not settled. { A8-where } { A8-speed }
 A8-holds-residual = Right, and for residual networks too: up to 5 layers a norm hardly changes the accuracy, and in deeper networks it raises it ({ A8-gains }; { A8-seeds }). { A8-where } { A8-speed }
 A8-holds-only-if-plain = Right without residual connections: up to 5 layers a norm hardly changes the accuracy, and in deeper networks it raises it. Deep residual networks hardly gain either ({ A8-gains }; { A8-seeds }). { A8-where } { A8-speed }

@@ -27,10 +27,10 @@ A9-worst = { $worst ->
    *[gelu] networks with GELU
 }
 A9-reason = { $reason ->
-    [both] The reason is right without gamma and beta and wrong with them: a unit that a feature of 10 % of the inputs needs is on for { $on_plain } % of the noisy inputs behind a norm without beta, but for { $on_before } % with beta, as without a norm ({ $on_none } %); beta learns it.
-    [learned] The reason does not show: with beta a unit that a feature of 10 % of the inputs needs is on for { $on_before } % of the noisy inputs, as without a norm ({ $on_none } %); without beta for { $on_plain } %.
-    [forced] The reason is right: a unit that a feature of 10 % of the inputs needs is on for { $on_before } % of the noisy inputs behind a norm with beta and for { $on_plain } % without beta, against { $on_none } % without a norm.
-   *[open] The reason is not settled: a unit that a feature of 10 % of the inputs needs is on for { $on_before } % of the noisy inputs behind a norm with beta, for { $on_plain } % without beta, and for { $on_none } % without a norm.
+    [both] The reason is right without gamma and beta and wrong with them: a unit for a feature that 10 % of the inputs have is on for { $on_plain } % of the noisy inputs behind a norm without beta, but for { $on_before } % with beta, as without a norm ({ $on_none } %); beta learns it.
+    [learned] The reason does not show: with beta a unit for a feature that 10 % of the inputs have is on for { $on_before } % of the noisy inputs, as without a norm ({ $on_none } %); without beta for { $on_plain } %.
+    [forced] The reason is right: a unit for a feature that 10 % of the inputs have is on for { $on_before } % of the noisy inputs behind a norm with beta and for { $on_plain } % without beta, against { $on_none } % without a norm.
+   *[open] The reason is not settled: a unit for a feature that 10 % of the inputs have is on for { $on_before } % of the noisy inputs behind a norm with beta, for { $on_plain } % without beta, and for { $on_none } % without a norm.
 } With the norm after the ReLU it is { $on_behind } %; and on clean inputs { $clean_before } % with beta and { $clean_plain } % without, for then the norm’s input is not symmetric.
 A9-holds = Right: norms after the activation are better by { $overall } points of accuracy over all conditions, and in none are norms before it ({ A9-seeds }). { A9-reason }
 A9-holds-only-if-except = Right over all conditions, by { $overall } points of accuracy, but not in all: norms before the activation are better in { $before } of { $conditions }, most in { A9-worst } ({ $worst_gain } points; { A9-seeds }). { A9-reason }

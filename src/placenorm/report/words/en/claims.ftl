@@ -5,7 +5,7 @@ claims-headline = { $total_count ->
     [one] The one claim that was tested: { $parts }.
    *[other] Of { $total } claims of the article, { $parts }.
 }
-claims-headline-none = No claim has been put to the test yet.
+claims-headline-none = No claim has all the trials of one seed yet.
 claims-part-holds = { $number_count ->
     [one] one holds
    *[other] { $number } hold
@@ -26,6 +26,7 @@ claims-lead = A short Persian article asks where exactly the BatchNorm layer bel
 claims-left-out = Not asked, as samples of these data are no images: { $claims }.
 claims-missing = Not finished yet: { $claims }. To go on, run the line below.
 claims-fact-data = data: { $data }
+claims-fact-samples = { $train } samples to train on, { $test } to test on
 claims-fact-seeds = { $seeds_count ->
     [one] one seed
    *[other] { $seeds } paired seeds
@@ -49,7 +50,7 @@ claims-says = The article says
 claims-found = What we found
 claims-advice = What to do
 claims-effects = What the verdict rests on
-claims-effects-note = Intervals of one claim share an error of 5 %. Where none is given, the number was proved or counted, not estimated.
+claims-effects-note = The intervals that a claim’s rule uses share an error of 5 %; any other stands by itself, at 95 % or more. Where none is given, the number is no mean over seeds: it was proved, counted, or is the largest of all.
 claims-effects-rest = { $rest_count ->
     [one] One more number
    *[other] { $rest } more numbers
@@ -72,7 +73,6 @@ claims-published = What others published
 claims-none = none
 claims-interval = { $low } to { $high }
 claims-with-interval = { $value } ({ $low } to { $high })
-claims-row = { $name }: { $value }
 
 unit-points = { $value } points
 unit-percent = { $value } %
@@ -84,12 +84,9 @@ chart-legend = Show or hide
 chart-table = The numbers as a table
 chart-panel = Panel
 chart-group = Group
-chart-value = Value
-chart-interval = Interval
 chart-alt = { $title }. { $says }
 chart-alt-line = { $group }: { $first } at { $from }, { $last } at { $to }
 chart-alt-row = { $row }: { $value }
-chart-alt-heat = from { $low } ({ $low_at }) to { $high } ({ $high_at })
 chart-alt-more = and { $rest } more
 
 claims-made = How it was measured
@@ -102,7 +99,8 @@ claims-set-sample = Size of a sample
 claims-set-classes = Classes
 claims-set-hash = Hash of the data
 claims-set-limit = At most
-claims-set-limit-value = { $limit } training samples
+claims-set-limit-fixed = { $limit } samples to train and validate on, and { $limit } to test on
+claims-set-limit-split = { $limit } samples in all
 claims-set-run = Run
 claims-set-full = long (--full)
 claims-set-quick = quick

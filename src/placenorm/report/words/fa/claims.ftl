@@ -5,7 +5,7 @@ claims-headline = { $total_count ->
     [one] تنها ادعایی که آزموده شد: { $parts }.
    *[other] از { $total } ادعای مقاله، { $parts }.
 }
-claims-headline-none = هنوز هیچ ادعایی آزموده نشده است.
+claims-headline-none = هنوز هیچ ادعایی همه‌ی آزمایش‌های یک seed را ندارد.
 claims-part-holds = { $number_count ->
     [one] یک ادعا درست است
    *[other] { $number } ادعا درست است
@@ -26,6 +26,7 @@ claims-lead = مقاله‌ای کوتاه به فارسی می‌پرسد لا�
 claims-left-out = پرسیده نشد، زیرا نمونه‌های این داده تصویر نیستند: { $claims }.
 claims-missing = هنوز تمام نشده است: { $claims }. برای ادامه، دستور زیر را اجرا کنید.
 claims-fact-data = داده: { $data }
+claims-fact-samples = { $train } نمونه برای آموزش، { $test } نمونه برای آزمون
 claims-fact-seeds = { $seeds_count ->
     [one] یک seed
    *[other] { $seeds } seed جفت‌شده
@@ -46,7 +47,7 @@ claims-says = مقاله می‌گوید
 claims-found = آنچه یافتیم
 claims-advice = چه باید کرد
 claims-effects = نتیجه بر چه استوار است
-claims-effects-note = همه‌ی بازه‌های یک ادعا روی هم ۵٪ خطا دارند. جایی که بازه‌ای نیامده، عدد اثبات یا شمرده شده است، نه برآورد.
+claims-effects-note = بازه‌هایی که قاعده‌ی یک ادعا به کار می‌برد روی هم ۵٪ خطا دارند؛ هر بازه‌ی دیگر جداگانه است، با اطمینان ۹۵٪ یا بیشتر. جایی که بازه‌ای نیامده، عدد میانگین روی seedها نیست: اثبات یا شمرده شده، یا بزرگ‌ترین در میان همه است.
 claims-effects-rest = { $rest } عدد دیگر
 claims-decides = تعیین‌کننده
 claims-head-effect = کمیت
@@ -63,7 +64,6 @@ claims-published = آنچه دیگران منتشر کرده‌اند
 claims-none = ندارد
 claims-interval = { $low } تا { $high }
 claims-with-interval = { $value } (از { $low } تا { $high })
-claims-row = { $name }: { $value }
 
 unit-points = { $value } واحد درصد
 unit-percent = { $value }٪
@@ -75,12 +75,9 @@ chart-legend = نمایش یا پنهان کردن
 chart-table = عددها در جدول
 chart-panel = بخش
 chart-group = گروه
-chart-value = مقدار
-chart-interval = بازه‌ی اطمینان
 chart-alt = { $title }. { $says }
 chart-alt-line = { $group }: از { $first } در { $from } تا { $last } در { $to }
 chart-alt-row = { $row }: { $value }
-chart-alt-heat = از { $low } ({ $low_at }) تا { $high } ({ $high_at })
 chart-alt-more = و { $rest } مورد دیگر
 
 claims-made = چگونه اندازه‌گیری شد
@@ -93,7 +90,8 @@ claims-set-sample = اندازه‌ی هر نمونه
 claims-set-classes = تعداد کلاس‌ها
 claims-set-hash = شناسه‌ی داده (hash)
 claims-set-limit = حداکثر
-claims-set-limit-value = { $limit } نمونه‌ی آموزشی
+claims-set-limit-fixed = { $limit } نمونه برای آموزش و اعتبارسنجی، و { $limit } نمونه برای آزمون
+claims-set-limit-split = روی هم { $limit } نمونه
 claims-set-run = نوع اجرا
 claims-set-full = بلند (--full)
 claims-set-quick = کوتاه
