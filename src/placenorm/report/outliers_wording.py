@@ -44,7 +44,7 @@ def say_reach(facts: Outliers, language: Language) -> list[str]:
             site=site.key,
             values=site.values or 0,
             reach=language.figures(f"{site.reach:.2f}"),
-            threshold=THRESHOLD,
+            threshold=round(THRESHOLD),
         )
         for site in facts.sites
         if site.out_of_reach

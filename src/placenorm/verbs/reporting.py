@@ -10,7 +10,7 @@ from placenorm.report.language import ENGLISH, Language
 from placenorm.report.picture import write_picture
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.assembly import assemble
-from placenorm.study.store import HEAD, read_store
+from placenorm.study.store import read_store
 
 PICTURES = (".png", ".svg")
 PAGES = (".html", ".htm")
@@ -25,17 +25,12 @@ def read_comparison(folder: Path) -> Comparison:
     """Return the comparison in a folder, finished or not, judged anew from its stored trials, in English words.
 
     Raises:
-        UsageError: if it is no folder, or one without results.
-        StoreError: if the comparison cannot be read.
+        UsageError: if it is no folder.
+        StoreError: if there is none in it, or it cannot be read.
     """
     if not folder.is_dir():
         what = "it is a file" if folder.exists() else "there is no such folder"
         raise UsageError(f"Cannot report on {folder}: {what}; give the folder of a comparison or of claims.")
-    if not (folder / HEAD).exists():
-        raise UsageError(
-            f"Cannot report on {folder}: it holds neither {HEAD} nor {CLAIMS_FILE}; give a folder that "
-            "`placenorm compare` or `placenorm claims` wrote."
-        )
     return put_into_words(assemble(read_store(folder)), ENGLISH)
 
 

@@ -79,7 +79,7 @@ def test_what_computes_something_else_is_not_timed(monkeypatch: pytest.MonkeyPat
         ({"layouts": ["nhwc"]}, "There is no layout 'nhwc'"),
         ({"dtype": "int8"}, "There is no dtype 'int8'"),
         ({"shapes": ["4x3x6"]}, "'4x3x6' is no shape to time"),
-        ({"device": "tpu"}, "Cannot time on tpu"),
+        ({"device": "tpu"}, "Cannot train on the device 'tpu'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -182,7 +182,7 @@ def test_report_of_what_is_no_folder_of_results_is_one_sentence(tmp_path: Path) 
     (tmp_path / "empty").mkdir()
     assert "it is a file" in one_sentence(invoke("report", str(tmp_path / "file.txt")))
     assert "there is no such folder" in one_sentence(invoke("report", str(tmp_path / "nowhere")))
-    assert "holds neither comparison.json nor claims.json" in one_sentence(invoke("report", str(tmp_path / "empty")))
+    assert "it has no comparison.json" in one_sentence(invoke("report", str(tmp_path / "empty")))
 
 
 def test_claims_are_public_and_take_no_torch_to_name() -> None:
