@@ -37,7 +37,12 @@ def code_blocks(page: Path, language: str) -> list[str]:
 def command_options() -> dict[str, set[str]]:
     group: Any = typer.main.get_command(app)
     return {
-        name: {option for parameter in command.params for option in parameter.opts}
+        name: {
+            option
+            for each in (command, *getattr(command, "commands", {}).values())
+            for parameter in each.params
+            for option in parameter.opts
+        }
         for name, command in group.commands.items()
     }
 
@@ -58,7 +63,11 @@ def test_commands_in_documents_have_options_that_exist(page: Path) -> None:
 
 def test_code_of_the_page_on_layers_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = code_blocks(ROOT / "docs" / "layers.md", "python")
-    exec(block, {})
+    threads = torch.get_num_threads()
+    try:
+        exec(block, {})
+    finally:
+        torch.set_num_threads(threads)
     size, way = capsys.readouterr().out.splitlines()
     assert size == "torch.Size([8, 16, 32, 32])"
     assert way == "fused: kernels of cpu cover norm-relu on this input."

@@ -23,7 +23,7 @@ class Op:
             input values for each value that is left by a pool.
         backward_units: the same of the backward.
         adds: whether there is a residual.
-        pools: whether there is a 2x2 max pool.
+        flips: whether rounding decides, for a few values, if a ReLU is on or which of a window is the largest.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Op:
     forward_units: Callable[[int], float]
     backward_units: Callable[[int], float]
     adds: bool = False
-    pools: bool = False
+    flips: bool = False
 
 
 LEFT: Final = 4
@@ -64,6 +64,7 @@ OPS: Final[dict[str, Op]] = {
             lambda norm, x, r: F.relu(norm(x)),
             lambda size: 3,
             lambda size: 5,
+            flips=True,
         ),
         Op("norm-add", BatchNorm2d, lambda norm, x, r: norm(x) + r, lambda size: 4, lambda size: 5, adds=True),
         Op(
@@ -73,6 +74,7 @@ OPS: Final[dict[str, Op]] = {
             lambda size: 4,
             lambda size: 6 + 3 / (8 * size),
             adds=True,
+            flips=True,
         ),
         Op(
             "relu-maxpool-norm",
@@ -80,7 +82,7 @@ OPS: Final[dict[str, Op]] = {
             lambda norm, x, r: norm(F.max_pool2d(F.relu(x), 2)),
             lambda size: 1 + (3 + 1 / size) / LEFT,
             lambda size: 1 + (4 + 1 / size) / LEFT,
-            pools=True,
+            flips=True,
         ),
     )
 }

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from placenorm.kernels import dispatch
-from placenorm.kernels.activations import Activation, activate, differentiate
+from placenorm.kernels.activations import IDENTITY, Activation, activate, differentiate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.reference import widened
 from placenorm.layers.paths import is_eager
@@ -120,7 +120,10 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     x, residual, weight, bias, ctx.eps, *ctx.activations = inputs
     y, mean, var, rstd = output
     ctx.mark_non_differentiable(mean, var, rstd)
-    ctx.save_for_backward(x, None if residual is None else y, weight, bias, mean, rstd)
+    ctx.adds = residual is not None
+    # Behind an addition alone the residual's gradient is that of the output, and nothing need tell where it was on.
+    tells = ctx.adds and ctx.activations[1] != IDENTITY.name
+    ctx.save_for_backward(x, y if tells else None, weight, bias, mean, rstd)
 
 
 def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -132,7 +135,8 @@ def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | No
         dx, dresidual, dweight, dbias = backward(dy, x, y, mean, rstd, weight, bias, *ctx.activations)
         gamma = None if weight is None else dweight.to(weight.dtype)
         beta = None if bias is None else dbias.to(bias.dtype)
-    return dx, None if y is None else dresidual, gamma, beta, None, None, None, None
+    branch = dy if y is None else dresidual
+    return dx, branch if ctx.adds else None, gamma, beta, None, None, None, None
 
 
 def _differentiate_through(

@@ -11,7 +11,7 @@ from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import PoolChain
 from placenorm.layers.chain_operators import compose, run_chain
-from placenorm.layers.paths import find_path
+from placenorm.layers.paths import find_gap
 from placenorm.layers.pool_chain_operators import compose_pooled, describe_pool, run_pool_chain
 from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
 
@@ -74,7 +74,7 @@ def normalize_batch(
         chain = PoolChain(describe_pool(pool, ceil_mode), Activation(before, parameter))
         positions = prod(chain.pool.find_size(x.shape[2], x.shape[3]))
     norm = _Norm(running_mean, running_var, num_batches_tracked, weight, bias, training, momentum, eps, chain)
-    size = virtual_batch_size if training and virtual_batch_size is not None else max(len(x), 1)
+    size = virtual_batch_size if training and virtual_batch_size is not None else max(x.shape[0], 1)
     owned = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     check_input(x, owned, eps)
     if norm.uses_batch:
@@ -82,14 +82,14 @@ def normalize_batch(
     if residual is not None:
         check_residual(residual, x)
     marks = None if mask is None else view_mask(mask, x)
-    if len(x) <= size:
+    if x.shape[0] <= size:
         return norm(x, residual, marks)
-    ghosts = range(0, len(x), size)
+    ghosts = range(0, x.shape[0], size)
     cut = [[None if each is None else each[at : at + size] for each in (x, residual, marks)] for at in ghosts]
     return torch.cat([norm(part, added, counted) for part, added, counted in cut if part is not None])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Norm:
     """A norm's state and settings in one call; the fields are those of `normalize_batch`."""
 
@@ -119,7 +119,7 @@ class _Norm:
         if not self.uses_batch:
             return self._compose(x, residual, running=running, of_batch=False)
         view = view_dense(x)
-        if find_path(view, self.chain, of_batch=True).name == "fused":
+        if not find_gap(view, self.chain, of_batch=True):
             y, mean, var = self._run_fused(view, residual)
             if updates:
                 self._take(mean, var, y.numel() // len(mean))

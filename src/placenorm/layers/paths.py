@@ -11,8 +11,15 @@ from placenorm.kernels import dispatch
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import PoolChain
 
-LEAST_VALUES: Final = 1 << 16
-"""Smaller inputs go to torch: calling an operator of one's own costs more than fusing saves."""
+LEAST_VALUES: Final = 1 << 17
+"""Smaller inputs go to torch: calling a kernel of one's own costs more than fusing saves (docs/performance.md)."""
+
+CHANNELS_LAST_TIMES: Final = 8
+"""With the channels last, torch's norm is faster and our kernel has more to prepare: so many times more values."""
+
+LEAST_SHARE: Final = 1 << 21
+"""Values a thread, where there are several: torch's threads wait for work in a loop and keep ours from their cores for
+a while (docs/performance.md), which only longer work outlasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ def find_path(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> Path:
         chain: what is fused with the norm.
         of_batch: whether the batch's statistics are used.
     """
-    gap = _find_gap(x, chain, of_batch=of_batch)
+    gap = find_gap(x, chain, of_batch=of_batch)
     return (
         Path("torch", f"{gap}.") if gap else Path("fused", f"kernels of {x.device.type} cover {chain} on this input.")
     )
@@ -51,10 +58,22 @@ def is_eager(x: Tensor) -> bool:
     return plain and not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() == 0
 
 
-def _find_gap(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> str:
+COMPILED_THREADS: Final = 2
+"""What torch.compile, which cannot ask for their number, takes for the threads."""
+
+
+def _find_least(x: Tensor) -> int:
+    """Return how many values an input must have."""
+    threads = COMPILED_THREADS if torch.compiler.is_compiling() else torch.get_num_threads()
+    alone = LEAST_VALUES * (1 if x.is_contiguous() else CHANNELS_LAST_TIMES)
+    return alone if threads == 1 or not alone else max(alone, LEAST_SHARE * threads)
+
+
+def find_gap(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> str:
+    """Return why an input goes the way of torch; "" where it goes ours. The arguments are those of `find_path`."""
     if not of_batch:
         return "with running statistics a norm is a scale and a shift, which torch's own operators do and export"
-    if x.numel() < LEAST_VALUES:
+    if x.numel() < _find_least(x):
         return f"an input of {x.numel()} values is too small to gain"
     gap = dispatch.find_pool_gap(x, chain) if isinstance(chain, PoolChain) else dispatch.find_gap(x, chain)
     if gap:

@@ -30,7 +30,7 @@ def check_input(x: Tensor, owned: Mapping[str, Tensor | None], eps: float) -> No
             continue
         if tensor.numel() != x.shape[1]:
             raise RuntimeError(f"{name} should contain {x.shape[1]} elements not {tensor.numel()}")
-        if tensor.dtype not in (x.dtype, reference.widened(x.dtype)):
+        if tensor.dtype != x.dtype and tensor.dtype != reference.widened(x.dtype):
             raise RuntimeError(
                 f"Cannot take batch norm of {x.dtype} with {name} in {tensor.dtype}: mixed dtype means a 16-bit input "
                 "with float32 parameters and buffers, nothing else; cast the input or the layer."
@@ -53,7 +53,8 @@ def check_values(x: Tensor, eps: float, together: int, positions: int) -> None:
     Raises:
         ValueError: if a channel has one value, or eps is not positive.
     """
-    last = len(x) % together or min(together, len(x))
+    samples = x.shape[0]
+    last = samples % together or min(together, samples)
     if min(last, together) * positions == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
     if eps <= 0.0:

@@ -75,7 +75,7 @@ def bench_layers(
 
     Raises:
         UsageError: there is no such op, layout, dtype, shape or device.
-        BenchError: a candidate does not compute what eager does.
+        BenchError: a candidate does not compute the op.
     """
     kind = device.partition(":")[0]
     check_device(device)
