@@ -547,3 +547,13 @@ def test_place_leaves_the_example_as_it_was() -> None:
     images = IMAGES.clone()
     assert pn.place(InPlace(), images, "after-activation").changes
     assert torch.equal(images, IMAGES)
+
+
+@pytest.mark.parametrize("fused", [{"after": "relu"}, {"before": "relu"}], ids=["after", "before"])
+def test_layer_that_holds_an_activation_is_left_alone_and_named(fused: dict[str, str]) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), BatchNorm2d(4, **fused), nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.ReLU())
+    x = torch.randn(2, 3, 9, 9)
+    done = pn.place(model, x, "none")
+    assert type(done.model[1]) is BatchNorm2d
+    assert type(done.model[3]) is nn.Identity
+    assert any(skip.site == "1" and "holds an activation or a pool" in skip.reason for skip in done.skipped)

@@ -36,6 +36,7 @@ from placenorm.graph.vocabulary import (
 )
 from placenorm.graph.weights import Weights, count_macs, count_own_parameters, find_weights
 from placenorm.layers.attached import attached_norms
+from placenorm.layers.batch_norm import takes_neighbours
 
 OUTSIDE = -1
 """The ordinal of an op that stands in nobody's forward: an input, a parameter, a norm that a hook runs."""
@@ -219,7 +220,10 @@ class CallRecorder(TorchFunctionMode):
         module, known = frame.module, id(frame.module) in self._paths
         name = type(module).__name__
         kind = _judge(kind_of_module(module) if known else "other", output)
-        own_norm = kind == "other-norm" and isinstance(module, _BatchNorm)
+        unseen = ""
+        if kind == "other-norm" and isinstance(module, _BatchNorm):
+            more = "which holds an activation or a pool" if takes_neighbours(module) else "whose forward is your own"
+            unseen = f"{more}, so that its norm cannot be told from the rest"
         weight = frame.weights[0] if len(frame.weights) == 1 else None
         self._counted.update(map(id, module.parameters()))
         in_place = any(tensor is output and count_writes(tensor) != before for tensor, before in frame.given)
@@ -241,7 +245,7 @@ class CallRecorder(TorchFunctionMode):
                 in_shape=(),
                 out_shape=(),
                 parameters=count_own_parameters(module),
-                unseen="whose forward is your own, so that its norm cannot be told from the rest" if own_norm else "",
+                unseen=unseen,
                 plain_weights=weight is not None and weight.own and not frame.others,
                 means_only=module_means_only(module),
             ),

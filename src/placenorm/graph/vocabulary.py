@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.facts.graph import OpKind
-from placenorm.layers.batch_norm import BatchNorm1d
+from placenorm.layers.batch_norm import BatchNorm1d, takes_neighbours
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 WEIGHT_MODULES = (*CONVOLUTIONS, nn.Linear)
@@ -205,7 +205,7 @@ def kind_of_module(module: nn.Module) -> OpKind:
     if type(module).__name__ in _NAMED_MODULES:
         return _NAMED_MODULES[type(module).__name__]
     if isinstance(module, _BatchNorm):
-        return "norm" if type(module).forward in NORM_FORWARDS else "other-norm"
+        return "norm" if type(module).forward in NORM_FORWARDS and not takes_neighbours(module) else "other-norm"
     return next((kind for types, kind in _MODULES if isinstance(module, types)), "other")
 
 

@@ -202,6 +202,13 @@ class BatchNorm3d(_OwnForward, nn.BatchNorm3d):
     """Batch norm over ``[N, C, D, H, W]``; arguments, buffers and errors are those of torch.nn.BatchNorm3d."""
 
 
+def takes_neighbours(module: nn.Module) -> bool:
+    """Whether a module is one of our norms with an activation or a pool of its own."""
+    return isinstance(module, _OwnForward) and (
+        module.before != IDENTITY or module.after != IDENTITY or module.pool is not None
+    )
+
+
 def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Path:
     """Return which way an input takes through a norm in its present mode, and why; nothing is computed.
 
