@@ -8,7 +8,7 @@ from torch import Tensor
 
 from placenorm.kernels.chain import Chain
 from placenorm.layers.chain_operators import chain as chain_operator
-from placenorm.layers.chain_operators import compose
+from placenorm.layers.composing import compose
 
 EPS = 1e-5
 C = 3

@@ -134,13 +134,9 @@ def assemble(store: ObservationStore) -> ClaimsReport:
 
 def _find_whole(claim: Claim, scale: Scale, found: Container[str]) -> list[str]:
     """Return the keys of the trials of as many seeds as are whole, from the first on."""
-    whole: list[str] = []
-    for seeds in range(1, scale.seeds + 1):
-        keys = [question.key for question in list_questions([claim], replace(scale, seeds=seeds))]
-        if not all(key in found for key in keys):
-            break
-        whole = keys
-    return whole
+    asked = list_questions([claim], scale)
+    first_missing = min((question.seed for question in asked if question.key not in found), default=scale.seeds)
+    return [question.key for question in asked if question.seed < first_missing]
 
 
 def judge_claim(claim: Claim, observations: Sequence[Observation]) -> ClaimResult:

@@ -9,10 +9,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
-from placenorm.layers.chain_operators import compose
+from placenorm.layers.composing import compose
 from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
-from placenorm.layers.pool_chain_operators import compose_pooled
 
 
 class _OwnForward(_BatchNorm):
@@ -249,11 +248,9 @@ def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
     mean, var = layer.running_mean, layer.running_var
     running = None if layer.training or mean is None or var is None else (mean, var)
     pool = layer.pool if isinstance(layer, _OwnForward) else None
+    chain = Chain(before) if pool is None else PoolChain(pool, before)
     with torch.no_grad():
-        if pool is not None:
-            chain = PoolChain(pool, before)
-            return compose_pooled(x, None, None, layer.eps, chain, running=running, of_batch=running is None)
-        return compose(x, None, None, None, layer.eps, Chain(before), running=running, of_batch=running is None)
+        return compose(x, None, None, None, layer.eps, chain, running=running, of_batch=running is None)
 
 
 def _name(activation: str | Activation | None) -> Activation:

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from placenorm.kernels import dispatch
-from placenorm.kernels.activations import IDENTITY, Activation, activate, differentiate
+from placenorm.kernels.activations import IDENTITY, Activation, differentiate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.reference import widened
-from placenorm.layers.paths import is_eager
+from placenorm.layers.composing import compose
+from placenorm.layers.direct import is_eager, make_direct
 
 
 def _run(
@@ -86,36 +86,6 @@ def _describe(before: str, after: str, parameter: float, added: Tensor | None) -
     return Chain(Activation(before, parameter), Activation(after, parameter), added is not None)
 
 
-def compose(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    chain: Chain,
-    *,
-    running: tuple[Tensor, Tensor] | None = None,
-    of_batch: bool = True,
-    momentum: float = 0.0,
-) -> Tensor:
-    """Return a chain as torch's own operators one after the other.
-
-    Args:
-        x: ``[N, C, *]``.
-        residual: of the shape of x; None for nothing.
-        weight: gamma, ``[C]``; None for 1.
-        bias: beta, ``[C]``; None for 0.
-        eps: what is added to the variance.
-        chain: what is fused with the norm.
-        running: running mean and variance, which are read or brought up to date in place; None for none.
-        of_batch: whether the batch's statistics are used.
-        momentum: weight of this batch in the running statistics.
-    """
-    mean, var = running or (None, None)
-    z = F.batch_norm(activate(x, chain.before), mean, var, weight, bias, of_batch, momentum, eps)
-    return activate(z if residual is None else z + residual, chain.after)
-
-
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, residual, weight, bias, ctx.eps, *ctx.activations = inputs
     y, mean, var, rstd = output
@@ -168,19 +138,7 @@ def _differentiate_through(
 chain.register_autograd(_differentiate, setup_context=_save)
 
 
-class _DirectChain(torch.autograd.Function):
-    """The operator without torch's dispatcher, whose two calls cost more than a small norm."""
-
-    @staticmethod
-    def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
-        ctx.is_direct = True
-        output = _run(*given)
-        _save(ctx, given, output)
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
-        return _differentiate(ctx, dy, *rest)
+_DirectChain = make_direct(_run, _save, _differentiate)
 
 
 def run_chain(

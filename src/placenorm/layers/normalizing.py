@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,9 +11,10 @@ from placenorm.kernels import reference
 from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import PoolChain
-from placenorm.layers.chain_operators import compose, run_chain
+from placenorm.layers.chain_operators import run_chain
+from placenorm.layers.composing import compose
 from placenorm.layers.paths import find_gap
-from placenorm.layers.pool_chain_operators import compose_pooled, describe_pool, run_pool_chain
+from placenorm.layers.pool_chain_operators import describe_pool, run_pool_chain
 from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
 
 
@@ -151,38 +153,9 @@ class _Norm:
         y, mean, var = run_chain(view, added, self.weight, self.bias, self.eps, chain)
         return y.view(x.shape), mean, var
 
-    def _compose(
-        self,
-        x: Tensor,
-        residual: Tensor | None,
-        *,
-        running: tuple[Tensor, Tensor] | None = None,
-        of_batch: bool = True,
-        momentum: float = 0.0,
-    ) -> Tensor:
-        """Return the output by torch's operators."""
-        if isinstance(self.chain, PoolChain):
-            return compose_pooled(
-                x,
-                self.weight,
-                self.bias,
-                self.eps,
-                self.chain,
-                running=running,
-                of_batch=of_batch,
-                momentum=momentum,
-            )
-        return compose(
-            x,
-            residual,
-            self.weight,
-            self.bias,
-            self.eps,
-            self.chain,
-            running=running,
-            of_batch=of_batch,
-            momentum=momentum,
-        )
+    def _compose(self, x: Tensor, residual: Tensor | None, **settings: Any) -> Tensor:
+        """Return the output by torch's operators; the settings are those of `compose`."""
+        return compose(x, residual, self.weight, self.bias, self.eps, self.chain, **settings)
 
     def _run_masked(self, x: Tensor, residual: Tensor | None, marks: Tensor, updates: bool) -> Tensor:
         """Return the output where some positions do not count: what stands there reaches nothing, and becomes 0."""
@@ -212,16 +185,34 @@ class _Norm:
 
     def _mix(self, mean: Tensor, var: Tensor) -> None:
         """Bring the running statistics up to date with a batch's mean and unbiased variance."""
-        share: float | Tensor = 0.0
-        if self.momentum is not None:
-            share = self.momentum
-        elif self.num_batches_tracked is not None:
-            share = reference.cumulative_momentum(self.num_batches_tracked, mean.dtype)
-        if self._running is not None:
-            for held, new in zip(
-                self._running, reference.update_running_stats(*self._running, mean, var, share), strict=True
-            ):
-                held.copy_(new)
+        mix_running(self._running, self.num_batches_tracked, self.momentum, mean, var)
+
+
+def mix_running(
+    running: tuple[Tensor, Tensor] | None,
+    num_batches_tracked: Tensor | None,
+    momentum: float | None,
+    mean: Tensor,
+    var: Tensor,
+) -> None:
+    """Bring running statistics up to date in place.
+
+    Args:
+        running: running mean and variance, ``[C]`` each; None where none are kept.
+        num_batches_tracked: number of batches, this one among them; None where they are not counted.
+        momentum: weight of this batch; None for the average over all batches, which stays as it is without a count.
+        mean: the batch's, ``[C]``.
+        var: the batch's unbiased variance, ``[C]``.
+    """
+    if running is None:
+        return
+    share: float | Tensor = 0.0
+    if momentum is not None:
+        share = momentum
+    elif num_batches_tracked is not None:
+        share = reference.cumulative_momentum(num_batches_tracked, mean.dtype)
+    for held, new in zip(running, reference.update_running_stats(*running, mean, var, share), strict=True):
+        held.copy_(new)
 
 
 def is_recomputing() -> bool:

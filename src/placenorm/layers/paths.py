@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from placenorm.kernels import dispatch
@@ -50,12 +50,6 @@ def find_path(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> Path:
     return (
         Path("torch", f"{gap}.") if gap else Path("fused", f"kernels of {x.device.type} cover {chain} on this input.")
     )
-
-
-def is_eager(x: Tensor) -> bool:
-    """Whether a call is neither compiled nor watched by a dispatch mode, so that no operator of torch is needed."""
-    plain = type(x) is Tensor or type(x) is nn.Parameter
-    return plain and not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() == 0
 
 
 COMPILED_THREADS: Final = 2

@@ -7,14 +7,13 @@ the input has 4 for each that there was. That leaves nothing to differentiate a 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from placenorm.kernels import dispatch
-from placenorm.kernels.activations import Activation, activate
+from placenorm.kernels.activations import Activation
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.reference import widened
-from placenorm.layers.paths import is_eager
+from placenorm.layers.direct import is_eager, make_direct
 
 
 def _run(
@@ -83,26 +82,6 @@ def _(dy: Tensor, winner: Tensor, place: Tensor, mean: Tensor, *given: Any) -> t
     return dx, torch.empty_like(mean), torch.empty_like(mean)
 
 
-def compose_pooled(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    chain: PoolChain,
-    *,
-    running: tuple[Tensor, Tensor] | None = None,
-    of_batch: bool = True,
-    momentum: float = 0.0,
-) -> Tensor:
-    """Return a pooled chain as torch's own operators; the arguments are those of `chain_operators.compose`."""
-    mean, var = running or (None, None)
-    pool = chain.pool
-    pooled = F.max_pool2d(
-        activate(x, chain.before), pool.kernel_size, pool.stride, pool.padding, ceil_mode=pool.ceil_mode
-    )
-    return F.batch_norm(pooled, mean, var, weight, bias, of_batch, momentum, eps)
-
-
 def describe_pool(sizes: list[int], ceil_mode: bool) -> MaxPool:
     """Return the pool of a window, a stride and a padding, each down and to the right."""
     window, stride, padding = ((sizes[at], sizes[at + 1]) for at in (0, 2, 4))
@@ -143,19 +122,7 @@ def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | No
 pool_chain.register_autograd(_differentiate, setup_context=_save)
 
 
-class _DirectPoolChain(torch.autograd.Function):
-    """The operator without torch's dispatcher, whose two calls cost more than a small norm."""
-
-    @staticmethod
-    def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
-        ctx.is_direct = True
-        output = _run(*given)
-        _save(ctx, given, output)
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
-        return _differentiate(ctx, dy, *rest)
+_DirectPoolChain = make_direct(_run, _save, _differentiate)
 
 
 def run_pool_chain(

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.kernels import reference
-from placenorm.layers.normalizing import is_recomputing, normalize_batch, view_ncs
+from placenorm.layers.normalizing import is_recomputing, mix_running, normalize_batch, view_ncs
 from placenorm.layers.refusals import check_input
 
 
@@ -57,18 +57,9 @@ class SyncBatchNorm(nn.SyncBatchNorm):
     def _update(self, mean: Tensor, var: Tensor, values: Tensor) -> None:
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        if self.running_mean is None or self.running_var is None:
-            return
-        share: float | Tensor = 0.0
-        if self.momentum is not None:
-            share = self.momentum
-        elif self.num_batches_tracked is not None:
-            share = reference.cumulative_momentum(self.num_batches_tracked, mean.dtype)
-        new_mean, new_var = reference.update_running_stats(
-            self.running_mean, self.running_var, mean, reference.unbias(var, values), share
-        )
-        self.running_mean.copy_(new_mean)
-        self.running_var.copy_(new_var)
+        held = self.running_mean, self.running_var
+        running = None if held[0] is None or held[1] is None else (held[0], held[1])
+        mix_running(running, self.num_batches_tracked, self.momentum, mean, reference.unbias(var, values))
 
     @classmethod
     def convert_sync_batchnorm(cls, module: nn.Module, process_group: Any = None) -> nn.Module:

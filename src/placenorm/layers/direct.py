@@ -1,0 +1,40 @@
+"""An operator without torch's dispatcher, whose two calls cost more than a small norm."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Run = Callable[..., tuple[Tensor, ...]]
+Differentiate = Callable[..., tuple[Tensor | None, ...]]
+
+
+def is_eager(x: Tensor) -> bool:
+    """Whether a call is neither compiled nor watched by a dispatch mode, so that no operator of torch is needed."""
+    plain = type(x) is Tensor or type(x) is nn.Parameter
+    return plain and not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() == 0
+
+
+def make_direct(run: Run, save: Callable[..., None], differentiate: Differentiate) -> type[torch.autograd.Function]:
+    """Return the autograd function of an operator's body, and of what torch.library is given for its gradient.
+
+    Args:
+        run: the body of the operator.
+        save: its ``setup_context``.
+        differentiate: its backward; it finds ``ctx.is_direct`` where it is called by this function.
+    """
+
+    class Direct(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
+            ctx.is_direct = True
+            output = run(*given)
+            save(ctx, given, output)
+            return output
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+            return differentiate(ctx, *gradients)
+
+    return Direct
