@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.facts.graph import OpKind
 from placenorm.layers.batch_norm import BatchNorm1d, takes_neighbours
+from placenorm.layers.sync_batch_norm import SyncBatchNorm
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 WEIGHT_MODULES = (*CONVOLUTIONS, nn.Linear)
@@ -27,7 +28,7 @@ OTHER_NORM_FUNCTIONS: frozenset[Callable[..., Any]] = frozenset(
     {F.layer_norm, F.group_norm, F.instance_norm, F.local_response_norm, F.rms_norm, torch.layer_norm, torch.group_norm}
 )
 
-NORM_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward, BatchNorm1d.forward)
+NORM_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward, BatchNorm1d.forward, SyncBatchNorm.forward)
 """What runs in a norm that can be moved; a subclass with a forward of its own may do more (an activation, say)."""
 
 RELU_LIKE = frozenset({"ReLU", "ReLU6", "Hardswish", "Hardsigmoid"})

@@ -213,7 +213,7 @@ def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Pat
 
     Args:
         layer: one of our norms, or one of torch's, which always goes torch's way.
-        x: ``[N, C, *]``.
+        x: ``[N, C, *]``; where virtual batches are used, the first of them is asked for.
         residual: what would be added behind the norm.
 
     Raises:
@@ -223,6 +223,8 @@ def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Pat
         return Path("torch", "this is torch's own layer; put one of pn.layers in its place to gain.")
     layer._check_input_dim(x)  # type: ignore[no-untyped-call]
     uses_batch = layer.training or layer.running_mean is None
+    if layer.training and layer.virtual_batch_size is not None:
+        x = x[: layer.virtual_batch_size]
     chain: Chain | PoolChain = Chain(layer.before, layer.after, residual is not None)
     if layer.pool is not None:
         chain = PoolChain(layer.pool, layer.before)

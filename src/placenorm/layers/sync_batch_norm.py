@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.kernels import reference
+from placenorm.layers.batch_norm import takes_neighbours
 from placenorm.layers.normalizing import is_recomputing, mix_running, normalize_batch, view_ncs
 from placenorm.layers.refusals import check_input
 
@@ -65,14 +66,23 @@ class SyncBatchNorm(nn.SyncBatchNorm):
     def convert_sync_batchnorm(cls, module: nn.Module, process_group: Any = None) -> nn.Module:
         """Return a model with a layer of this class in the place of every batch norm; parameters stay the same objects.
 
+        A frozen norm uses no batch's statistics and stays.
+
         Args:
             module: the model; it is changed, and only returned anew where it is a batch norm itself.
             process_group: processes that share their statistics; None for all.
+
+        Raises:
+            ValueError: if a norm of ours holds an activation, a pool or virtual batches, which would be lost.
 
         Source:
             torch.nn.SyncBatchNorm.convert_sync_batchnorm, torch 2.14.
         """
         if isinstance(module, _BatchNorm):
+            if getattr(module, "frozen", False):
+                return module
+            if takes_neighbours(module) or getattr(module, "virtual_batch_size", None) is not None:
+                raise ValueError(f"Cannot convert {module}: what it holds beside the norm would be lost; take it out.")
             return cls._take(module, process_group)
         for name, child in module.named_children():
             setattr(module, name, cls.convert_sync_batchnorm(child, process_group))

@@ -327,6 +327,14 @@ def test_explanation_says_which_way_and_why(path: str) -> None:
         assert "as fast" in layers.explain(plain, x.contiguous(memory_format=torch.channels_last)).reason
 
 
+def test_explanation_is_of_one_virtual_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "LEAST_VALUES", 4 * C * 5 * 3)
+    monkeypatch.setattr(paths, "LEAST_SHARE", 0)
+    x = draw(8, C, 5, 3)
+    assert layers.explain(layers.BatchNorm2d(C), x).name == "fused"
+    assert layers.explain(layers.BatchNorm2d(C, virtual_batch_size=3), x).name == "torch"
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch.func.jvp itself calls it, torch 2.14
 def test_functional_transforms_go_the_way_of_torch() -> None:
     layer, torchs = make_pair(after="relu", track_running_stats=False)

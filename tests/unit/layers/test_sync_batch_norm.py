@@ -9,6 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+import placenorm as pn
 from placenorm import layers
 
 C = 3
@@ -111,3 +112,17 @@ def test_conversion_takes_every_norm_with_its_parameters_and_buffers() -> None:
     assert list(net.state_dict()) == keys
     assert not converted[2].training
     assert type(layers.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(C))) is layers.SyncBatchNorm
+
+
+def test_conversion_loses_nothing_that_a_layer_holds() -> None:
+    for options in ({"after": "relu"}, {"virtual_batch_size": 4}):
+        with pytest.raises(ValueError, match="what it holds beside the norm would be lost"):
+            layers.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(layers.BatchNorm2d(C, **options)))
+    frozen = layers.BatchNorm2d(C).freeze()
+    assert layers.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(frozen))[0] is frozen
+
+
+def test_norm_over_processes_is_placed_like_any_other() -> None:
+    model = nn.Sequential(nn.Conv2d(2, C, 3), layers.SyncBatchNorm(C), nn.ReLU(), nn.Conv2d(C, 4, 3))
+    done = pn.place(model, torch.randn(2, 2, 9, 9), "after-activation")
+    assert [type(each).__name__ for each in done.model][1:3] == ["ReLU", "SyncBatchNorm"]
