@@ -34,7 +34,7 @@ def chain_fwd(
     channels = x.shape[1]
     y = empty_like(x)
     mean, var = torch.empty(channels), torch.empty(channels)
-    gamma, beta = fill_parameter(weight, channels, 1.0), fill_parameter(bias, channels, 0.0)
+    gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
     codes = _encode(chain)
     view = _find_layout(x)
     given, out = _view(x, view), _view(y, view)
@@ -98,7 +98,7 @@ def chain_bwd(
     dx = empty_like(x)
     dresidual = None if y is None else empty_like(x)
     dweight, dbias = torch.empty(channels), torch.empty(channels)
-    gamma, beta = fill_parameter(weight, channels, 1.0), fill_parameter(bias, channels, 0.0)
+    gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
     codes = _encode(chain)
     view = _find_layout(x)
     given, out, upstream = _view(x, view), _view(dx, view), _view(_lay_out(dy, x), view)
@@ -150,7 +150,7 @@ def _lay_out(y: Tensor, x: Tensor) -> Tensor:
     return y if y.stride() == x.stride() else empty_like(x).copy_(y)
 
 
-def fill_parameter(parameter: Tensor | None, channels: int, value: float) -> Array:
+def _fill(parameter: Tensor | None, channels: int, value: float) -> Array:
     """Return a parameter as numbers, ``[C]``; so many times the value where it is not there."""
     held: Array = (torch.full((channels,), value) if parameter is None else parameter.detach().float()).numpy()
     return held

@@ -1,11 +1,10 @@
 """The pooled chains on the processor: tensors in, tensors out, as `pool_chain_reference` has them.
 
-With the channels last, pooling writes the winners, and what follows them is the chain ``norm(before(winner))``.
+Pooling writes the winners and their places, and what follows is the chain ``norm(before(winner))``.
 """
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -13,8 +12,6 @@ from torch import Tensor
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain as cpu_chain
 from placenorm.kernels.cpu import pool_chain_loops as loops
-from placenorm.kernels.cpu.arithmetic import CODES
-from placenorm.kernels.cpu.chain import fill_parameter
 from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.threads import share_out
@@ -33,33 +30,28 @@ def pool_chain_fwd(
         chain: what is fused with the norm.
     """
     samples, channels, height, width = x.shape
-    pool = chain.pool
+    pool, window = chain.pool, _find_window(chain.pool)
     shape = (samples, channels, *pool.find_size(height, width))
     layout = _find_layout(x)
     winner, place = empty(shape, x.dtype, layout), empty(shape, torch.uint8, layout)
+    arrays = [_view(each, layout) for each in (x, winner, place)]
     if layout == torch.channels_last:
-        arrays = [_last(each) for each in (x, winner, place)]
         share_out(
             lambda _, start, stop: loops.pool_rows(
-                *arrays, _find_window(pool), pool.kernel_size, pool.stride, pool.padding, start, stop
+                *arrays, window, pool.kernel_size, pool.stride, pool.padding, start, stop
             ),
             samples,
         )
-        y, mean, var, rstd = cpu_chain.chain_fwd(winner.flatten(2), None, weight, bias, eps, Chain(chain.before))
-        return y.view(shape), winner, place, mean, var, rstd
-    y = empty(shape, x.dtype, layout)
-    mean, var = torch.empty(channels), torch.empty(channels)
-    arrays = [each.detach().numpy() for each in (x, winner, place, y, mean, var)]
-    parameters = fill_parameter(weight, channels, 1.0), fill_parameter(bias, channels, 0.0)
-    step, code = (0,) * pool.stride[1], CODES[chain.before.name]
-    share_out(
-        lambda _, start, stop: loops.pool_planes(
-            *arrays, *parameters, eps, _find_window(pool), step, pool.kernel_size, pool.stride[0], pool.padding, code,
-            np.float32(chain.before.parameter), start, stop,
-        ),
-        channels,
-    )  # fmt: skip
-    return y, winner, place, mean, var, (var + eps).rsqrt()
+    else:
+        down, right = pool.stride
+        share_out(
+            lambda _, start, stop: loops.pool_planes(
+                *arrays, window, (0,) * right, pool.kernel_size, down, pool.padding, start, stop
+            ),
+            channels,
+        )
+    y, mean, var, rstd = cpu_chain.chain_fwd(winner.flatten(2), None, weight, bias, eps, Chain(chain.before))
+    return y.view(shape), winner, place, mean, var, rstd
 
 
 def pool_chain_bwd(
@@ -85,32 +77,17 @@ def pool_chain_bwd(
         chain: as in `pool_chain_fwd`.
     """
     samples, channels = winner.shape[:2]
-    pool = chain.pool
+    pool, tiles = chain.pool, _find_tiles(chain.pool, size)
     layout = _find_layout(winner)
+    passed, _, dweight, dbias = cpu_chain.chain_bwd(
+        dy.flatten(2), winner.flatten(2), None, mean, rstd, weight, None, Chain(chain.before)
+    )
     dx = empty((samples, channels, *size), winner.dtype, layout)
-    if layout == torch.channels_last:
-        passed, _, dweight, dbias = cpu_chain.chain_bwd(
-            dy.flatten(2), winner.flatten(2), None, mean, rstd, weight, None, Chain(chain.before)
-        )
-        arrays = [_last(each) for each in (passed.view(winner.shape), place, dx)]
-        share_out(
-            lambda _, start, stop: loops.unpool_rows(
-                *arrays, _find_tiles(pool, size), pool.kernel_size, pool.stride, pool.padding, start, stop
-            ),
-            samples,
-        )
-        return dx, dweight, dbias
-    dweight, dbias = torch.empty(channels), torch.empty(channels)
-    arrays = [each.detach().numpy() for each in (dy.contiguous(), winner, place, dx, mean, rstd)]
-    gamma = fill_parameter(weight, channels, 1.0)
-    code = CODES[chain.before.name]
+    arrays = [_view(each, layout) for each in (passed.view(winner.shape), place, dx)]
+    unpool, count = (loops.unpool_rows, samples) if layout == torch.channels_last else (loops.unpool_planes, channels)
     share_out(
-        lambda _, start, stop: loops.unpool_planes(
-            *arrays, gamma, dweight.numpy(), dbias.numpy(), _find_tiles(pool, size), pool.kernel_size, pool.stride,
-            pool.padding, code, np.float32(chain.before.parameter), start, stop,
-        ),
-        channels,
-    )  # fmt: skip
+        lambda _, start, stop: unpool(*arrays, tiles, pool.kernel_size, pool.stride, pool.padding, start, stop), count
+    )
     return dx, dweight, dbias
 
 
@@ -118,9 +95,9 @@ def _find_layout(x: Tensor) -> torch.memory_format:
     return torch.contiguous_format if x.is_contiguous() else torch.channels_last
 
 
-def _last(x: Tensor) -> NDArray[Any]:
-    """Return the numbers of a tensor with the channels last, ``[N, H, W, C]``, without a copy."""
-    view: NDArray[Any] = x.detach().permute(0, 2, 3, 1).numpy()
+def _view(x: Tensor, layout: torch.memory_format) -> NDArray[Any]:
+    """Return the numbers of a tensor, ``[N, C, H, W]`` or ``[N, H, W, C]``, without a copy."""
+    view: NDArray[Any] = (x.permute(0, 2, 3, 1) if layout == torch.channels_last else x).detach().numpy()
     return view
 
 

@@ -1,10 +1,8 @@
-"""An activation and a max pool in front of a norm, in both layouts: the loops.
+"""A max pool that keeps what won and where, and its backward, in both layouts: the loops.
 
 Planes (``[N, C, H, W]``) are shared out by channel, rows (``[N, H, W, C]``) by sample. Windows of 2x2 and 3x3 that lie
 inside the input are compared value by value in one loop, whose window and stride are part of an argument's type; that
 loop runs along a slice with one axis, and vectorises. Other windows are met one position at a time.
-
-Sums are taken of distances from a mean of a few values, and in runs, as in `chain_loops`.
 """
 
 from typing import Any, Final
@@ -12,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from placenorm.kernels.cpu.arithmetic import FASTMATH, activate, differentiate, f32
+from placenorm.kernels.cpu.arithmetic import FASTMATH, f32
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 
@@ -70,27 +68,18 @@ def pool_planes(
     x: Any,  # [N, C, H, W]
     winner: Any,  # [N, C, OH, OW]
     place: Any,  # [N, C, OH, OW], uint8
-    y: Any,  # [N, C, OH, OW]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    eps: float,
     window: Any,  # as many elements as a window of 2x2 or 3x3 is wide; empty for others
     step: Any,  # as many elements as the stride to the right
     kernel: Any,  # (height, width) of a window
     down: int,  # stride down
     padding: Any,  # (down, right)
-    before: Any,
-    parameter: Any,
     start: int,
     stop: int,
 ) -> None:
-    """Write winners, outputs and statistics of the channels from start to stop."""
+    """Write the winners of the channels from start to stop."""
     samples, _, height, width = x.shape
-    rows, columns = y.shape[2], y.shape[3]
+    rows, columns = winner.shape[2], winner.shape[3]
     right = len(step)
-    values = samples * rows * columns
     first = -(-padding[1] // right)
     last = max(first, _count_inside(kernel[1] - 1 - padding[1], right, width, columns))
     for c in range(start, stop):
@@ -126,104 +115,39 @@ def pool_planes(
                     v, k = _compare_some(plane, kernel, top, o * right - padding[1])
                     best[o] = v
                     spot[o] = np.uint8(k)
-        shift = f32(0.0)
-        line = winner[0, c, 0]
-        for o in range(columns):
-            shift += activate(line[o], before, parameter)
-        shift = shift / f32(columns)
-        total = np.float64(0.0)
-        squares = np.float64(0.0)
-        for n in range(samples):
-            for r in range(rows):
-                line = winner[n, c, r]
-                run_total = f32(0.0)
-                run_squares = f32(0.0)
-                for o in range(columns):
-                    d = activate(line[o], before, parameter) - shift
-                    run_total += d
-                    run_squares += d * d
-                total += run_total
-                squares += run_squares
-        rest = total / values
-        spread = max(squares / values - rest * rest, 0.0)
-        mean[c] = shift + rest
-        var[c] = spread
-        scale = f32(weight[c] / np.sqrt(spread + eps))
-        centre = f32(rest)
-        beta = bias[c]
-        for n in range(samples):
-            for r in range(rows):
-                line = winner[n, c, r]
-                out = y[n, c, r]
-                for o in range(columns):
-                    out[o] = ((activate(line[o], before, parameter) - shift) - centre) * scale + beta
 
 
 @njit(**_OPTIONS)
 def unpool_planes(
-    dy: Any,  # [N, C, OH, OW]
-    winner: Any,  # [N, C, OH, OW]
+    passed: Any,  # [N, C, OH, OW]: gradients of the winners
     place: Any,  # [N, C, OH, OW], uint8
     dx: Any,  # [N, C, H, W]
-    mean: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    dweight: Any,  # [C]
-    dbias: Any,  # [C]
     tiles: Any,  # one element where windows are 2x2 and tile the input without padding, else none
     kernel: Any,
     stride: Any,  # (down, right)
     padding: Any,
-    before: Any,
-    parameter: Any,
     start: int,
     stop: int,
 ) -> None:
     """Write the gradients of the channels from start to stop."""
     samples, _, height, _ = dx.shape
-    rows, columns = dy.shape[2], dy.shape[3]
-    values = samples * rows * columns
-    passed = np.empty(columns, np.float32)
+    rows, columns = passed.shape[2], passed.shape[3]
     for c in range(start, stop):
-        mu, r_std = mean[c], rstd[c]
-        total = np.float64(0.0)
-        along = np.float64(0.0)
-        for n in range(samples):
-            for r in range(rows):
-                line = winner[n, c, r]
-                given = dy[n, c, r]
-                run_total = f32(0.0)
-                run_along = f32(0.0)
-                for o in range(columns):
-                    run_total += given[o]
-                    run_along += given[o] * ((activate(line[o], before, parameter) - mu) * r_std)
-                total += run_total
-                along += run_along
-        dbias[c] = total
-        dweight[c] = along
-        scale = f32(weight[c] * r_std)
-        shared = f32(total / values)
-        slope = f32(along / values)
         for n in range(samples):
             plane = dx[n, c]
             for h in range(2 * rows if len(tiles) else 0, height):
                 plane[h][:] = f32(0.0)
             for r in range(rows):
-                line = winner[n, c, r]
-                given = dy[n, c, r]
+                given = passed[n, c, r]
                 spot = place[n, c, r]
-                for o in range(columns):
-                    v = line[o]
-                    x_hat = (activate(v, before, parameter) - mu) * r_std
-                    passed[o] = scale * (given[o] - shared - x_hat * slope) * differentiate(v, before, parameter)
                 if len(tiles):
-                    _spread(passed, spot, plane[2 * r], 0)
-                    _spread(passed, spot, plane[2 * r + 1], 2)
+                    _spread(given, spot, plane[2 * r], 0)
+                    _spread(given, spot, plane[2 * r + 1], 2)
                 else:
                     for o in range(columns):
                         k = int(spot[o])
                         h = r * stride[0] - padding[0] + k // kernel[1]
-                        plane[h, o * stride[1] - padding[1] + k % kernel[1]] += passed[o]
+                        plane[h, o * stride[1] - padding[1] + k % kernel[1]] += given[o]
 
 
 @njit(inline="always")
