@@ -19,8 +19,7 @@ class Op:
         name: its parts in the order that they run.
         build: our layer, from C.
         compose: the same by torch's operators, from torch's norm, the input and the residual.
-        forward_units: least traffic of the forward, in reads and writes of the input, from the bytes of a value and the
-            input values for each value that is left by a pool.
+        forward_units: least traffic of the forward, in reads and writes of the input, from the bytes of a value.
         backward_units: the same of the backward.
         adds: whether there is a residual.
         flips: whether rounding decides, for a few values, if a ReLU is on or which of a window is the largest.
@@ -29,8 +28,8 @@ class Op:
     name: str
     build: Callable[[int], BatchNorm2d]
     compose: Callable[[nn.BatchNorm2d, Tensor, Tensor], Tensor]
-    forward_units: Callable[[int], float]
-    backward_units: Callable[[int], float]
+    forward_units: Callable[[int], float] = lambda size: 3
+    backward_units: Callable[[int], float] = lambda size: 5
     adds: bool = False
     flips: bool = False
 
@@ -43,30 +42,11 @@ POOL: Final = MaxPool((2, 2), (2, 2))
 OPS: Final[dict[str, Op]] = {
     op.name: op
     for op in (
-        Op("norm", BatchNorm2d, lambda norm, x, r: norm(x), lambda size: 3, lambda size: 5),
-        Op(
-            "relu-norm",
-            lambda c: BatchNorm2d(c, before="relu"),
-            lambda norm, x, r: norm(F.relu(x)),
-            lambda size: 3,
-            lambda size: 5,
-        ),
-        Op(
-            "silu-norm",
-            lambda c: BatchNorm2d(c, before="silu"),
-            lambda norm, x, r: norm(F.silu(x)),
-            lambda size: 3,
-            lambda size: 5,
-        ),
-        Op(
-            "norm-relu",
-            lambda c: BatchNorm2d(c, after="relu"),
-            lambda norm, x, r: F.relu(norm(x)),
-            lambda size: 3,
-            lambda size: 5,
-            flips=True,
-        ),
-        Op("norm-add", BatchNorm2d, lambda norm, x, r: norm(x) + r, lambda size: 4, lambda size: 5, adds=True),
+        Op("norm", BatchNorm2d, lambda norm, x, r: norm(x)),
+        Op("relu-norm", lambda c: BatchNorm2d(c, before="relu"), lambda norm, x, r: norm(F.relu(x))),
+        Op("silu-norm", lambda c: BatchNorm2d(c, before="silu"), lambda norm, x, r: norm(F.silu(x))),
+        Op("norm-relu", lambda c: BatchNorm2d(c, after="relu"), lambda norm, x, r: F.relu(norm(x)), flips=True),
+        Op("norm-add", BatchNorm2d, lambda norm, x, r: norm(x) + r, lambda size: 4, adds=True),
         Op(
             "norm-add-relu",
             lambda c: BatchNorm2d(c, after="relu"),
