@@ -53,7 +53,7 @@ def time_ops(
         compiled: whether torch.compile is a candidate.
 
     Raises:
-        BenchError: a candidate does not compute the op.
+        BenchError: the op cannot run on a shape, or a candidate does not compute it.
     """
     for shape in shapes:
         for layout in layouts:
@@ -70,7 +70,11 @@ def _time_case(
         for _ in range(2)
     )
     candidates = list(_list_candidates(op, shape, x, residual, compiled=compiled))
-    dy = torch.randn_like(candidates[0].run(x, residual))
+    try:
+        dy = torch.randn_like(candidates[0].run(x, residual))
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise BenchError(f"Cannot time {op.name} on {shape.size}: {reason}; give another --shape.") from error
     _check(op, shape, candidates, x, residual, dy)
     forward: dict[str, list[float]] = {each.name: [] for each in candidates}
     backward: dict[str, list[float]] = {each.name: [] for each in candidates}

@@ -42,6 +42,7 @@ def layers(
         )
         if out is not None:
             result.save(out)
+            typer.echo(f"Written: {out}", err=True)
         if as_json:
             typer.echo(dumps(result.facts))
         else:

@@ -5,6 +5,7 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.utils import _pair
 
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
 from placenorm.kernels.chain import Chain
@@ -29,7 +30,8 @@ class _OwnForward(_BatchNorm):
         after: activation behind the norm, and behind the residual where one is given; None for none.
         virtual_batch_size: samples that are normalised together when training (ghost batch norm, Hoffer et al. 2017);
             the running statistics take one such batch after the other. None for the whole batch.
-        pool: a max pool between the activation in front and the norm, in `BatchNorm2d`; None for none.
+        pool: a max pool between the activation in front and the norm, in `BatchNorm2d`: a layer of torch's, which is
+            read and not kept, or a `MaxPool`; None for none.
         more: what else torch's layer takes in this version.
 
     Raises:
@@ -55,7 +57,7 @@ class _OwnForward(_BatchNorm):
         *,
         before: str | Activation | None = None,
         after: str | Activation | None = None,
-        pool: MaxPool | None = None,
+        pool: nn.MaxPool2d | MaxPool | None = None,
         virtual_batch_size: int | None = None,
         **more: Any,
     ) -> None:
@@ -72,7 +74,7 @@ class _OwnForward(_BatchNorm):
         *,
         before: str | Activation | None = None,
         after: str | Activation | None = None,
-        pool: MaxPool | None = None,
+        pool: nn.MaxPool2d | MaxPool | None = None,
     ) -> Self:
         """Take what stands in front of this norm or behind it into the layer, and return the layer.
 
@@ -84,7 +86,7 @@ class _OwnForward(_BatchNorm):
             raise ValueError(f"A norm with a pool in front has no {chain.after.name} behind it; leave that a layer.")
         if pool is not None and not isinstance(self, nn.BatchNorm2d):
             raise ValueError(f"Only BatchNorm2d takes a pool, {type(self).__name__} does not; leave it a layer.")
-        self.before, self.after, self.pool = chain.before, chain.after, pool
+        self.before, self.after, self.pool = chain.before, chain.after, _read_pool(pool)
         return self
 
     def freeze(self) -> Self:
@@ -218,7 +220,9 @@ def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Pat
 
     Raises:
         ValueError: as the layer's forward.
+        TypeError: if it is no batch norm.
     """
+    _check_norm(layer)
     if not isinstance(layer, _OwnForward):
         return Path("torch", "this is torch's own layer; put one of pn.layers in its place to gain.")
     layer._check_input_dim(x)  # type: ignore[no-untyped-call]
@@ -244,7 +248,9 @@ def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
 
     Raises:
         ValueError: if the rank is not the layer's, or if there is one value per channel.
+        TypeError: if it is no batch norm.
     """
+    _check_norm(layer)
     layer._check_input_dim(x)
     before = layer.before if isinstance(layer, _OwnForward) else IDENTITY
     mean, var = layer.running_mean, layer.running_var
@@ -255,11 +261,33 @@ def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
         return compose(x, None, None, None, layer.eps, chain, running=running, of_batch=running is None)
 
 
+def _check_norm(layer: nn.Module) -> None:
+    if not isinstance(layer, _BatchNorm):
+        raise TypeError(
+            f"This is about batch norms, and {type(layer).__name__} is none; give one of pn.layers or torch.nn."
+        )
+
+
+def _read_pool(pool: nn.MaxPool2d | MaxPool | None) -> MaxPool | None:
+    """Return a pool as kernels take it."""
+    if pool is None or isinstance(pool, MaxPool):
+        return pool
+    if not isinstance(pool, nn.MaxPool2d) or pool.return_indices or _pair(pool.dilation) != (1, 1):
+        raise ValueError(
+            f"A norm takes a torch.nn.MaxPool2d without dilation and indices in front, not {pool}; leave it a layer."
+        )
+    return MaxPool(_pair(pool.kernel_size), _pair(pool.stride), _pair(pool.padding), pool.ceil_mode)
+
+
 def _name(activation: str | Activation | None) -> Activation:
     if activation is None:
         return IDENTITY
     if isinstance(activation, str):
         activation = Activation(activation, _USUAL.get(activation, 0.0))
+    if not isinstance(activation, Activation):
+        raise ValueError(
+            f"Name the activation, such as 'relu', or give a pn.layers.Activation; this is {activation!r}."
+        )
     if activation.name not in FUNCTIONS:
         raise ValueError(f"There is no activation {activation.name!r} here; use one of {', '.join(FUNCTIONS)}.")
     return activation

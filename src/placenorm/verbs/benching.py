@@ -74,8 +74,8 @@ def bench_layers(
         on_case: told the timings of each op, shape and layout as they come.
 
     Raises:
-        UsageError: there is no such op, layout, dtype, shape or device.
-        BenchError: a candidate does not compute the op.
+        UsageError: there is no such op, layout, dtype, shape, number of threads or device.
+        BenchError: an op cannot run on a shape, or a candidate does not compute it.
     """
     kind = device.partition(":")[0]
     check_device(device)
@@ -90,6 +90,8 @@ def bench_layers(
     chosen = DTYPES[kind] if dtype is None else getattr(torch, dtype, None)
     if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
         raise UsageError(f"There is no dtype {dtype!r} to time; use float32, bfloat16, float16 or float64.")
+    if threads is not None and threads < 1:
+        raise UsageError(f"Cannot time with --threads {threads}: torch needs one at least; give 1 or more.")
     sizes = tuple(_read_shape(shape) for shape in shapes) or SHAPES[kind]
     before = torch.get_num_threads()
     rows: list[LayerTiming] = []

@@ -72,6 +72,12 @@ def test_what_computes_something_else_is_not_timed(monkeypatch: pytest.MonkeyPat
         bench_layers(["norm"], shapes=[SMALL])
 
 
+@pytest.mark.parametrize(("op", "shape"), [("norm", "1x3x1x1"), ("relu-maxpool-norm", "4x3x1x1")])
+def test_shape_that_an_op_cannot_run_on_is_refused(op: str, shape: str) -> None:
+    with pytest.raises(BenchError, match=rf"Cannot time {op} on .*; give another --shape"):
+        bench_layers([op], shapes=[shape])
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -79,6 +85,7 @@ def test_what_computes_something_else_is_not_timed(monkeypatch: pytest.MonkeyPat
         ({"layouts": ["nhwc"]}, "There is no layout 'nhwc'"),
         ({"dtype": "int8"}, "There is no dtype 'int8'"),
         ({"shapes": ["4x3x6"]}, "'4x3x6' is no shape to time"),
+        ({"threads": 0}, "Cannot time with --threads 0"),
         ({"device": "tpu"}, "Cannot train on the device 'tpu'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -168,6 +168,23 @@ def test_pooled_layer_explains_itself_and_gives_zscores(path: str) -> None:
         assert "silu may make a smaller input" in layers.explain(silu, x).reason
 
 
+def test_pool_of_torch_is_read() -> None:
+    given = nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)
+    assert layers.BatchNorm2d(C, pool=given).pool == layers.MaxPool((3, 3), (2, 2), (1, 1), ceil_mode=True)
+    x = draw(4, C, 9, 6)
+    twin = nn.Sequential(nn.ReLU(), given, nn.BatchNorm2d(C))
+    torch.testing.assert_close(layers.BatchNorm2d(C, before="relu", pool=given)(x), twin(x), rtol=1e-5, atol=1e-5)
+    for other in (nn.MaxPool2d(2, dilation=2), nn.MaxPool2d(2, return_indices=True), nn.AvgPool2d(2), 2):
+        with pytest.raises(ValueError, match="without dilation and indices"):
+            layers.BatchNorm2d(C, pool=other)
+
+
+def test_what_is_no_norm_is_refused() -> None:
+    for function in (layers.explain, layers.zscores):
+        with pytest.raises(TypeError, match="LayerNorm is none"):
+            function(nn.LayerNorm(4), draw(2, 4))
+
+
 def test_pool_where_it_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="no relu behind it"):
         layers.BatchNorm2d(C, after="relu", pool=POOL)
@@ -366,8 +383,9 @@ def test_old_pickles_without_the_settings_still_run() -> None:
     [
         ({"before": "mish"}, "There is no activation 'mish' here; use one of identity, relu"),
         ({"before": "relu", "after": "relu"}, "A norm is fused with one activation"),
+        ({"after": nn.ReLU()}, "Name the activation, such as 'relu'"),
     ],
-    ids=["unknown", "both"],
+    ids=["unknown", "both", "module"],
 )
 def test_layer_that_cannot_be_is_refused(options: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
