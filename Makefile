@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: compare test test-all format clean
+.PHONY: compare test test-all test-gpu format clean
 
 compare: $(VENV)/.installed  ## Compare four placements on the embedded data, and write report.html
 	$(BIN)/placenorm compare --resume $(ARGS)
@@ -16,9 +16,13 @@ test: $(VENV)/.installed-dev  ## Format, lint, imports, types and the fast tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not browser and not gpu" $(ARGS)
+	TRITON_INTERPRET=1 $(BIN)/pytest tests/gpu -m interpreted
 
 test-all: $(VENV)/.installed-dev  ## The slow sweeps, whole runs and browser tests: within an hour
 	$(BIN)/pytest -m "(slow or browser) and not gpu" $(ARGS)
+
+test-gpu: $(VENV)/.installed-dev  ## What needs a CUDA device
+	$(BIN)/pytest -m gpu $(ARGS)
 
 format: $(VENV)/.installed-dev  ## Bring the code into its form
 	$(BIN)/ruff format

@@ -1,37 +1,22 @@
 """The fused chains on the processor, held against the readable twin in float64 and against torch on the same input."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from placenorm.kernels import chain_reference, dispatch, threads
+from placenorm.kernels import dispatch, threads
 from placenorm.kernels.activations import FUNCTIONS, activate, differentiate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain as cpu
 from placenorm.kernels.cpu import memory
 from placenorm.layers.chain_operators import chain as chain_operator
 from support.cases.chains import COMMON, INPUTS, LAYOUTS, RARE, RELU, ChainInput, find_activation
-from support.tolerances import assert_close_as_control
-
-EPS = 1e-5
+from support.chains_compared import EPS, compare_chain, run_kernels
 
 EACH_INPUT = pytest.mark.parametrize("given", INPUTS, ids=lambda given: given.name)
 EACH_LAYOUT = pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS.keys())
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    y: Tensor
-    mean: Tensor
-    var: Tensor
-    dx: Tensor
-    dresidual: Tensor | None
-    dweight: Tensor
-    dbias: Tensor
 
 
 @pytest.fixture(params=[1, 3], ids=["one-thread", "three-threads"])
@@ -48,57 +33,9 @@ def memory_that_holds_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "empty_like", lambda x: torch.full_like(x, float("nan")))
 
 
-def run_ours(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
-    x, weight, bias, dy = held["x"], held["weight"], held["bias"], held["dy"]
-    assert x is not None
-    assert dy is not None
-    assert dispatch.find_gap(x, chain) == ""
-    y, mean, var, rstd = cpu.chain_fwd(x, held["residual"], weight, bias, EPS, chain)
-    seen = y if chain.adds else None
-    gradients = cpu.chain_bwd(dy, x, seen, mean, rstd, weight, bias, chain)
-    dx, dresidual, dweight, dbias = gradients
-    assert y.stride() == dx.stride() == x.stride()
-    return Outcome(y, mean, var, dx, dresidual, dweight, dbias)
-
-
-def run_truth(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
-    wide = {name: None if value is None else value.double() for name, value in held.items()}
-    x, weight, bias = wide["x"], wide["weight"], wide["bias"]
-    y, mean, var, rstd = chain_reference.chain_fwd(x, wide["residual"], weight, bias, EPS, chain)
-    seen = y if chain.adds else None
-    dx, dresidual, dweight, dbias = chain_reference.chain_bwd(wide["dy"], x, seen, mean, rstd, weight, bias, chain)
-    return Outcome(y, mean, var, dx, dresidual, dweight, dbias)
-
-
-def run_torch(chain: Chain, held: dict[str, Tensor | None]) -> Outcome:
-    leaves = {name: None if value is None else value.clone().requires_grad_() for name, value in held.items()}
-    u = activate(leaves["x"], chain.before)
-    z = F.batch_norm(u, None, None, leaves["weight"], leaves["bias"], training=True, eps=EPS)
-    y = activate(z if leaves["residual"] is None else z + leaves["residual"], chain.after)
-    y.backward(held["dy"])
-    var, mean = torch.var_mean(u.detach(), (0, 2), correction=0)
-    gradients = {name: None if leaf is None else leaf.grad for name, leaf in leaves.items()}
-    return Outcome(y.detach(), mean, var, gradients["x"], gradients["residual"], gradients["weight"], gradients["bias"])
-
-
 def compare(chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor]) -> None:
-    held = given.make(chain, lay_out)
-    ours, truth, control = run_ours(chain, held), run_truth(chain, held), run_torch(chain, held)
-    dy = held["dy"]
-    assert dy is not None
-    scales = {
-        "dweight": float((dy.double().abs().sum((0, 2))).max()),
-        "dbias": float(dy.double().abs().sum((0, 2)).max()),
-        "dx": float(dy.abs().max() * truth.var.add(EPS).rsqrt().max() * held["weight"].abs().max()),
-        "y": float(truth.y.abs().max()) + 1.0,
-    }
-    for name in Outcome.__slots__:
-        found, right, usual = (getattr(outcome, name) for outcome in (ours, truth, control))
-        if right is None:
-            assert found is None
-            continue
-        condition = given.condition**2 if name == "var" else given.condition
-        assert_close_as_control(found, usual, right, name, scale=scales.get(name), condition=condition)
+    assert dispatch.find_gap(lay_out(torch.empty(given.shape)), chain) == ""
+    compare_chain(cpu, chain, given, lay_out)
 
 
 @EACH_LAYOUT
@@ -137,7 +74,7 @@ def test_nan_and_infinity_stay_in_their_channel(lay_out: Callable[[Tensor], Tens
     x = held["x"]
     assert x is not None
     x[1, 0, 2], x[2, 1, 3] = float("nan"), float("inf")
-    y = run_ours(chain, held).y
+    y = run_kernels(cpu, chain, held).y
     assert not y[:, 0].isfinite().any()
     assert y[:, 2].isfinite().all()
     assert bool(y[2, 1, 3].isnan())
@@ -154,7 +91,7 @@ def test_gap_names_what_no_kernel_covers() -> None:
     }
     assert gaps == {
         "takes": "",
-        "type": "the kernels of the processor take float32, this is float64",
+        "type": "the kernels of cpu take float32, this is float64",
         "layout": "the input is neither contiguous nor channels_last",
         "empty": "the input is empty",
         "activation": "there is no kernel with mish",

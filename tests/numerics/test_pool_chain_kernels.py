@@ -1,40 +1,32 @@
 """The pooled chains on the processor against the readable twin in float64, and both against torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from placenorm.kernels import dispatch, pool_chain_reference
-from placenorm.kernels.activations import activate
 from placenorm.kernels.cpu import memory
 from placenorm.kernels.cpu import pool_chain as cpu
 from placenorm.kernels.pool_chain import MONOTONE, MaxPool, PoolChain
 from placenorm.layers.pool_chain_operators import pool_chain as operator
 from support.cases.chains import find_activation
-from support.tolerances import assert_close_as_control
+from support.chains_compared import (
+    EPS,
+    POOL_LAYOUTS,
+    POOLS,
+    PoolOutcome,
+    compare_pooled,
+    draw,
+    make_pooled,
+    run_pooled,
+    run_torch_pooled,
+)
 
-EPS = 1e-5
-POOLS = [
-    MaxPool((2, 2), (2, 2)),
-    MaxPool((3, 3), (2, 2), (1, 1)),
-    MaxPool((3, 3), (1, 1), (1, 1)),
-    MaxPool((2, 2), (1, 1)),
-    MaxPool((3, 2), (2, 1), (1, 0)),
-    MaxPool((3, 3), (2, 2), ceil_mode=True),
-    MaxPool((2, 2), (2, 2), (1, 1), ceil_mode=True),
-    MaxPool((1, 1), (2, 2)),
-]
 SHAPES = [(3, 5, 8, 8), (2, 3, 7, 9), (5, 1, 3, 4), (1, 17, 5, 3)]
-LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "planes": lambda x: x.contiguous(),
-    "rows": lambda x: x.contiguous(memory_format=torch.channels_last),
-}
 EACH_POOL = pytest.mark.parametrize("pool", POOLS, ids=lambda pool: f"{pool.kernel_size}-{pool.stride}-{pool.padding}")
-EACH_LAYOUT = pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS.keys())
+EACH_LAYOUT = pytest.mark.parametrize("lay_out", POOL_LAYOUTS.values(), ids=POOL_LAYOUTS.keys())
 
 
 @pytest.fixture(autouse=True)
@@ -46,45 +38,6 @@ def memory_that_holds_nan(monkeypatch: pytest.MonkeyPatch) -> None:
         return torch.full(shape, value, dtype=dtype).contiguous(memory_format=layout)
 
     monkeypatch.setattr(cpu, "empty", fill)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    y: Tensor
-    mean: Tensor
-    var: Tensor
-    dx: Tensor
-    dweight: Tensor
-    dbias: Tensor
-
-
-def draw(shape: tuple[int, ...], seed: int = 0) -> Tensor:
-    return 0.3 + 1.7 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def make(shape: tuple[int, ...], pool: MaxPool, lay_out: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
-    channels = shape[1]
-    weight = torch.tensor([1.5, -0.7, 0.0]).repeat(channels)[:channels]
-    dy = draw((*shape[:2], *pool.find_size(*shape[2:])), seed=1)
-    return lay_out(draw(shape)), lay_out(dy), weight, draw((channels,), seed=2)
-
-
-def run(kernels: dispatch.PoolChainKernels, chain: PoolChain, *given: Tensor) -> Outcome:
-    x, dy, weight, bias = given
-    y, winner, place, mean, var, rstd = kernels.pool_chain_fwd(x, weight, bias, EPS, chain)
-    size = (x.shape[2], x.shape[3])
-    dx, dweight, dbias = kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, size, chain)
-    return Outcome(y, mean, var, dx, dweight, dbias)
-
-
-def run_torch(chain: PoolChain, *given: Tensor) -> Outcome:
-    x, dy, weight, bias = (each.clone().requires_grad_() for each in given)
-    pool = chain.pool
-    u = F.max_pool2d(activate(x, chain.before), pool.kernel_size, pool.stride, pool.padding, ceil_mode=pool.ceil_mode)
-    y = F.batch_norm(u, None, None, weight, bias, training=True, eps=EPS)
-    y.backward(dy.detach())
-    var, mean = torch.var_mean(u.detach(), (0, 2, 3), correction=0)
-    return Outcome(y.detach(), mean, var, x.grad, weight.grad, bias.grad)
 
 
 @EACH_LAYOUT
@@ -105,31 +58,17 @@ def test_rare_activations_are_too(name: str, lay_out: Callable[[Tensor], Tensor]
 
 
 def compare(chain: PoolChain, shape: tuple[int, ...], lay_out: Callable[[Tensor], Tensor]) -> None:
-    given = make(shape, chain.pool, lay_out)
-    assert dispatch.find_pool_gap(given[0], chain) == ""
-    ours = run(cpu, chain, *given)
-    truth = run(pool_chain_reference, chain, *(each.double() for each in given))
-    control = run_torch(chain, *given)
-    assert ours.dx.is_contiguous() == given[0].is_contiguous()
-    dy = given[1].double()
-    scales = {
-        "dweight": float(dy.abs().sum((0, 2, 3)).max()),
-        "dbias": float(dy.abs().sum((0, 2, 3)).max()),
-        "dx": float(dy.abs().max() * truth.var.add(EPS).rsqrt().max() * given[2].abs().max()),
-        "y": float(truth.y.abs().max()) + 1.0,
-    }
-    for field in Outcome.__slots__:
-        found, usual, right = (getattr(each, field) for each in (ours, control, truth))
-        assert_close_as_control(found, usual, right, field, scale=scales.get(field))
+    assert dispatch.find_pool_gap(lay_out(draw(shape)), chain) == ""
+    compare_pooled(cpu, chain, shape, lay_out)
 
 
 @EACH_POOL
 @pytest.mark.parametrize("name", MONOTONE)
 def test_twin_is_torch_in_float64(name: str, pool: MaxPool) -> None:
     chain = PoolChain(pool, find_activation(name))
-    given = [each.double() for each in make(SHAPES[1], pool, torch.Tensor.contiguous)]
-    twin, torchs = run(pool_chain_reference, chain, *given), run_torch(chain, *given)
-    for field in Outcome.__slots__:
+    given = [each.double() for each in make_pooled(SHAPES[1], pool, torch.Tensor.contiguous)]
+    twin, torchs = run_pooled(pool_chain_reference, chain, *given), run_torch_pooled(chain, *given)
+    for field in PoolOutcome.__slots__:
         torch.testing.assert_close(getattr(twin, field), getattr(torchs, field), rtol=1e-9, atol=1e-9)
 
 
@@ -163,7 +102,7 @@ def test_backward_keeps_five_bytes_for_each_value_that_is_left(lay_out: Callable
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["fast", "readable"])
 @EACH_LAYOUT
 def test_operator_is_what_torch_asks_of_one(lay_out: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
-    x, _, weight, bias = (each.to(dtype).requires_grad_() for each in make(SHAPES[0], POOLS[1], lay_out))
+    x, _, weight, bias = (each.to(dtype).requires_grad_() for each in make_pooled(SHAPES[0], POOLS[1], lay_out))
     found = torch.library.opcheck(operator, (x, weight, bias, EPS, "relu", 0.0, [3, 3, 2, 2, 1, 1], False))
     assert set(found.values()) == {"SUCCESS"}
 
@@ -200,7 +139,7 @@ def test_gap_names_what_no_kernel_covers() -> None:
     assert gaps == [
         "silu may make a smaller input of a window the larger output",
         "there are kernels for windows up to 3 and strides up to 2",
-        "the kernels of the processor take float32, this is float64",
+        "the kernels of cpu take float32, this is float64",
         "the input is neither contiguous nor channels_last",
     ]
 

@@ -7,6 +7,9 @@ an addition there is the identity or a ReLU, whose derivative the output tells, 
 from dataclasses import dataclass
 from typing import Final
 
+import torch
+from torch import Tensor
+
 from placenorm.kernels.activations import IDENTITY, Activation
 
 BEHIND_ADDITION: Final = ("identity", "relu")
@@ -56,3 +59,17 @@ class Chain:
         front = "" if self.before.name == IDENTITY.name else f"{self.before.name}-"
         back = "" if self.after.name == IDENTITY.name else f"-{self.after.name}"
         return f"{front}norm{'-add' if self.adds else ''}{back}"
+
+
+def unpack(bits: Tensor, x: Tensor) -> Tensor:
+    """Return bits as numbers, 0 or 1, in the shape, dtype and layout of a tensor.
+
+    Args:
+        bits: one for each value in the order of memory, the lowest of a byte first, uint8, ``[values / 8]``.
+        x: ``[N, C, S]``, contiguous or with the channels last.
+    """
+    flat = (bits[:, None] >> torch.arange(8, dtype=torch.uint8, device=bits.device) & 1).flatten().to(x.dtype)
+    samples, channels, positions = x.shape
+    if x.is_contiguous():
+        return flat.view(samples, channels, positions)
+    return flat.view(samples, positions, channels).transpose(1, 2)

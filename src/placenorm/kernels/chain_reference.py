@@ -13,7 +13,7 @@ from placenorm.kernels.chain import Chain
 
 def chain_fwd(
     x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, chain: Chain
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, None, Tensor, Tensor, Tensor]:
     """Return the output of a chain in training mode and the statistics of its norm.
 
     Args:
@@ -25,12 +25,13 @@ def chain_fwd(
         chain: what is fused with the norm.
 
     Returns:
-        ``(y, mean, var, rstd)`` as `reference.batch_norm_fwd`; mean and var are those of the activated x.
+        ``(y, bits, mean, var, rstd)`` as `reference.batch_norm_fwd`; mean and var are those of the activated x. bits
+        are for kernels that tell in less than y does where a ReLU behind an addition is on: None here.
     """
     z, mean, var, rstd = reference.batch_norm_fwd(activate(reference.widen(x), chain.before), weight, bias, eps)
     if residual is not None:
         z = z + reference.widen(residual)
-    return activate(z, chain.after).to(x.dtype), mean, var, rstd
+    return activate(z, chain.after).to(x.dtype), None, mean, var, rstd
 
 
 def chain_bwd(

@@ -1,6 +1,8 @@
 """Which kernels compute a chain or a pooled chain: the fast ones where they cover the input, else the readable ones."""
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from typing import Final, Protocol
 
 import torch
@@ -16,19 +18,23 @@ LARGEST_STRIDE: Final = 2
 """Of the pools that there are fast kernels for."""
 
 
+DTYPES: Final = {"cpu": (torch.float32,), "cuda": (torch.bfloat16, torch.float16, torch.float32)}
+"""That there are fast kernels for, by the kind of device."""
+
+
 class ChainKernels(Protocol):
     """A module of kernels, with the two functions of `chain_reference`."""
 
     def chain_fwd(
         self, x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, chain: Chain
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return ``(y, mean, var, rstd)``."""
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
+        """Return ``(y, bits, mean, var, rstd)``."""
 
     def chain_bwd(
         self,
         dy: Tensor,
         x: Tensor,
-        y: Tensor | None,
+        told: Tensor | None,
         mean: Tensor,
         rstd: Tensor,
         weight: Tensor | None,
@@ -76,9 +82,58 @@ def choose(x: Tensor, chain: Chain) -> ChainKernels:
     """Return the kernels that compute a chain, both directions, of an input ``[N, C, S]``."""
     if find_gap(x, chain):
         return chain_reference
+    if x.is_cuda:
+        from placenorm.kernels.triton import chain as gpu
+
+        return gpu
     from placenorm.kernels.cpu import chain as cpu
 
     return cpu
+
+
+def count_bytes_of_bits(x: Tensor, chain: Chain) -> int:
+    """Return the bytes in which `ChainKernels.chain_fwd` tells where a ReLU behind an addition is on; 0 where y does.
+
+    Args:
+        x: input, ``[N, C, S]``.
+        chain: what is fused with the norm.
+    """
+    if not x.is_cuda or find_gap(x, chain):
+        return 0
+    from placenorm.kernels.triton import chain as gpu
+
+    return gpu.count_bytes_of_bits(x, chain)
+
+
+def update_running(
+    running_mean: Tensor,
+    running_var: Tensor,
+    num_batches_tracked: Tensor | None,
+    momentum: float | None,
+    mean: Tensor,
+    var: Tensor,
+    count: int,
+) -> bool:
+    """Bring running statistics up to date in place with one kernel, and return True; False where there is none.
+
+    Args:
+        running_mean: changed in place, ``[C]``.
+        running_var: changed in place, ``[C]``.
+        num_batches_tracked: goes up by one; None where batches are not counted.
+        momentum: weight of this batch; None for the average over all batches.
+        mean: the batch's, ``[C]``.
+        var: the batch's biased variance, ``[C]``.
+        count: values of a channel.
+    """
+    held = (running_mean, running_var)
+    if not all(each.is_cuda and each.dtype == mean.dtype == torch.float32 and each.is_contiguous() for each in held):
+        return False
+    if not _has_triton():
+        return False
+    from placenorm.kernels.triton import chain as gpu
+
+    gpu.update_running(running_mean, running_var, num_batches_tracked, momentum, mean, var, count)
+    return True
 
 
 def find_pool_gap(x: Tensor, chain: PoolChain) -> str:
@@ -90,7 +145,7 @@ def find_pool_gap(x: Tensor, chain: PoolChain) -> str:
     """
     if not chain.is_monotone:
         return f"{chain.before.name} may make a smaller input of a window the larger output"
-    if chain.pool.stride[1] > LARGEST_STRIDE or max(chain.pool.kernel_size) > LARGEST_WINDOW:
+    if max(chain.pool.stride) > LARGEST_STRIDE or max(chain.pool.kernel_size) > LARGEST_WINDOW:
         return f"there are kernels for windows up to {LARGEST_WINDOW} and strides up to {LARGEST_STRIDE}"
     if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
         return _find_gap(x, (chain.before,))
@@ -101,6 +156,10 @@ def choose_pool(x: Tensor, chain: PoolChain) -> PoolChainKernels:
     """Return the kernels that compute a pooled chain, both directions; x as in `find_pool_gap`."""
     if find_pool_gap(x, chain):
         return pool_chain_reference
+    if x.is_cuda:
+        from placenorm.kernels.triton import pool_chain as gpu
+
+        return gpu
     from placenorm.kernels.cpu import pool_chain as cpu
 
     return cpu
@@ -110,11 +169,19 @@ def _find_gap(x: Tensor, activations: Sequence[Activation]) -> str:
     unknown = [each.name for each in activations if each.name not in FUNCTIONS]
     if unknown:
         return f"there is no kernel with {unknown[0]}"
-    if x.device.type != "cpu":
-        return f"there are no kernels of {x.device.type} yet"
-    if x.dtype != torch.float32:
-        return f"the kernels of the processor take float32, this is {str(x.dtype).removeprefix('torch.')}"
+    if x.device.type not in DTYPES:
+        return f"there are no kernels for {x.device.type}"
+    if x.is_cuda and not _has_triton():
+        return "the kernels of a GPU need Triton, which is not installed"
+    if x.dtype not in DTYPES[x.device.type]:
+        taken = ", ".join(str(each).removeprefix("torch.") for each in DTYPES[x.device.type])
+        return f"the kernels of {x.device.type} take {taken}, this is {str(x.dtype).removeprefix('torch.')}"
     return "" if x.numel() else "the input is empty"
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 _STRANGE: Final = "the input is neither contiguous nor channels_last"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from placenorm.kernels import dispatch
 from placenorm.kernels.activations import IDENTITY, Activation, differentiate
-from placenorm.kernels.chain import Chain
+from placenorm.kernels.chain import Chain, unpack
 from placenorm.kernels.reference import widened
 from placenorm.layers.composing import compose
 from placenorm.layers.direct import is_eager, make_direct
@@ -28,8 +28,10 @@ def _run(
     before: str,
     after: str,
     parameter: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ``(y, mean, var, rstd)`` of ``after(norm(before(x)) + residual)`` as `chain_reference.chain_fwd`.
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return ``(y, bits, mean, var, rstd)`` of ``after(norm(before(x)) + residual)`` as `chain_reference.chain_fwd`.
+
+    bits is empty where the output tells where the activation was on.
 
     Args:
         x: ``[N, C, S]``.
@@ -45,13 +47,14 @@ def _run(
         ValueError: no chain has these activations; see `Chain`.
     """
     fused = _describe(before, after, parameter, residual)
-    return dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused)
+    y, bits, mean, var, rstd = dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused)
+    return y, x.new_empty(0, dtype=torch.uint8) if bits is None else bits, mean, var, rstd
 
 
 def _run_backward(
     dy: Tensor,
     x: Tensor,
-    y: Tensor | None,
+    told: Tensor | None,
     mean: Tensor,
     rstd: Tensor,
     weight: Tensor | None,
@@ -60,9 +63,9 @@ def _run_backward(
     after: str,
     parameter: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`; dresidual is empty without a y."""
-    fused = _describe(before, after, parameter, y)
-    dx, dresidual, dweight, dbias = dispatch.choose(x, fused).chain_bwd(dy, x, y, mean, rstd, weight, bias, fused)
+    """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`; dresidual is empty if told is None."""
+    fused = _describe(before, after, parameter, told)
+    dx, dresidual, dweight, dbias = dispatch.choose(x, fused).chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
     return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
 
 
@@ -71,14 +74,16 @@ chain_backward = torch.library.custom_op("placenorm::chain_backward", _run_backw
 
 
 @chain.register_fake
-def _(x: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _(x: Tensor, residual: Tensor | None, *given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     mean, var, rstd = (x.new_empty(x.shape[1], dtype=widened(x.dtype)) for _ in range(3))
-    return torch.empty_like(x), mean, var, rstd
+    *_, before, after, parameter = given
+    size = dispatch.count_bytes_of_bits(x, _describe(before, after, parameter, residual))
+    return torch.empty_like(x), x.new_empty(size, dtype=torch.uint8), mean, var, rstd
 
 
 @chain_backward.register_fake
-def _(dy: Tensor, x: Tensor, y: Tensor | None, mean: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    branch = x.new_empty(0) if y is None else torch.empty_like(x)
+def _(dy: Tensor, x: Tensor, told: Tensor | None, mean: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    branch = x.new_empty(0) if told is None else torch.empty_like(x)
     return torch.empty_like(x), branch, torch.empty_like(mean), torch.empty_like(mean)
 
 
@@ -88,31 +93,32 @@ def _describe(before: str, after: str, parameter: float, added: Tensor | None) -
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, residual, weight, bias, ctx.eps, *ctx.activations = inputs
-    y, mean, var, rstd = output
-    ctx.mark_non_differentiable(mean, var, rstd)
+    y, bits, mean, var, rstd = output
+    ctx.mark_non_differentiable(bits, mean, var, rstd)
     ctx.adds = residual is not None
     # Behind an addition alone the residual's gradient is that of the output, and nothing need tell where it was on.
     tells = ctx.adds and ctx.activations[1] != IDENTITY.name
-    ctx.save_for_backward(x, y if tells else None, weight, bias, mean, rstd)
+    told = (bits if bits.numel() else y) if tells else None
+    ctx.save_for_backward(x, told, weight, bias, mean, rstd)
 
 
 def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-    x, y, weight, bias, mean, rstd = ctx.saved_tensors
+    x, told, weight, bias, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
-        dx, dresidual, gamma, beta = _differentiate_through(dy, x, y, weight, bias, ctx.eps, *ctx.activations)
+        dx, dresidual, gamma, beta = _differentiate_through(dy, x, told, weight, bias, ctx.eps, *ctx.activations)
     else:
         backward = _run_backward if getattr(ctx, "is_direct", False) else chain_backward
-        dx, dresidual, dweight, dbias = backward(dy, x, y, mean, rstd, weight, bias, *ctx.activations)
+        dx, dresidual, dweight, dbias = backward(dy, x, told, mean, rstd, weight, bias, *ctx.activations)
         gamma = None if weight is None else dweight.to(weight.dtype)
         beta = None if bias is None else dbias.to(bias.dtype)
-    branch = dy if y is None else dresidual
+    branch = dy if told is None else dresidual
     return dx, branch if ctx.adds else None, gamma, beta, None, None, None, None
 
 
 def _differentiate_through(
     dy: Tensor,
     x: Tensor,
-    y: Tensor | None,
+    told: Tensor | None,
     weight: Tensor | None,
     bias: Tensor | None,
     eps: float,
@@ -121,10 +127,11 @@ def _differentiate_through(
     parameter: float,
 ) -> list[Tensor | None]:
     """Return the gradients as torch's operators have them, which can be differentiated again."""
-    fused = _describe(before, after, parameter, y)
+    fused = _describe(before, after, parameter, told)
     dz = dy
-    if y is not None:  # where the activation behind the addition is on does not change with its input
-        dz = dy * differentiate(y.detach(), fused.after)
+    if told is not None:  # where the activation behind the addition is on does not change with its input
+        on = unpack(told, x) if told.dtype == torch.uint8 else differentiate(told.detach(), fused.after)
+        dz = dy * on
         fused = Chain(before=fused.before)
     x = x.view_as(x)
     weight, bias = (None if each is None else each.view_as(each) for each in (weight, bias))
@@ -132,7 +139,7 @@ def _differentiate_through(
     wanted = [each for each in (x, weight, bias) if each is not None and each.requires_grad]
     given = iter(torch.autograd.grad(found, wanted, dz, create_graph=True)) if wanted else iter(())
     dx, gamma, beta = (next(given) if each is not None and each.requires_grad else None for each in (x, weight, bias))
-    return [dx, None if y is None else dz, gamma, beta]
+    return [dx, None if told is None else dz, gamma, beta]
 
 
 chain.register_autograd(_differentiate, setup_context=_save)
@@ -146,5 +153,5 @@ def run_chain(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``(y, mean, var)`` of a chain by our kernels; the arguments are those of `chain_reference.chain_fwd`."""
     run = _DirectChain.apply if is_eager(x) else chain
-    y, mean, var, _ = run(x, residual, weight, bias, eps, fused.before.name, fused.after.name, fused.parameter)
+    y, _, mean, var, _ = run(x, residual, weight, bias, eps, fused.before.name, fused.after.name, fused.parameter)
     return y, mean, var

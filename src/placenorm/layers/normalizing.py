@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from placenorm.kernels import reference
+from placenorm.kernels import dispatch, reference
 from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import PoolChain
 from placenorm.layers.chain_operators import run_chain
 from placenorm.layers.composing import compose
+from placenorm.layers.direct import is_eager
 from placenorm.layers.paths import find_gap
 from placenorm.layers.pool_chain_operators import describe_pool, run_pool_chain
 from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
@@ -114,9 +115,8 @@ class _Norm:
         """Return the output for samples that are normalised together."""
         running = self._running
         updates = self.training and not is_recomputing()
-        if updates and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
         if marks is not None:
+            self._count(updates)
             return self._run_masked(x, residual, marks, updates)
         if not self.uses_batch:
             return self._compose(x, residual, running=running, of_batch=False)
@@ -124,8 +124,9 @@ class _Norm:
         if not find_gap(view, self.chain, of_batch=True):
             y, mean, var = self._run_fused(view, residual)
             if updates:
-                self._take(mean, var, y.numel() // len(mean))
+                self._follow(y, mean, var)
             return y
+        self._count(updates)
         if running is None or not self.training:
             return self._compose(x, residual)
         if not updates:  # a recomputation saves as many tensors as the first run did
@@ -179,6 +180,21 @@ class _Norm:
         z = z if residual is None else z + residual
         return torch.where(marks, activate(z, self.chain.after), 0.0).to(x.dtype)
 
+    def _count(self, updates: bool) -> None:
+        if updates and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+
+    def _follow(self, y: Tensor, mean: Tensor, var: Tensor) -> None:
+        """Count a batch and bring the running statistics up to date with its mean and biased variance."""
+        count, running = y.numel() // len(mean), self._running
+        if (
+            running is None
+            or not is_eager(mean)
+            or not dispatch.update_running(*running, self.num_batches_tracked, self.momentum, mean, var, count)
+        ):
+            self._count(True)
+            self._take(mean, var, count)
+
     def _take(self, mean: Tensor, var: Tensor, values: int | Tensor) -> None:
         """Bring the running statistics up to date with a batch's mean and biased variance."""
         self._mix(mean.detach(), reference.unbias(var.detach(), values))
@@ -211,6 +227,10 @@ def mix_running(
         share = momentum
     elif num_batches_tracked is not None:
         share = reference.cumulative_momentum(num_batches_tracked, mean.dtype)
+    if mean.dtype == running[0].dtype and var.dtype == running[1].dtype:
+        for held, new in zip(running, (mean, var), strict=True):  # the same in two calls, where there are many
+            held.lerp_(new, share)
+        return
     for held, new in zip(running, reference.update_running_stats(*running, mean, var, share), strict=True):
         held.copy_(new)
 

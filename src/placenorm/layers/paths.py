@@ -52,12 +52,17 @@ def find_path(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> Path:
     )
 
 
+LEAST_ON_GPU: Final = 1 << 20
+"""Values below which a GPU waits for Python, whose part of our kernels is the larger (docs/performance.md)."""
+
 COMPILED_THREADS: Final = 2
 """What torch.compile, which cannot ask for their number, takes for the threads."""
 
 
 def _find_least(x: Tensor) -> int:
     """Return how many values an input must have."""
+    if x.is_cuda:
+        return LEAST_ON_GPU
     threads = COMPILED_THREADS if torch.compiler.is_compiling() else torch.get_num_threads()
     alone = LEAST_VALUES * (1 if x.is_contiguous() else CHANNELS_LAST_TIMES)
     return alone if threads == 1 or not alone else max(alone, LEAST_SHARE * threads)
@@ -72,7 +77,7 @@ def find_gap(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> str:
     gap = dispatch.find_pool_gap(x, chain) if isinstance(chain, PoolChain) else dispatch.find_gap(x, chain)
     if gap:
         return gap
-    if isinstance(chain, Chain) and chain.is_plain and not x.is_contiguous():
+    if not x.is_cuda and isinstance(chain, Chain) and chain.is_plain and not x.is_contiguous():
         return "with the channels last, torch's own norm is as fast"
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "the kernels take no part in the transforms of torch.func"

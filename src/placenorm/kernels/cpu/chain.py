@@ -20,8 +20,8 @@ Layout = Literal["planes", "rows"]
 
 def chain_fwd(
     x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, chain: Chain
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ``(y, mean, var, rstd)`` as `chain_reference.chain_fwd`.
+) -> tuple[Tensor, None, Tensor, Tensor, Tensor]:
+    """Return ``(y, bits, mean, var, rstd)`` as `chain_reference.chain_fwd`.
 
     Args:
         x: ``[N, C, S]``, float32, contiguous or with the channels last.
@@ -46,7 +46,7 @@ def chain_fwd(
             ),
             channels,
         )
-        return y, mean, var, (var + eps).rsqrt()
+        return y, None, mean, var, (var + eps).rsqrt()
     rows = given.shape[0]
     parameter = codes[-1]
     shift = _average_first(x, chain.before)
@@ -69,7 +69,7 @@ def chain_fwd(
         ),
         rows,
     )
-    return y, mean, var, (var + eps).rsqrt()
+    return y, None, mean, var, (var + eps).rsqrt()
 
 
 def chain_bwd(

@@ -50,7 +50,7 @@ def pool_chain_fwd(
             ),
             channels,
         )
-    y, mean, var, rstd = cpu_chain.chain_fwd(winner.flatten(2), None, weight, bias, eps, Chain(chain.before))
+    y, _, mean, var, rstd = cpu_chain.chain_fwd(winner.flatten(2), None, weight, bias, eps, Chain(chain.before))
     return y.view(shape), winner, place, mean, var, rstd
 
 

@@ -1,0 +1,378 @@
+"""The fused chains on a GPU: sums over the batch, what they come to, and one sweep that applies them.
+
+Sums are taken in a fixed order, so that results do not change from run to run. The sweep that applies begins where the
+one that summed ended: what is still in the cache need not be read again.
+"""
+
+from typing import Any, Final
+
+import triton
+import triton.language as tl
+
+from placenorm.kernels.triton.arithmetic import activate, differentiate
+from placenorm.kernels.triton.launch import Kernel
+from placenorm.kernels.triton.tiles import add_up, find_channel, find_partial, locate
+
+SIZES: Final = ["rows", "units", "total", "samples", "channels", "positions"]
+"""What no kernel is compiled anew for; ALIGN says all that a compiler can use."""
+
+SAMPLED = tl.constexpr(16)
+"""Values of a channel that its shift is the mean of."""
+
+
+@triton.jit
+def find_shift(
+    x_ptr: tl.tensor,
+    channel: tl.tensor,
+    samples: tl.tensor,
+    channels: tl.tensor,
+    positions: tl.tensor,
+    parameter: tl.tensor,
+    PLANES: tl.constexpr,
+    BEFORE: tl.constexpr,
+) -> Any:
+    """Return what a channel's values are measured from, in the shape of channel: the mean of some, spread over all.
+
+    Values near their mean can be squared and added without loss, whatever the mean is.
+    """
+    values = samples.to(tl.int64) * positions
+    index = tl.arange(0, SAMPLED)[:, None].to(tl.int64) * values // SAMPLED
+    if PLANES:
+        offset = (index // positions * channels + channel) * positions + index % positions
+    else:
+        offset = index * channels + channel
+    u = activate(tl.load(x_ptr + offset).to(tl.float32), BEFORE, parameter)
+    return tl.sum(u, 0, keep_dims=True) / SAMPLED
+
+
+@Kernel
+@triton.jit(do_not_specialize=SIZES)
+def sum_values(
+    x_ptr: tl.tensor,
+    partial_ptr: tl.tensor,
+    parameter: tl.tensor,
+    rows: tl.tensor,
+    units: tl.tensor,
+    total: tl.tensor,
+    samples: tl.tensor,
+    channels: tl.tensor,
+    positions: tl.tensor,
+    BEFORE: tl.constexpr,
+    PLANES: tl.constexpr,
+    FULL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+) -> None:
+    """Add up the activated values and their squares, from the channel's shift; that stands behind the sums."""
+    channel = find_channel(channels, PLANES, WIDTH)
+    shift = find_shift(x_ptr, channel, samples, channels, positions, parameter, PLANES, BEFORE)
+    first = tl.zeros([ROWS, WIDTH], tl.float32)
+    second = tl.zeros([ROWS, WIDTH], tl.float32)
+    for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+        row = tile * ROWS + tl.arange(0, ROWS)[:, None]
+        offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
+        u = activate(tl.load(x_ptr + offset, valid, 0.0).to(tl.float32), BEFORE, parameter)
+        away = tl.where(valid, u - shift, 0.0)
+        first += away
+        second += away * away
+    place, stride, inside = find_partial(units, channels, PLANES, ALIGN, WIDTH)
+    if tl.program_id(0) == 0:
+        tl.store(partial_ptr + 2 * stride + channel, shift)
+    tl.store(partial_ptr + place, add_up(first, PLANES), inside)
+    tl.store(partial_ptr + stride + place, add_up(second, PLANES), inside)
+
+
+@triton.jit
+def add_partials(
+    partial_ptr: tl.tensor, channel: tl.tensor, partials: tl.tensor, channels: tl.tensor, PARTS: tl.constexpr
+) -> Any:
+    """Return the two sums of every channel ``[1, CHANNELS]`` from the partial ones, ``[2, partials, C]``."""
+    first = tl.zeros([PARTS, channel.shape[1]], tl.float32)
+    second = tl.zeros([PARTS, channel.shape[1]], tl.float32)
+    for start in range(0, partials, PARTS):
+        part = start + tl.arange(0, PARTS)[:, None]
+        inside = (part < partials) & (channel < channels)
+        place = partial_ptr + part * channels + channel
+        first += tl.load(place, inside, 0.0)
+        second += tl.load(place + partials * channels, inside, 0.0)
+    return tl.sum(first, 0, keep_dims=True), tl.sum(second, 0, keep_dims=True)
+
+
+@Kernel
+@triton.jit(do_not_specialize=["partials", "channels"])
+def find_statistics(
+    partial_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    var_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    partials: tl.tensor,
+    channels: tl.tensor,
+    count: tl.tensor,
+    eps: tl.tensor,
+    PARTS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+) -> None:
+    """Make mean, biased variance and reciprocal standard deviation of the sums; count is values a channel."""
+    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)[None, :]
+    inside = channel < channels
+    first, second = add_partials(partial_ptr, channel, partials, channels, PARTS)
+    away = first / count
+    var = second / count - away * away
+    var = tl.where(var < 0.0, 0.0, var)  # written so that NaN stays
+    tl.store(mean_ptr + channel, tl.load(partial_ptr + 2 * partials * channels + channel, inside, 0.0) + away, inside)
+    tl.store(var_ptr + channel, var, inside)
+    tl.store(rstd_ptr + channel, 1.0 / tl.sqrt(var + eps), inside)
+
+
+@triton.jit
+def load_affine(
+    mean_ptr: tl.tensor, rstd_ptr: tl.tensor, weight_ptr: tl.tensor, bias_ptr: tl.tensor, channel: tl.tensor
+) -> Any:
+    """Return mean, rstd, gamma times rstd, and beta, in the shape of channel; gamma is 1 and beta 0 where None."""
+    mean, rstd = tl.load(mean_ptr + channel), tl.load(rstd_ptr + channel)
+    scale = rstd
+    if weight_ptr is not None:
+        scale = rstd * tl.load(weight_ptr + channel).to(tl.float32)
+    beta = tl.zeros_like(mean)
+    if bias_ptr is not None:
+        beta = tl.load(bias_ptr + channel).to(tl.float32)
+    return mean, rstd, scale, beta
+
+
+@Kernel
+@triton.jit(do_not_specialize=SIZES)
+def apply_norm(
+    x_ptr: tl.tensor,
+    residual_ptr: tl.tensor,
+    y_ptr: tl.tensor,
+    bits_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    bias_ptr: tl.tensor,
+    parameter: tl.tensor,
+    rows: tl.tensor,
+    units: tl.tensor,
+    total: tl.tensor,
+    samples: tl.tensor,
+    channels: tl.tensor,
+    positions: tl.tensor,
+    BEFORE: tl.constexpr,
+    AFTER: tl.constexpr,
+    PLANES: tl.constexpr,
+    FULL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+) -> None:
+    """Write the output, and one bit for each value that says where the activation behind an addition is on."""
+    channel = find_channel(channels, PLANES, WIDTH)
+    mean, _, scale, beta = load_affine(mean_ptr, rstd_ptr, weight_ptr, bias_ptr, channel)
+    tiles = tl.cdiv(rows, ROWS)
+    for step in range(tl.program_id(0), tiles, tl.num_programs(0)):
+        row = (tiles - 1 - step) * ROWS + tl.arange(0, ROWS)[:, None]
+        offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
+        x = tl.load(x_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
+        z = (activate(x, BEFORE, parameter) - mean) * scale + beta
+        if residual_ptr is not None:
+            z += tl.load(residual_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
+        if bits_ptr is not None:
+            on = tl.where(z <= 0.0, 0, 1) << (tl.arange(0, WIDTH) % 8)[None, :]
+            packed = tl.sum(tl.reshape(on, [ROWS, WIDTH // 8, 8]), 2).to(tl.uint8)
+            byte, there = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN // 8, WIDTH // 8)
+            tl.store(bits_ptr + byte, packed, there)
+        tl.store(y_ptr + offset, activate(z, AFTER, parameter).to(y_ptr.dtype.element_ty), valid)
+
+
+@triton.jit
+def load_on(
+    told_ptr: tl.tensor,
+    row: tl.tensor,
+    rows: tl.tensor,
+    units: tl.tensor,
+    total: tl.tensor,
+    channels: tl.tensor,
+    PLANES: tl.constexpr,
+    FULL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    WIDTH: tl.constexpr,
+    TOLD: tl.constexpr,
+) -> Any:
+    """Return where a ReLU was on, ``[ROWS, WIDTH]``, as bits of `apply_norm` or the output tell."""
+    ROWS: tl.constexpr = row.shape[0]
+    if TOLD == "bits":
+        byte, there = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN // 8, WIDTH // 8)
+        bits = tl.load(told_ptr + byte, there, 0).to(tl.int32)
+        each = tl.reshape(tl.broadcast_to(bits[:, :, None], [ROWS, WIDTH // 8, 8]), [ROWS, WIDTH])
+        return ((each >> (tl.arange(0, WIDTH) % 8)[None, :]) & 1) != 0
+    else:
+        offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
+        return (tl.load(told_ptr + offset, valid, 0.0).to(tl.float32) <= 0.0) == 0
+
+
+@Kernel
+@triton.jit(do_not_specialize=SIZES)
+def sum_gradients(
+    dy_ptr: tl.tensor,
+    x_ptr: tl.tensor,
+    told_ptr: tl.tensor,
+    partial_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    bias_ptr: tl.tensor,
+    parameter: tl.tensor,
+    rows: tl.tensor,
+    units: tl.tensor,
+    total: tl.tensor,
+    samples: tl.tensor,
+    channels: tl.tensor,
+    positions: tl.tensor,
+    BEFORE: tl.constexpr,
+    AFTER: tl.constexpr,
+    TOLD: tl.constexpr,
+    PLANES: tl.constexpr,
+    FULL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+) -> None:
+    """Add up the gradients behind the norm, and their products with the values' distances from the mean."""
+    channel = find_channel(channels, PLANES, WIDTH)
+    mean, _, scale, beta = load_affine(mean_ptr, rstd_ptr, weight_ptr, bias_ptr, channel)
+    first = tl.zeros([ROWS, WIDTH], tl.float32)
+    second = tl.zeros([ROWS, WIDTH], tl.float32)
+    for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+        row = tile * ROWS + tl.arange(0, ROWS)[:, None]
+        offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
+        dy = tl.load(dy_ptr + offset, valid, 0.0).to(tl.float32)
+        u = activate(tl.load(x_ptr + offset, valid, 0.0).to(tl.float32), BEFORE, parameter)
+        dz = dy
+        if TOLD != "":
+            on = load_on(told_ptr, row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH, TOLD)
+            dz = tl.where(on, dy, 0.0)
+        elif AFTER != "identity":
+            dz = dy * differentiate((u - mean) * scale + beta, AFTER, parameter)
+        dz = tl.where(valid, dz, 0.0)
+        first += dz
+        second += dz * (u - mean)
+    place, stride, inside = find_partial(units, channels, PLANES, ALIGN, WIDTH)
+    tl.store(partial_ptr + place, add_up(first, PLANES), inside)
+    tl.store(partial_ptr + stride + place, add_up(second, PLANES), inside)
+
+
+@Kernel
+@triton.jit(do_not_specialize=["partials", "channels"])
+def find_parameter_gradients(
+    partial_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    dweight_ptr: tl.tensor,
+    dbias_ptr: tl.tensor,
+    partials: tl.tensor,
+    channels: tl.tensor,
+    PARTS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+) -> None:
+    """Make the gradients of gamma and beta of the sums."""
+    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)[None, :]
+    inside = channel < channels
+    first, second = add_partials(partial_ptr, channel, partials, channels, PARTS)
+    tl.store(dbias_ptr + channel, first, inside)
+    tl.store(dweight_ptr + channel, second * tl.load(rstd_ptr + channel, inside, 0.0), inside)
+
+
+@triton.jit
+def load_corrections(
+    dweight_ptr: tl.tensor, dbias_ptr: tl.tensor, rstd: tl.tensor, channel: tl.tensor, count: tl.tensor
+) -> Any:
+    """Return what the norm takes off a gradient: of every value alike, and of every distance from the mean."""
+    return tl.load(dbias_ptr + channel) / count, tl.load(dweight_ptr + channel) * rstd / count
+
+
+@Kernel
+@triton.jit(do_not_specialize=SIZES)
+def apply_gradients(
+    dy_ptr: tl.tensor,
+    x_ptr: tl.tensor,
+    told_ptr: tl.tensor,
+    dx_ptr: tl.tensor,
+    dresidual_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    bias_ptr: tl.tensor,
+    dweight_ptr: tl.tensor,
+    dbias_ptr: tl.tensor,
+    count: tl.tensor,
+    parameter: tl.tensor,
+    rows: tl.tensor,
+    units: tl.tensor,
+    total: tl.tensor,
+    samples: tl.tensor,
+    channels: tl.tensor,
+    positions: tl.tensor,
+    BEFORE: tl.constexpr,
+    AFTER: tl.constexpr,
+    TOLD: tl.constexpr,
+    PLANES: tl.constexpr,
+    FULL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+) -> None:
+    """Write the gradients of the input and, where there was one, of the residual; count is values a channel."""
+    channel = find_channel(channels, PLANES, WIDTH)
+    mean, rstd, scale, beta = load_affine(mean_ptr, rstd_ptr, weight_ptr, bias_ptr, channel)
+    shared, slope = load_corrections(dweight_ptr, dbias_ptr, rstd, channel, count)
+    tiles = tl.cdiv(rows, ROWS)
+    for step in range(tl.program_id(0), tiles, tl.num_programs(0)):
+        row = (tiles - 1 - step) * ROWS + tl.arange(0, ROWS)[:, None]
+        offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
+        dy = tl.load(dy_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
+        x = tl.load(x_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
+        u = activate(x, BEFORE, parameter)
+        dz = dy
+        if TOLD != "":
+            on = load_on(told_ptr, row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH, TOLD)
+            dz = tl.where(on, dy, 0.0)
+        elif AFTER != "identity":
+            dz = dy * differentiate((u - mean) * scale + beta, AFTER, parameter)
+        if dresidual_ptr is not None:
+            tl.store(dresidual_ptr + offset, dz.to(dresidual_ptr.dtype.element_ty), valid)
+        du = (dz - shared - (u - mean) * slope) * scale
+        if BEFORE != "identity":
+            du = du * differentiate(x, BEFORE, parameter)
+        tl.store(dx_ptr + offset, du.to(dx_ptr.dtype.element_ty), valid)
+
+
+@Kernel
+@triton.jit(do_not_specialize=["channels"])
+def update_running(
+    running_mean_ptr: tl.tensor,
+    running_var_ptr: tl.tensor,
+    tracked_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    var_ptr: tl.tensor,
+    channels: tl.tensor,
+    momentum: tl.tensor,
+    correction: tl.tensor,
+    AVERAGES: tl.constexpr,
+    CHANNELS: tl.constexpr,
+) -> None:
+    """Count a batch and mix its statistics into the running ones; correction makes its variance unbiased.
+
+    One program goes through all channels, so that the count is read before it changes.
+    """
+    share = momentum
+    if tracked_ptr is not None:
+        count = tl.atomic_add(tracked_ptr, 1) + 1
+        if AVERAGES:
+            share = 1.0 / count.to(tl.float32)
+    for start in range(0, channels, CHANNELS):
+        channel = start + tl.arange(0, CHANNELS)
+        inside = channel < channels
+        mean, var = tl.load(mean_ptr + channel, inside), tl.load(var_ptr + channel, inside) * correction
+        old_mean, old_var = tl.load(running_mean_ptr + channel, inside), tl.load(running_var_ptr + channel, inside)
+        tl.store(running_mean_ptr + channel, (1.0 - share) * old_mean + share * mean, inside)
+        tl.store(running_var_ptr + channel, (1.0 - share) * old_var + share * var, inside)

@@ -1,0 +1,130 @@
+"""The fused chains on a GPU against the readable twin in float64, and both against torch."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from placenorm.kernels.activations import FUNCTIONS
+from placenorm.kernels.chain import Chain, unpack
+from placenorm.kernels.triton import chain as gpu
+from placenorm.kernels.triton.tiles import cut
+from support.cases.chains import COMMON, LAYOUTS, RARE, RELU, ChainInput, find_activation
+from support.chains_compared import EPS, compare_chain, run_kernels
+
+pytestmark = pytest.mark.gpu
+
+SMALL = [
+    ChainInput("usual", (4, 6, 35)),
+    ChainInput("one-channel", (3, 1, 4)),
+    ChainInput("one-position", (9, 5, 1)),
+    ChainInput("eights", (3, 64, 16)),
+    ChainInput("several-positions-a-row", (2, 72, 24)),
+    ChainInput("far-mean", (8, 3, 50), mean=1e3, std=0.1),
+]
+LARGE = [
+    ChainInput("primes", (5, 7, 11)),
+    ChainInput("many-channels", (3, 2053, 6)),
+    ChainInput("many-values", (64, 48, 28 * 28)),
+    ChainInput("few-channels-large-planes", (2, 3, 250_001)),
+    ChainInput("tiny", (6, 3, 20), mean=0.0, std=1e-6),
+]
+EACH_LAYOUT = pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS.keys())
+NARROW = [torch.bfloat16, torch.float16]
+
+
+@pytest.mark.interpreted
+@EACH_LAYOUT
+@pytest.mark.parametrize("given", SMALL, ids=lambda given: given.name)
+@pytest.mark.parametrize("chain", COMMON, ids=str)
+def test_chain_is_as_near_to_the_truth_as_torch(
+    chain: Chain, given: ChainInput, lay_out: Callable[[Tensor], Tensor], device: str
+) -> None:
+    compare_chain(gpu, chain, given, lay_out, device=device)
+
+
+@pytest.mark.interpreted
+@EACH_LAYOUT
+@pytest.mark.parametrize("dtype", NARROW, ids=str)
+@pytest.mark.parametrize("chain", COMMON, ids=str)
+def test_narrow_types_are_too(
+    chain: Chain, dtype: torch.dtype, lay_out: Callable[[Tensor], Tensor], device: str
+) -> None:
+    compare_chain(gpu, chain, SMALL[4], lay_out, dtype, device)
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("chain", RARE, ids=str)
+def test_rare_activations_are_too(chain: Chain, device: str) -> None:
+    compare_chain(gpu, chain, SMALL[0], LAYOUTS["rows"], device=device)
+
+
+@EACH_LAYOUT
+@pytest.mark.parametrize("given", LARGE, ids=lambda given: given.name)
+@pytest.mark.parametrize("dtype", [torch.float32, *NARROW], ids=str)
+@pytest.mark.parametrize("chain", COMMON, ids=str)
+def test_large_inputs_are_too(
+    chain: Chain, dtype: torch.dtype, given: ChainInput, lay_out: Callable[[Tensor], Tensor], device: str
+) -> None:
+    compare_chain(gpu, chain, given, lay_out, dtype, device)
+
+
+@pytest.mark.interpreted
+@EACH_LAYOUT
+def test_bits_tell_where_a_relu_behind_an_addition_is_on(lay_out: Callable[[Tensor], Tensor], device: str) -> None:
+    chain = Chain(after=RELU, adds=True)
+    held = ChainInput("eights", (3, 16, 24)).make(chain, lay_out)
+    x, residual, weight, bias = (held[name].to(device) for name in ("x", "residual", "weight", "bias"))
+    y, bits, *_ = gpu.chain_fwd(x, residual, weight, bias, EPS, chain)
+    assert bits is not None
+    assert bits.numel() == gpu.count_bytes_of_bits(x, chain) == x.numel() // 8
+    torch.testing.assert_close(unpack(bits, x), (y > 0).to(x.dtype))
+
+
+@pytest.mark.interpreted
+def test_upstream_gradient_in_another_layout_is_taken(device: str) -> None:
+    chain = COMMON[1]
+    held = {name: None if v is None else v.to(device) for name, v in SMALL[0].make(chain, LAYOUTS["rows"]).items()}
+    usual = run_kernels(gpu, chain, held).dx
+    other = run_kernels(gpu, chain, {**held, "dy": held["dy"].contiguous()}).dx
+    torch.testing.assert_close(usual, other, rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # numpy, which interprets, warns of NaN
+@pytest.mark.interpreted
+def test_nan_and_infinity_stay_in_their_channel(device: str) -> None:
+    held = ChainInput("spoilt", (4, 3, 10)).make(Chain(after=RELU), LAYOUTS["rows"])
+    x = held["x"]
+    x[1, 0, 2], x[2, 1, 3] = float("nan"), float("inf")
+    y = run_kernels(gpu, Chain(after=RELU), {n: None if v is None else v.to(device) for n, v in held.items()}).y
+    assert not y[:, 0].isfinite().any()
+    assert y[:, 2].isfinite().all()
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize(
+    ("shape", "length", "width"),
+    [((2, 64, 16), 64, 64), ((2, 72, 16), 288, 64), ((2, 512, 4), 512, 128), ((1, 17, 48), 408, 64)],
+)
+def test_rows_hold_whole_positions_and_waste_little(shape: tuple[int, int, int], length: int, width: int) -> None:
+    found = cut(torch.empty(shape).transpose(1, 2).contiguous().transpose(1, 2))
+    assert (found.constants["PLANES"], found.folds * shape[1], found.width) == (False, length, width)
+    assert found.rows * length >= shape[0] * shape[1] * shape[2] > (found.rows - 1) * length
+
+
+@pytest.mark.parametrize("chain", COMMON, ids=str)
+def test_results_do_not_change_from_run_to_run(chain: Chain, device: str) -> None:
+    held = {
+        name: None if value is None else value.to(device)
+        for name, value in LARGE[2].make(chain, LAYOUTS["rows"]).items()
+    }
+    first, second = run_kernels(gpu, chain, held), run_kernels(gpu, chain, held)
+    for name in ("y", "mean", "var", "dx", "dweight", "dbias"):
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+
+
+def test_every_activation_has_its_chain() -> None:
+    named = {chain.before.name for chain in RARE} | {chain.after.name for chain in RARE} | {"relu"}
+    assert named == set(FUNCTIONS)
+    assert find_activation("elu").parameter != 1.0
