@@ -1,41 +1,55 @@
-"""The verb `bench layers`: our layers beside torch's, timed in one run."""
+"""The verbs `bench layers` and `bench models`: ours beside torch's, timed in one run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 
 from placenorm.bench.layer_cases import LAYOUTS, OPS, SHAPES, Shape
 from placenorm.bench.layer_timing import time_ops
-from placenorm.errors import UsageError
+from placenorm.bench.model_cases import DEFAULTS, MODELS, PLACEMENTS, Setting
+from placenorm.bench.model_timing import Accelerate, time_models
+from placenorm.bench.sampling import Timed
+from placenorm.errors import BenchError, UsageError
 from placenorm.facts.codec import dumps
-from placenorm.facts.timing import LayerTiming, LayerTimings
-from placenorm.report.bench_terminal import print_timings
+from placenorm.facts.timing import LayerTiming, LayerTimings, ModelTiming, ModelTimings
+from placenorm.report.bench_terminal import print_model_timings, print_timings
 from placenorm.report.files import replace_file
 from placenorm.report.forms import print_to_text
 from placenorm.study.planning import describe_environment
 from placenorm.study.request import check_device
+from placenorm.zoo.libraries import LIBRARIES, library_shape
 
 DTYPES = {"cpu": torch.float32, "cuda": torch.bfloat16}
 """What is timed where nothing is said."""
 
 TABLE_WIDTH = 120
 
+Facts = TypeVar("Facts", LayerTimings, ModelTimings)
+Row = TypeVar("Row", LayerTiming, ModelTiming)
+
 
 @dataclass(frozen=True, slots=True)
-class BenchResult:
-    """A run of the bench of layers.
+class BenchResult(Generic[Facts]):
+    """A run of a bench.
 
     Attributes:
         facts: every sample.
+        troubles: what could not be timed and why, a sentence each.
     """
 
-    facts: LayerTimings
+    facts: Facts
+    troubles: tuple[str, ...] = ()
 
     def table(self) -> str:
         """Return the table as text, for 120 columns."""
-        return print_to_text(lambda console: print_timings(self.facts, console), TABLE_WIDTH)
+        facts = self.facts
+        if isinstance(facts, LayerTimings):
+            return print_to_text(lambda console: print_timings(facts, console), TABLE_WIDTH)
+        return print_to_text(lambda console: print_model_timings(facts, console), TABLE_WIDTH)
 
     def save(self, path: Path | str) -> Path:
         """Write every sample as JSON and return the path.
@@ -57,9 +71,10 @@ def bench_layers(
     dtype: str | None = None,
     threads: int | None = None,
     compiled: bool = False,
+    seconds: float | None = None,
     command: str = "",
-    on_case: Callable[[list[LayerTiming]], None] | None = None,
-) -> BenchResult:
+    on_case: Callable[[BenchResult[LayerTimings]], None] | None = None,
+) -> BenchResult[LayerTimings]:
     """Time norms with their neighbours: torch's layers, compiled, and ours, interleaved in one run.
 
     Args:
@@ -70,43 +85,167 @@ def bench_layers(
         dtype: of the input; float32 on the processor, bfloat16 on a GPU by default.
         threads: of torch on the processor; as many as it has by default.
         compiled: whether torch.compile is timed too.
+        seconds: of timing for each op, shape and layout; 1 on the processor, 0.25 on a GPU by default.
         command: the command that repeats the run.
-        on_case: told the timings of each op, shape and layout as they come.
+        on_case: given all that is timed until then, after each op, shape and layout.
 
     Raises:
         UsageError: there is no such op, layout, dtype, shape, number of threads or device.
-        BenchError: an op cannot run on a shape, or a candidate does not compute it.
+        BenchError: nothing could be timed: the ops cannot run on the shapes, or our layers do not compute them.
     """
+    kind = _check_request(device, threads, seconds)
+    _check_names("op", ops, OPS)
+    _check_names("layout", layouts, LAYOUTS)
+    chosen = DTYPES[kind] if dtype is None else _read_dtype(dtype)
+    sizes = tuple(_read_shape(shape) for shape in shapes) or SHAPES[kind]
+    with _threads(threads) as used:
+        environment = describe_environment(device, command)
+        cases = time_ops(
+            list(ops) or list(OPS),
+            sizes,
+            list(layouts) or list(LAYOUTS),
+            chosen,
+            device,
+            compiled=compiled,
+            seconds=seconds,
+        )
+        return _collect(cases, lambda rows: LayerTimings(environment, used, rows), on_case)
+
+
+def bench_models(
+    models: Sequence[str] = (),
+    *,
+    device: str = "cpu",
+    batch: int | None = None,
+    size: int | None = None,
+    autocast: str | None = None,
+    layout: str | None = None,
+    threads: int | None = None,
+    compiled: bool = False,
+    placements: bool = False,
+    seconds: float | None = None,
+    command: str = "",
+    on_case: Callable[[BenchResult[ModelTimings]], None] | None = None,
+) -> BenchResult[ModelTimings]:
+    """Time steps of training: networks by torch, compiled, and on our layers, interleaved in one run.
+
+    A step is forward, cross-entropy, backward and SGD with momentum, on random images and labels.
+
+    Args:
+        models: names of torchvision's, or ``timm:NAME``; resnet50, mobilenet_v3_large and vgg11_bn by default.
+        device: ``cpu`` or a CUDA device.
+        batch: images; 16 on the processor, 128 on a GPU (256 for mobilenet_v3_large) by default.
+        size: height and width of an image; 64 on the processor, 224 on a GPU by default.
+        autocast: ``bfloat16``, ``float16`` or ``none``; none on the processor, bfloat16 on a GPU by default.
+        layout: ``nchw`` or ``channels_last``; channels last on a GPU by default.
+        threads: of torch on the processor; as many as it has by default.
+        compiled: whether torch.compile of the model as it is is timed too.
+        placements: whether each placement of the norms is timed too, by torch and on our layers.
+        seconds: of timing for each model; 6 on the processor, 4 on a GPU by default.
+        command: the command that repeats the run.
+        on_case: given all that is timed until then, after each model.
+
+    Raises:
+        UsageError: there is no such layout, dtype, number of threads or device, or the batch is too small.
+        ModelError: there is no such model.
+        BenchError: nothing could be timed: the models do not run on the images.
+    """
+    kind = _check_request(device, threads, seconds)
+    _check_names("layout", () if layout is None else (layout,), LAYOUTS)
+    usual = DEFAULTS[kind]
+    for option, number, least in (("batch", batch, 2), ("size", size, 1)):
+        if number is not None and number < least:
+            raise UsageError(f"Cannot time with --{option} {number}: a norm needs {least} at least; give more.")
+    names = list(models) or list(MODELS)
+    for name in names:  # so that a wrong name is refused before anything is timed
+        library, _, own = name.rpartition(":")
+        _check_names("library", (library,) if library else (), LIBRARIES)
+        library_shape(library or LIBRARIES[0], own)
+    setting = Setting(
+        device=device,
+        batch=batch,
+        size=size or usual.size,
+        autocast=usual.autocast if autocast is None else _read_autocast(autocast),
+        layout=layout or usual.layout,
+        compiled=compiled,
+        placements=PLACEMENTS if placements else (),
+        seconds=seconds,
+    )
+    with _threads(threads) as used:
+        environment = describe_environment(device, command)
+        cases = time_models(names, setting, _find_accelerate())
+        return _collect(cases, lambda rows: ModelTimings(environment, used, kind == "cuda", rows), on_case)
+
+
+def _find_accelerate() -> Accelerate:
+    from placenorm.verbs.accelerating import accelerate
+
+    return accelerate
+
+
+def _collect(
+    cases: Iterable[Timed[Row]],
+    make_facts: Callable[[tuple[Row, ...]], Facts],
+    on_case: Callable[[BenchResult[Facts]], None] | None,
+) -> BenchResult[Facts]:
+    """Return the cases as one result; tell of each, so that none is lost to what comes later."""
+    rows: list[Row] = []
+    troubles: list[str] = []
+    for timed in cases:
+        rows += timed.rows
+        troubles += timed.troubles
+        if timed.rows and on_case is not None:
+            on_case(BenchResult(make_facts(tuple(rows)), tuple(troubles)))
+    if not rows:
+        raise BenchError(" ".join(troubles))
+    return BenchResult(make_facts(tuple(rows)), tuple(troubles))
+
+
+def _check_request(device: str, threads: int | None, seconds: float | None) -> str:
+    """Return the kind of a device that can be timed."""
     kind = device.partition(":")[0]
     check_device(device)
     if kind not in SHAPES:
         raise UsageError(
             f"Cannot time on {device}: torch finds no such device here; use cpu, or cuda where there is one."
         )
-    for what, given, known in (("op", ops, OPS), ("layout", layouts, LAYOUTS)):
-        unknown = [name for name in given if name not in known]
-        if unknown:
-            raise UsageError(f"There is no {what} {unknown[0]!r} to time; there are {', '.join(known)}.")
-    chosen = DTYPES[kind] if dtype is None else getattr(torch, dtype, None)
-    if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
-        raise UsageError(f"There is no dtype {dtype!r} to time; use float32, bfloat16, float16 or float64.")
     if threads is not None and threads < 1:
         raise UsageError(f"Cannot time with --threads {threads}: torch needs one at least; give 1 or more.")
-    sizes = tuple(_read_shape(shape) for shape in shapes) or SHAPES[kind]
+    if seconds is not None and not seconds >= 0:
+        raise UsageError(f"Cannot time for --seconds {seconds}: give a number from 0 up.")
+    return kind
+
+
+def _check_names(what: str, given: Sequence[str], known: Iterable[str]) -> None:
+    names = list(known)
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise UsageError(f"There is no {what} {unknown[0]!r} to time; there are {', '.join(names)}.")
+
+
+@contextmanager
+def _threads(wanted: int | None) -> Iterator[int]:
+    """Set the threads of torch for a while, and give their number."""
     before = torch.get_num_threads()
-    rows: list[LayerTiming] = []
     try:
-        torch.set_num_threads(threads or before)
-        for found in time_ops(
-            list(ops) or list(OPS), sizes, list(layouts) or list(LAYOUTS), chosen, device, compiled=compiled
-        ):
-            rows += found
-            if on_case is not None:
-                on_case(found)
-        used = torch.get_num_threads()
+        torch.set_num_threads(wanted or before)
+        yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
-    return BenchResult(LayerTimings(describe_environment(device, command), used, tuple(rows)))
+
+
+def _read_dtype(name: str) -> torch.dtype:
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise UsageError(f"There is no dtype {name!r} to time; use float32, bfloat16, float16 or float64.")
+    return found
+
+
+def _read_autocast(name: str) -> torch.dtype | None:
+    known = {"none": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise UsageError(f"There is no autocast to {name!r}; use {', '.join(known)}.")
+    return known[name]
 
 
 def _read_shape(text: str) -> Shape:
