@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from triton.testing import do_bench
+from triton.testing import do_bench, do_bench_cudagraph
 
 from placenorm.kernels.activations import Activation
 from placenorm.kernels.chain import Chain
@@ -21,8 +21,8 @@ from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.triton import chain, launch, pool_chain
 from placenorm.kernels.triton.launch import Launch
 
-SHAPES = ((256, 64, 56, 56), (256, 512, 14, 14), (128, 256, 56, 56))
-VALUES, PROGRAMS, WARPS = (2048, 4096, 8192), (4, 8, 16, 32), (4, 8)
+SHAPES = ((256, 64, 56, 56), (256, 512, 14, 14))
+VALUES, PROGRAMS, WARPS, STAGES = (2048, 4096, 8192), (2, 4, 8), (4, 8), (1, 3)
 RELU = Activation("relu")
 EPS = 1e-5
 
@@ -63,8 +63,8 @@ def make_runs(shape: tuple[int, ...]) -> dict[str, list[Callable[[], object]]]:
 
 
 def time_all(runs: list[Callable[[], object]]) -> list[float]:
-    """Return the milliseconds of each."""
-    return [float(do_bench(run, warmup=4, rep=16, return_mode="median")) for run in runs]
+    """Return the milliseconds of each, many times in a graph, so that nothing waits for Python."""
+    return [float(do_bench_cudagraph(run, rep=8, return_mode="median")) for run in runs]
 
 
 def measure_copy() -> float:
@@ -79,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kernels", nargs="*", default=[])
+    parser.add_argument("--warps", nargs="*", type=int, default=WARPS)
     parser.add_argument("--compile-only", action="store_true", help="fill the cache of compiled kernels, time nothing")
     given = parser.parse_args()
     cases = {shape: make_runs(shape) for shape in SHAPES}
@@ -86,20 +87,21 @@ def main() -> None:
     bandwidth = measure_copy()
     for name in given.kernels or list(next(iter(cases.values()))):
         scores: dict[Launch, float] = {}
-        for values, programs, warps in itertools.product(VALUES, PROGRAMS, WARPS):
-            tried = Launch(values, programs, warps)
+        for values, programs, warps, stages in itertools.product(VALUES, PROGRAMS, given.warps, STAGES):
+            tried = Launch(values, programs, warps, stages)
             setattr(launch, name, tried)
             try:
-                if given.compile_only:
+                if given.compile_only and programs == PROGRAMS[0]:
                     for runs in cases.values():
                         _ = [run() for run in runs[name]]
+                if given.compile_only:
                     continue
                 times = {shape: time_all(runs[name]) for shape, runs in cases.items()}
             except Exception as error:  # a launch that needs more than there is
                 print(name, tried, type(error).__name__, flush=True)
                 continue
             scores[tried] = sum(math.log(each) for found in times.values() for each in found)
-            rows.append({"kernel": name, "values": values, "programs": programs, "warps": warps}
+            rows.append({"kernel": name, "values": values, "programs": programs, "warps": warps, "stages": stages}
                         | {"x".join(map(str, shape)): found for shape, found in times.items()})  # fmt: skip
         if given.compile_only:
             continue
@@ -111,12 +113,9 @@ def main() -> None:
     print(f"copy: {bandwidth / 1e9:.2f} TB/s", torch.cuda.get_device_name())
 
 
-def _read(row: dict[str, object]) -> tuple[int, int, int]:
-    values, programs, warps = (row[key] for key in ("values", "programs", "warps"))
-    assert isinstance(values, int)
-    assert isinstance(programs, int)
-    assert isinstance(warps, int)
-    return values, programs, warps
+def _read(row: dict[str, object]) -> list[int]:
+    found = [row[key] for key in ("values", "programs", "warps", "stages")]
+    return [each for each in found if isinstance(each, int)]
 
 
 if __name__ == "__main__":

@@ -66,10 +66,9 @@ def unpack(bits: Tensor, x: Tensor) -> Tensor:
 
     Args:
         bits: one for each value in the order of memory, the lowest of a byte first, uint8, ``[values / 8]``.
-        x: ``[N, C, S]``, contiguous or with the channels last.
+        x: ``[N, C, *]``, contiguous or with the channels last.
     """
     flat = (bits[:, None] >> torch.arange(8, dtype=torch.uint8, device=bits.device) & 1).flatten().to(x.dtype)
-    samples, channels, positions = x.shape
     if x.is_contiguous():
-        return flat.view(samples, channels, positions)
-    return flat.view(samples, positions, channels).transpose(1, 2)
+        return flat.view(x.shape)
+    return flat.view(x.movedim(1, -1).shape).movedim(-1, 1)

@@ -1,6 +1,5 @@
 """Which kernels compute a chain or a pooled chain: the fast ones where they cover the input, else the readable ones."""
 
-from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Final, Protocol
@@ -9,9 +8,10 @@ import torch
 from torch import Tensor
 
 from placenorm.kernels import chain_reference, pool_chain_reference
-from placenorm.kernels.activations import FUNCTIONS, Activation
+from placenorm.kernels.activations import FUNCTIONS
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.running import Running
 
 LARGEST_WINDOW: Final = 3
 LARGEST_STRIDE: Final = 2
@@ -26,7 +26,14 @@ class ChainKernels(Protocol):
     """A module of kernels, with the two functions of `chain_reference`."""
 
     def chain_fwd(
-        self, x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, chain: Chain
+        self,
+        x: Tensor,
+        residual: Tensor | None,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        chain: Chain,
+        running: Running | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
         """Return ``(y, bits, mean, var, rstd)``."""
 
@@ -48,7 +55,13 @@ class PoolChainKernels(Protocol):
     """A module of kernels, with the two functions of `pool_chain_reference`."""
 
     def pool_chain_fwd(
-        self, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, chain: PoolChain
+        self,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        chain: PoolChain,
+        running: Running | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return ``(y, winner, place, mean, var, rstd)``."""
 
@@ -73,13 +86,27 @@ def find_gap(x: Tensor, chain: Chain) -> str:
         x: input, ``[N, C, *]``.
         chain: what is fused with the norm.
     """
-    if x.is_contiguous() or x.movedim(1, -1).is_contiguous():
-        return _find_gap(x, (chain.before, chain.after))
+    if x.is_contiguous() or _is_channels_last(x):
+        return _find_gap(x, chain.before.name, chain.after.name)
     return _STRANGE
 
 
+def _is_channels_last(x: Tensor) -> bool:
+    """Whether the channels of a position lie together, and the positions one behind the other, in any rank."""
+    if x.dim() == 3:
+        samples, channels, positions = x.shape
+        along, down = x.stride(2), x.stride(0)
+        return (
+            x.stride(1) == 1
+            and (along == channels or positions == 1)
+            and (down == channels * positions or samples == 1)
+        )
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return x.dim() in formats and x.is_contiguous(memory_format=formats[x.dim()])
+
+
 def choose(x: Tensor, chain: Chain) -> ChainKernels:
-    """Return the kernels that compute a chain, both directions, of an input ``[N, C, S]``."""
+    """Return the kernels that compute a chain, both directions, of an input ``[N, C, *]``."""
     if find_gap(x, chain):
         return chain_reference
     if x.is_cuda:
@@ -95,7 +122,7 @@ def count_bytes_of_bits(x: Tensor, chain: Chain) -> int:
     """Return the bytes in which `ChainKernels.chain_fwd` tells where a ReLU behind an addition is on; 0 where y does.
 
     Args:
-        x: input, ``[N, C, S]``.
+        x: input, ``[N, C, *]``.
         chain: what is fused with the norm.
     """
     if not x.is_cuda or find_gap(x, chain):
@@ -103,37 +130,6 @@ def count_bytes_of_bits(x: Tensor, chain: Chain) -> int:
     from placenorm.kernels.triton import chain as gpu
 
     return gpu.count_bytes_of_bits(x, chain)
-
-
-def update_running(
-    running_mean: Tensor,
-    running_var: Tensor,
-    num_batches_tracked: Tensor | None,
-    momentum: float | None,
-    mean: Tensor,
-    var: Tensor,
-    count: int,
-) -> bool:
-    """Bring running statistics up to date in place with one kernel, and return True; False where there is none.
-
-    Args:
-        running_mean: changed in place, ``[C]``.
-        running_var: changed in place, ``[C]``.
-        num_batches_tracked: goes up by one; None where batches are not counted.
-        momentum: weight of this batch; None for the average over all batches.
-        mean: the batch's, ``[C]``.
-        var: the batch's biased variance, ``[C]``.
-        count: values of a channel.
-    """
-    held = (running_mean, running_var)
-    if not all(each.is_cuda and each.dtype == mean.dtype == torch.float32 and each.is_contiguous() for each in held):
-        return False
-    if not _has_triton():
-        return False
-    from placenorm.kernels.triton import chain as gpu
-
-    gpu.update_running(running_mean, running_var, num_batches_tracked, momentum, mean, var, count)
-    return True
 
 
 def find_pool_gap(x: Tensor, chain: PoolChain) -> str:
@@ -148,7 +144,7 @@ def find_pool_gap(x: Tensor, chain: PoolChain) -> str:
     if max(chain.pool.stride) > LARGEST_STRIDE or max(chain.pool.kernel_size) > LARGEST_WINDOW:
         return f"there are kernels for windows up to {LARGEST_WINDOW} and strides up to {LARGEST_STRIDE}"
     if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
-        return _find_gap(x, (chain.before,))
+        return _find_gap(x, chain.before.name)
     return _STRANGE
 
 
@@ -165,8 +161,8 @@ def choose_pool(x: Tensor, chain: PoolChain) -> PoolChainKernels:
     return cpu
 
 
-def _find_gap(x: Tensor, activations: Sequence[Activation]) -> str:
-    unknown = [each.name for each in activations if each.name not in FUNCTIONS]
+def _find_gap(x: Tensor, *activations: str) -> str:
+    unknown = [name for name in activations if name not in FUNCTIONS]
     if unknown:
         return f"there is no kernel with {unknown[0]}"
     if x.device.type not in DTYPES:

@@ -11,10 +11,16 @@ from torch import Tensor
 from placenorm.kernels import reference
 from placenorm.kernels.activations import activate, differentiate
 from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.running import Running
 
 
 def pool_chain_fwd(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, chain: PoolChain
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    chain: PoolChain,
+    running: Running | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the output of a pooled chain in training mode, what won, and the statistics of its norm.
 
@@ -24,6 +30,7 @@ def pool_chain_fwd(
         bias: beta, ``[C]``; None for 0.
         eps: what is added to the variance.
         chain: what is fused with the norm; its activation is monotone.
+        running: brought up to date in place.
 
     Returns:
         ``(y, winner, place, mean, var, rstd)``. y and winner, the largest value of each window before the activation,
@@ -37,6 +44,8 @@ def pool_chain_fwd(
     place = _find_place(flat, x.shape[3], chain)
     u = activate(reference.widen(winner), chain.before)
     y, mean, var, rstd = reference.batch_norm_fwd(u.flatten(2), weight, bias, eps)
+    if running is not None:
+        running.take(mean, var, u.numel() // u.shape[1])
     return y.view(u.shape).to(x.dtype), winner, place, mean, var, rstd
 
 

@@ -8,11 +8,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.utils import _pair
 
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
-from placenorm.kernels.chain import Chain
+from placenorm.kernels.chain import BEHIND_ADDITION, Chain
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.layers.chain_operators import describe_chain
 from placenorm.layers.composing import compose
 from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
+from placenorm.layers.pool_chain_operators import describe_pool_chain, list_sizes
 
 
 class _OwnForward(_BatchNorm):
@@ -87,6 +89,11 @@ class _OwnForward(_BatchNorm):
         if pool is not None and not isinstance(self, nn.BatchNorm2d):
             raise ValueError(f"Only BatchNorm2d takes a pool, {type(self).__name__} does not; leave it a layer.")
         self.before, self.after, self.pool = chain.before, chain.after, _read_pool(pool)
+        if self.pool is not None:
+            describe_pool_chain(chain.before.name, chain.parameter, list_sizes(self.pool), self.pool.ceil_mode)
+        for adds in (False, True):
+            if not adds or chain.after.name in BEHIND_ADDITION:
+                describe_chain(chain.before.name, chain.after.name, chain.parameter, adds)
         return self
 
     def freeze(self) -> Self:
@@ -171,7 +178,7 @@ class _OwnForward(_BatchNorm):
             self.after.name,
             self.before.parameter or self.after.parameter,
             self.virtual_batch_size,
-            None if pool is None else [*pool.kernel_size, *pool.stride, *pool.padding],
+            None if pool is None else list_sizes(pool),
             pool is not None and pool.ceil_mode,
         )
 

@@ -15,6 +15,7 @@ from placenorm.kernels import dispatch
 from placenorm.kernels.activations import IDENTITY, Activation, differentiate
 from placenorm.kernels.chain import Chain, unpack
 from placenorm.kernels.reference import widened
+from placenorm.kernels.running import Running
 from placenorm.layers.composing import compose
 from placenorm.layers.direct import is_eager, make_direct
 
@@ -34,8 +35,8 @@ def _run(
     bits is empty where the output tells where the activation was on.
 
     Args:
-        x: ``[N, C, S]``.
-        residual: ``[N, C, S]``, or None.
+        x: ``[N, C, *]``, contiguous or with the channels last.
+        residual: of the shape of x, or None.
         weight: gamma, ``[C]``, or None.
         bias: beta, ``[C]``, or None.
         eps: what is added to the variance.
@@ -46,8 +47,24 @@ def _run(
     Raises:
         ValueError: no chain has these activations; see `Chain`.
     """
-    fused = _describe(before, after, parameter, residual)
-    y, bits, mean, var, rstd = dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused)
+    return _run_directly(x, residual, weight, bias, eps, before, after, parameter, None)
+
+
+def _run_directly(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    before: str,
+    after: str,
+    parameter: float,
+    running: Running | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Do as `_run`, and bring running statistics up to date."""
+    fused = describe_chain(before, after, parameter, residual is not None)
+    kernels = dispatch.choose(x, fused)
+    y, bits, mean, var, rstd = kernels.chain_fwd(x, residual, weight, bias, eps, fused, running)
     return y, x.new_empty(0, dtype=torch.uint8) if bits is None else bits, mean, var, rstd
 
 
@@ -64,8 +81,9 @@ def _run_backward(
     parameter: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`; dresidual is empty if told is None."""
-    fused = _describe(before, after, parameter, told)
-    dx, dresidual, dweight, dbias = dispatch.choose(x, fused).chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
+    fused = describe_chain(before, after, parameter, told is not None)
+    kernels = dispatch.choose(x, fused)
+    dx, dresidual, dweight, dbias = kernels.chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
     return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
 
 
@@ -77,7 +95,7 @@ chain_backward = torch.library.custom_op("placenorm::chain_backward", _run_backw
 def _(x: Tensor, residual: Tensor | None, *given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     mean, var, rstd = (x.new_empty(x.shape[1], dtype=widened(x.dtype)) for _ in range(3))
     *_, before, after, parameter = given
-    size = dispatch.count_bytes_of_bits(x, _describe(before, after, parameter, residual))
+    size = dispatch.count_bytes_of_bits(x, describe_chain(before, after, parameter, residual is not None))
     return torch.empty_like(x), x.new_empty(size, dtype=torch.uint8), mean, var, rstd
 
 
@@ -87,8 +105,23 @@ def _(dy: Tensor, x: Tensor, told: Tensor | None, mean: Tensor, *_: Any) -> tupl
     return torch.empty_like(x), branch, torch.empty_like(mean), torch.empty_like(mean)
 
 
-def _describe(before: str, after: str, parameter: float, added: Tensor | None) -> Chain:
-    return Chain(Activation(before, parameter), Activation(after, parameter), added is not None)
+def describe_chain(before: str, after: str, parameter: float, adds: bool) -> Chain:
+    """Return the chain of two activations by name, their parameter, and whether something is added.
+
+    Raises:
+        ValueError: no chain has these activations; see `Chain`.
+    """
+    key = before, after, parameter, adds
+    held = _CHAINS.get(key)
+    if held is None:
+        held = Chain(Activation(before, parameter), Activation(after, parameter), adds)
+        if not torch.compiler.is_compiling():
+            _CHAINS[key] = held
+    return held
+
+
+_CHAINS: dict[tuple[str, str, float, bool], Chain] = {}
+"""Those there have been. torch.compile finds them here: in some versions (2.11) it cannot make them."""
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -102,17 +135,23 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.save_for_backward(x, told, weight, bias, mean, rstd)
 
 
-def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    if dy is None:
+        return (None,) * 8
     x, told, weight, bias, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
         dx, dresidual, gamma, beta = _differentiate_through(dy, x, told, weight, bias, ctx.eps, *ctx.activations)
     else:
         backward = _run_backward if getattr(ctx, "is_direct", False) else chain_backward
         dx, dresidual, dweight, dbias = backward(dy, x, told, mean, rstd, weight, bias, *ctx.activations)
-        gamma = None if weight is None else dweight.to(weight.dtype)
-        beta = None if bias is None else dbias.to(bias.dtype)
+        gamma = None if weight is None else _cast(dweight, weight)
+        beta = None if bias is None else _cast(dbias, bias)
     branch = dy if told is None else dresidual
     return dx, branch if ctx.adds else None, gamma, beta, None, None, None, None
+
+
+def _cast(gradient: Tensor, parameter: Tensor) -> Tensor:
+    return gradient if gradient.dtype == parameter.dtype else gradient.to(parameter.dtype)
 
 
 def _differentiate_through(
@@ -127,7 +166,7 @@ def _differentiate_through(
     parameter: float,
 ) -> list[Tensor | None]:
     """Return the gradients as torch's operators have them, which can be differentiated again."""
-    fused = _describe(before, after, parameter, told)
+    fused = describe_chain(before, after, parameter, told is not None)
     dz = dy
     if told is not None:  # where the activation behind the addition is on does not change with its input
         on = unpack(told, x) if told.dtype == torch.uint8 else differentiate(told.detach(), fused.after)
@@ -145,13 +184,25 @@ def _differentiate_through(
 chain.register_autograd(_differentiate, setup_context=_save)
 
 
-_DirectChain = make_direct(_run, _save, _differentiate)
+_DirectChain = make_direct(_run_directly, _save, _differentiate)
 
 
 def run_chain(
-    x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, fused: Chain
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``(y, mean, var)`` of a chain by our kernels; the arguments are those of `chain_reference.chain_fwd`."""
-    run = _DirectChain.apply if is_eager(x) else chain
-    y, _, mean, var, _ = run(x, residual, weight, bias, eps, fused.before.name, fused.after.name, fused.parameter)
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    fused: Chain,
+    running: Running | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return ``(y, mean, var)`` of a chain by our kernels; the arguments are those of `chain_reference.chain_fwd`.
+
+    mean and var are None where running statistics are given, which have taken them. An operator of torch's takes none:
+    give None where the call is not eager.
+    """
+    given = x, residual, weight, bias, eps, fused.before.name, fused.after.name, fused.parameter
+    if running is not None:
+        return _DirectChain.apply(*given, running), None, None
+    y, _, mean, var, _ = _DirectChain.apply(*given, None) if is_eager(x) else chain(*given)
     return y, mean, var

@@ -19,22 +19,26 @@ def is_eager(x: Tensor) -> bool:
 def make_direct(run: Run, save: Callable[..., None], differentiate: Differentiate) -> type[torch.autograd.Function]:
     """Return the autograd function of an operator's body, and of what torch.library is given for its gradient.
 
+    It takes one argument more than the operator, the running statistics to bring up to date. Where they are given, it
+    returns the first output alone: every other one would cost time, and they have been used.
+
     Args:
-        run: the body of the operator.
+        run: the body of the operator, with that argument.
         save: its ``setup_context``.
         differentiate: its backward; it finds ``ctx.is_direct`` where it is called by this function.
     """
 
     class Direct(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
+        def forward(ctx: Any, *given: Any) -> Tensor | tuple[Tensor, ...]:
             ctx.is_direct = True
+            ctx.set_materialize_grads(False)  # for the outputs without a gradient zeros would be made
             output = run(*given)
-            save(ctx, given, output)
-            return output
+            save(ctx, given[:-1], output)
+            return output if given[-1] is None else output[0]
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-            return differentiate(ctx, *gradients)
+            return *differentiate(ctx, *gradients), None
 
     return Direct

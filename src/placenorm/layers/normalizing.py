@@ -7,15 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from placenorm.kernels import dispatch, reference
-from placenorm.kernels.activations import Activation, activate
+from placenorm.kernels import reference
+from placenorm.kernels.activations import activate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import PoolChain
-from placenorm.layers.chain_operators import run_chain
+from placenorm.kernels.running import Running
+from placenorm.layers.chain_operators import describe_chain, run_chain
 from placenorm.layers.composing import compose
 from placenorm.layers.direct import is_eager
 from placenorm.layers.paths import find_gap
-from placenorm.layers.pool_chain_operators import describe_pool, run_pool_chain
+from placenorm.layers.pool_chain_operators import describe_pool_chain, run_pool_chain
 from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
 
 
@@ -69,12 +70,12 @@ def normalize_batch(
         RuntimeError: if a number of channels, a shape, a dtype or a device does not fit.
         NotImplementedError: if x is not floating point.
     """
-    chain: Chain | PoolChain = Chain(Activation(before, parameter), Activation(after, parameter), residual is not None)
+    chain: Chain | PoolChain = describe_chain(before, after, parameter, residual is not None)
     positions = prod(x.shape[2:])
     if pool is not None:
         if residual is not None or mask is not None:
             raise ValueError("A norm behind a pool takes no residual and no mask; make the pool a layer of its own.")
-        chain = PoolChain(describe_pool(pool, ceil_mode), Activation(before, parameter))
+        chain = describe_pool_chain(before, parameter, pool, ceil_mode)
         positions = prod(chain.pool.find_size(x.shape[2], x.shape[3]))
     norm = _Norm(running_mean, running_var, num_batches_tracked, weight, bias, training, momentum, eps, chain)
     size = virtual_batch_size if training and virtual_batch_size is not None else max(x.shape[0], 1)
@@ -121,12 +122,9 @@ class _Norm:
         if not self.uses_batch:
             return self._compose(x, residual, running=running, of_batch=False)
         view = view_dense(x)
-        if not find_gap(view, self.chain, of_batch=True):
-            y, mean, var = self._run_fused(view, residual)
-            if updates:
-                self._follow(y, mean, var)
-            return y
         self._count(updates)
+        if not find_gap(view, self.chain, of_batch=True):
+            return self._run_fused(view, residual, updates)
         if running is None or not self.training:
             return self._compose(x, residual)
         if not updates:  # a recomputation saves as many tensors as the first run did
@@ -144,15 +142,24 @@ class _Norm:
     def _running(self) -> tuple[Tensor, Tensor] | None:
         return None if self.running_mean is None or self.running_var is None else (self.running_mean, self.running_var)
 
-    def _run_fused(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the output and the batch's mean and biased variance, of a dense x."""
+    def _run_fused(self, x: Tensor, residual: Tensor | None, updates: bool) -> Tensor:
+        """Return the output of a dense x by our kernels."""
+        offered = self._offer(x) if updates else None
         chain = self.chain
         if isinstance(chain, PoolChain):
-            return run_pool_chain(x, self.weight, self.bias, self.eps, chain)
-        view = view_ncs(x)
-        added = None if residual is None else residual.reshape(view.shape)
-        y, mean, var = run_chain(view, added, self.weight, self.bias, self.eps, chain)
-        return y.view(x.shape), mean, var
+            y, mean, var = run_pool_chain(x, self.weight, self.bias, self.eps, chain, offered)
+        else:
+            y, mean, var = run_chain(x, residual, self.weight, self.bias, self.eps, chain, offered)
+        if updates and mean is not None and var is not None:
+            self._take(mean, var, y.numel() // x.shape[1])
+        return y
+
+    def _offer(self, x: Tensor) -> Running | None:
+        """Return the running statistics if kernels can bring them up to date on their way."""
+        mean, var, momentum = self.running_mean, self.running_var, self.momentum
+        if mean is None or var is None or momentum is None or not is_eager(x):
+            return None
+        return Running(mean, var, momentum) if mean.dtype == var.dtype == torch.float32 else None
 
     def _compose(self, x: Tensor, residual: Tensor | None, **settings: Any) -> Tensor:
         """Return the output by torch's operators; the settings are those of `compose`."""
@@ -183,17 +190,6 @@ class _Norm:
     def _count(self, updates: bool) -> None:
         if updates and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-
-    def _follow(self, y: Tensor, mean: Tensor, var: Tensor) -> None:
-        """Count a batch and bring the running statistics up to date with its mean and biased variance."""
-        count, running = y.numel() // len(mean), self._running
-        if (
-            running is None
-            or not is_eager(mean)
-            or not dispatch.update_running(*running, self.num_batches_tracked, self.momentum, mean, var, count)
-        ):
-            self._count(True)
-            self._take(mean, var, count)
 
     def _take(self, mean: Tensor, var: Tensor, values: int | Tensor) -> None:
         """Bring the running statistics up to date with a batch's mean and biased variance."""

@@ -13,6 +13,7 @@ from placenorm.kernels import dispatch
 from placenorm.kernels.activations import Activation
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.reference import widened
+from placenorm.kernels.running import Running
 from placenorm.layers.direct import is_eager, make_direct
 
 
@@ -38,8 +39,23 @@ def _run(
         pool: window, stride and padding of the pool, each down and to the right.
         ceil_mode: of the pool.
     """
-    fused = _describe(before, parameter, pool, ceil_mode)
-    return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused)
+    return _run_directly(x, weight, bias, eps, before, parameter, pool, ceil_mode, None)
+
+
+def _run_directly(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    before: str,
+    parameter: float,
+    pool: list[int],
+    ceil_mode: bool,
+    running: Running | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Do as `_run`, and bring running statistics up to date."""
+    fused = describe_pool_chain(before, parameter, pool, ceil_mode)
+    return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused, running)
 
 
 def _run_backward(
@@ -57,7 +73,7 @@ def _run_backward(
     ceil_mode: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``(dx, dweight, dbias)`` as `pool_chain_reference.pool_chain_bwd`."""
-    fused = _describe(before, parameter, pool, ceil_mode)
+    fused = describe_pool_chain(before, parameter, pool, ceil_mode)
     kernels = dispatch.choose_pool(winner, fused)
     return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
 
@@ -69,7 +85,7 @@ pool_chain_backward = torch.library.custom_op("placenorm::pool_chain_backward", 
 @pool_chain.register_fake
 def _(x: Tensor, *given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     *_, before, parameter, pool, ceil_mode = given
-    size = _describe(before, parameter, pool, ceil_mode).pool.find_size(x.shape[2], x.shape[3])
+    size = describe_pool_chain(before, parameter, pool, ceil_mode).pool.find_size(x.shape[2], x.shape[3])
     y = _like(x, (*x.shape[:2], *size), x.dtype)
     mean, var, rstd = (x.new_empty(x.shape[1], dtype=widened(x.dtype)) for _ in range(3))
     return y, torch.empty_like(y), torch.empty_like(y, dtype=torch.uint8), mean, var, rstd
@@ -82,14 +98,32 @@ def _(dy: Tensor, winner: Tensor, place: Tensor, mean: Tensor, *given: Any) -> t
     return dx, torch.empty_like(mean), torch.empty_like(mean)
 
 
-def describe_pool(sizes: list[int], ceil_mode: bool) -> MaxPool:
-    """Return the pool of a window, a stride and a padding, each down and to the right."""
-    window, stride, padding = ((sizes[at], sizes[at + 1]) for at in (0, 2, 4))
-    return MaxPool(window, stride, padding, ceil_mode)
+def list_sizes(pool: MaxPool) -> list[int]:
+    """Return window, stride and padding of a pool, each down and to the right."""
+    return [*pool.kernel_size, *pool.stride, *pool.padding]
 
 
-def _describe(before: str, parameter: float, pool: list[int], ceil_mode: bool) -> PoolChain:
-    return PoolChain(describe_pool(pool, ceil_mode), Activation(before, parameter))
+def describe_pool_chain(before: str, parameter: float, pool: list[int], ceil_mode: bool) -> PoolChain:
+    """Return the pooled chain of an activation by name, its parameter, and a pool.
+
+    Args:
+        before: name of the activation.
+        parameter: its parameter.
+        pool: window, stride and padding, each down and to the right.
+        ceil_mode: of the pool.
+    """
+    key = before, parameter, tuple(pool), ceil_mode
+    held = _POOL_CHAINS.get(key)
+    if held is None:
+        window, stride, padding = ((pool[at], pool[at + 1]) for at in (0, 2, 4))
+        held = PoolChain(MaxPool(window, stride, padding, ceil_mode), Activation(before, parameter))
+        if not torch.compiler.is_compiling():
+            _POOL_CHAINS[key] = held
+    return held
+
+
+_POOL_CHAINS: dict[tuple[str, float, tuple[int, ...], bool], PoolChain] = {}
+"""Those there have been, as in `chain_operators`."""
 
 
 def _like(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -106,7 +140,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.save_for_backward(winner, place, weight, mean, rstd)
 
 
-def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    if dy is None:
+        return (None,) * 8
     winner, place, weight, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
         raise RuntimeError(
@@ -122,15 +158,20 @@ def _differentiate(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | No
 pool_chain.register_autograd(_differentiate, setup_context=_save)
 
 
-_DirectPoolChain = make_direct(_run, _save, _differentiate)
+_DirectPoolChain = make_direct(_run_directly, _save, _differentiate)
 
 
 def run_pool_chain(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: PoolChain
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``(y, mean, var)`` by our kernels; the arguments are those of `pool_chain_reference.pool_chain_fwd`."""
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: PoolChain, running: Running | None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return ``(y, mean, var)`` by our kernels; the arguments are those of `pool_chain_reference.pool_chain_fwd`.
+
+    mean and var are None where running statistics are given, which have taken them. An operator of torch's takes none:
+    give None where the call is not eager.
+    """
     pool, before = fused.pool, fused.before
-    sizes = [*pool.kernel_size, *pool.stride, *pool.padding]
-    run = _DirectPoolChain.apply if is_eager(x) else pool_chain
-    y, _, _, mean, var, _ = run(x, weight, bias, eps, before.name, before.parameter, sizes, pool.ceil_mode)
+    given = x, weight, bias, eps, before.name, before.parameter, list_sizes(pool), pool.ceil_mode
+    if running is not None:
+        return _DirectPoolChain.apply(*given, running), None, None
+    y, _, _, mean, var, _ = _DirectPoolChain.apply(*given, None) if is_eager(x) else pool_chain(*given)
     return y, mean, var

@@ -12,6 +12,7 @@ from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain_loops
 from placenorm.kernels.cpu.arithmetic import CODES
 from placenorm.kernels.cpu.memory import empty_like
+from placenorm.kernels.running import Running
 from placenorm.kernels.threads import count_shares, share_out
 
 Array = NDArray[np.float32]
@@ -19,17 +20,24 @@ Layout = Literal["planes", "rows"]
 
 
 def chain_fwd(
-    x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, chain: Chain
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    chain: Chain,
+    running: Running | None = None,
 ) -> tuple[Tensor, None, Tensor, Tensor, Tensor]:
     """Return ``(y, bits, mean, var, rstd)`` as `chain_reference.chain_fwd`.
 
     Args:
-        x: ``[N, C, S]``, float32, contiguous or with the channels last.
-        residual: ``[N, C, S]`` in any layout.
+        x: ``[N, C, *]``, float32, contiguous or with the channels last.
+        residual: of the shape of x, in any layout.
         weight: ``[C]``.
         bias: ``[C]``.
         eps: what is added to the variance.
         chain: what is fused with the norm.
+        running: brought up to date in place.
     """
     channels = x.shape[1]
     y = empty_like(x)
@@ -46,7 +54,7 @@ def chain_fwd(
             ),
             channels,
         )
-        return y, None, mean, var, (var + eps).rsqrt()
+        return _finish(y, mean, var, eps, running)
     rows = given.shape[0]
     parameter = codes[-1]
     shift = _average_first(x, chain.before)
@@ -69,6 +77,14 @@ def chain_fwd(
         ),
         rows,
     )
+    return _finish(y, mean, var, eps, running)
+
+
+def _finish(
+    y: Tensor, mean: Tensor, var: Tensor, eps: float, running: Running | None
+) -> tuple[Tensor, None, Tensor, Tensor, Tensor]:
+    if running is not None:
+        running.take(mean, var, y.numel() // y.shape[1])
     return y, None, mean, var, (var + eps).rsqrt()
 
 
@@ -85,7 +101,7 @@ def chain_bwd(
     """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`.
 
     Args:
-        dy: gradient of the output, ``[N, C, S]`` in any layout.
+        dy: gradient of the output, of the shape of x, in any layout.
         x: as in `chain_fwd`.
         y: the output, where there was a residual; it tells where the activation was on. None without a residual.
         mean: from `chain_fwd`.
@@ -136,13 +152,14 @@ def chain_bwd(
 
 
 def _find_layout(x: Tensor) -> Layout:
-    return "planes" if x.is_contiguous() and x.shape[2] > 1 else "rows"
+    return "planes" if x.is_contiguous() and x.numel() > x.shape[0] * x.shape[1] else "rows"
 
 
 def _view(x: Tensor, layout: Layout) -> Array:
     """Return the numbers of a tensor, ``[N, C, S]`` or ``[M, C]``, without a copy."""
-    view: Array = (x if layout == "planes" else x.transpose(1, 2).flatten(0, 1)).detach().numpy()
-    return view
+    view = x.flatten(2) if layout == "planes" else x.movedim(1, -1).flatten(0, -2)
+    numbers: Array = view.detach().numpy()
+    return numbers
 
 
 def _lay_out(y: Tensor, x: Tensor) -> Tensor:
@@ -163,5 +180,5 @@ def _encode(chain: Chain) -> tuple[Any, ...]:
 
 def _average_first(x: Tensor, before: Activation) -> Array:
     """Return the mean of every channel over the first rows, which is what its values are measured from."""
-    first: Array = activate(x.transpose(1, 2).flatten(0, 1)[: chain_loops.ROWS], before).mean(0).numpy()
+    first: Array = activate(x.movedim(1, -1).flatten(0, -2)[: chain_loops.ROWS], before).mean(0).numpy()
     return first

@@ -14,11 +14,17 @@ from placenorm.kernels.cpu import chain as cpu_chain
 from placenorm.kernels.cpu import pool_chain_loops as loops
 from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.kernels.running import Running
 from placenorm.kernels.threads import share_out
 
 
 def pool_chain_fwd(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, chain: PoolChain
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    chain: PoolChain,
+    running: Running | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return ``(y, winner, place, mean, var, rstd)`` as `pool_chain_reference.pool_chain_fwd`.
 
@@ -28,6 +34,7 @@ def pool_chain_fwd(
         bias: ``[C]``.
         eps: what is added to the variance.
         chain: what is fused with the norm.
+        running: brought up to date in place.
     """
     samples, channels, height, width = x.shape
     pool, window = chain.pool, _find_window(chain.pool)
@@ -50,8 +57,8 @@ def pool_chain_fwd(
             ),
             channels,
         )
-    y, _, mean, var, rstd = cpu_chain.chain_fwd(winner.flatten(2), None, weight, bias, eps, Chain(chain.before))
-    return y.view(shape), winner, place, mean, var, rstd
+    y, _, mean, var, rstd = cpu_chain.chain_fwd(winner, None, weight, bias, eps, Chain(chain.before), running)
+    return y, winner, place, mean, var, rstd
 
 
 def pool_chain_bwd(
@@ -79,11 +86,9 @@ def pool_chain_bwd(
     samples, channels = winner.shape[:2]
     pool, tiles = chain.pool, _find_tiles(chain.pool, size)
     layout = _find_layout(winner)
-    passed, _, dweight, dbias = cpu_chain.chain_bwd(
-        dy.flatten(2), winner.flatten(2), None, mean, rstd, weight, None, Chain(chain.before)
-    )
+    passed, _, dweight, dbias = cpu_chain.chain_bwd(dy, winner, None, mean, rstd, weight, None, Chain(chain.before))
     dx = empty((samples, channels, *size), winner.dtype, layout)
-    arrays = [_view(each, layout) for each in (passed.view(winner.shape), place, dx)]
+    arrays = [_view(each, layout) for each in (passed, place, dx)]
     unpool, count = (loops.unpool_rows, samples) if layout == torch.channels_last else (loops.unpool_planes, channels)
     share_out(
         lambda _, start, stop: unpool(*arrays, tiles, pool.kernel_size, pool.stride, pool.padding, start, stop), count

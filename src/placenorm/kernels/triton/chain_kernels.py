@@ -1,7 +1,8 @@
-"""The fused chains on a GPU: sums over the batch, what they come to, and one sweep that applies them.
+"""The fused chains on a GPU: one sweep that sums over the batch, one that applies what the sums come to.
 
-Sums are taken in a fixed order, so that results do not change from run to run. The sweep that applies begins where the
-one that summed ended: what is still in the cache need not be read again.
+Every program leaves partial sums, and the one that ends last adds them up, in a fixed order, so that results do not
+change from run to run. The second sweep begins where the first one ended: what is still in the cache need not be read
+again.
 """
 
 from typing import Any, Final
@@ -11,13 +12,16 @@ import triton.language as tl
 
 from placenorm.kernels.triton.arithmetic import activate, differentiate
 from placenorm.kernels.triton.launch import Kernel
-from placenorm.kernels.triton.tiles import add_up, find_channel, find_partial, locate
+from placenorm.kernels.triton.tiles import add_up, find_channel, find_partial, find_share, locate
 
-SIZES: Final = ["rows", "units", "total", "samples", "channels", "positions"]
+SIZES: Final = ["rows", "units", "total", "samples", "channels", "positions", "folds"]
 """What no kernel is compiled anew for; ALIGN says all that a compiler can use."""
 
 SAMPLED = tl.constexpr(16)
 """Values of a channel that its shift is the mean of."""
+
+HELD = tl.constexpr(4096)
+"""Partial sums of a kind that the last program reads at a time."""
 
 
 @triton.jit
@@ -50,6 +54,14 @@ def find_shift(
 def sum_values(
     x_ptr: tl.tensor,
     partial_ptr: tl.tensor,
+    counter_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    var_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    running_mean_ptr: tl.tensor,
+    running_var_ptr: tl.tensor,
+    eps: tl.tensor,
+    share: tl.tensor,
     parameter: tl.tensor,
     rows: tl.tensor,
     units: tl.tensor,
@@ -57,19 +69,21 @@ def sum_values(
     samples: tl.tensor,
     channels: tl.tensor,
     positions: tl.tensor,
+    folds: tl.tensor,
     BEFORE: tl.constexpr,
     PLANES: tl.constexpr,
     FULL: tl.constexpr,
     ALIGN: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
 ) -> None:
-    """Add up the activated values and their squares, from the channel's shift; that stands behind the sums."""
+    """Add up the activated values and their squares, from the channel's shift, and find the statistics."""
     channel = find_channel(channels, PLANES, WIDTH)
     shift = find_shift(x_ptr, channel, samples, channels, positions, parameter, PLANES, BEFORE)
     first = tl.zeros([ROWS, WIDTH], tl.float32)
     second = tl.zeros([ROWS, WIDTH], tl.float32)
-    for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+    for tile in tl.range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0), num_stages=STAGES):
         row = tile * ROWS + tl.arange(0, ROWS)[:, None]
         offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
         u = activate(tl.load(x_ptr + offset, valid, 0.0).to(tl.float32), BEFORE, parameter)
@@ -81,48 +95,94 @@ def sum_values(
         tl.store(partial_ptr + 2 * stride + channel, shift)
     tl.store(partial_ptr + place, add_up(first, PLANES), inside)
     tl.store(partial_ptr + stride + place, add_up(second, PLANES), inside)
+    if ends_last(counter_ptr, folds):
+        count = samples.to(tl.float32) * positions
+        partials = tl.num_programs(0) * folds
+        start, stop = find_share(channels, folds, PLANES, WIDTH)
+        for at in range(start, stop, channel.shape[1]):
+            chosen = at + tl.arange(0, channel.shape[1])[None, :]
+            find_statistics(
+                partial_ptr, mean_ptr, var_ptr, rstd_ptr, running_mean_ptr, running_var_ptr, chosen, partials,
+                channels, count, eps, share,
+            )  # fmt: skip
 
 
 @triton.jit
-def add_partials(
-    partial_ptr: tl.tensor, channel: tl.tensor, partials: tl.tensor, channels: tl.tensor, PARTS: tl.constexpr
-) -> Any:
-    """Return the two sums of every channel ``[1, CHANNELS]`` from the partial ones, ``[2, partials, C]``."""
+def ends_last(counter_ptr: tl.tensor, folds: tl.tensor) -> Any:
+    """Return whether all other programs have stored their sums: those of the block, or all where positions are folded.
+
+    The counters are 0 before and after.
+    """
+    place, programs = tl.program_id(1), tl.num_programs(0)
+    if folds > 1:
+        place, programs = 0, programs * tl.num_programs(1)
+    tl.debug_barrier()  # every thread's stores come before the ticket
+    last = tl.atomic_add(counter_ptr + place, 1, sem="acq_rel", scope="gpu") == programs - 1
+    if last:
+        tl.store(counter_ptr + place, 0)
+    return last
+
+
+@triton.jit
+def add_partials(partial_ptr: tl.tensor, channel: tl.tensor, partials: tl.tensor, channels: tl.tensor) -> Any:
+    """Return the two sums of channels ``[1, CHANNELS]`` from the partial ones, ``[2, partials, C]``."""
+    PARTS: tl.constexpr = HELD // channel.shape[1]
     first = tl.zeros([PARTS, channel.shape[1]], tl.float32)
     second = tl.zeros([PARTS, channel.shape[1]], tl.float32)
     for start in range(0, partials, PARTS):
         part = start + tl.arange(0, PARTS)[:, None]
         inside = (part < partials) & (channel < channels)
         place = partial_ptr + part * channels + channel
-        first += tl.load(place, inside, 0.0)
-        second += tl.load(place + partials * channels, inside, 0.0)
+        first += tl.load(place, inside, 0.0, cache_modifier=".cg")  # another program wrote them a moment ago
+        second += tl.load(place + partials * channels, inside, 0.0, cache_modifier=".cg")
     return tl.sum(first, 0, keep_dims=True), tl.sum(second, 0, keep_dims=True)
 
 
-@Kernel
-@triton.jit(do_not_specialize=["partials", "channels"])
+@triton.jit
 def find_statistics(
     partial_ptr: tl.tensor,
     mean_ptr: tl.tensor,
     var_ptr: tl.tensor,
     rstd_ptr: tl.tensor,
+    running_mean_ptr: tl.tensor,
+    running_var_ptr: tl.tensor,
+    channel: tl.tensor,
     partials: tl.tensor,
     channels: tl.tensor,
     count: tl.tensor,
     eps: tl.tensor,
-    PARTS: tl.constexpr,
-    CHANNELS: tl.constexpr,
+    share: tl.tensor,
 ) -> None:
-    """Make mean, biased variance and reciprocal standard deviation of the sums; count is values a channel."""
-    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)[None, :]
+    """Make mean, biased variance and rstd of the sums, and mix them into the running statistics where there are some.
+
+    Args:
+        partial_ptr: sums of distances from the shift and of their squares, ``[2, partials, C]``, and the shift.
+        mean_ptr: ``[C]``.
+        var_ptr: ``[C]``.
+        rstd_ptr: ``[C]``.
+        running_mean_ptr: ``[C]``; None for nothing.
+        running_var_ptr: unbiased, ``[C]``; None for nothing.
+        channel: which channels, ``[1, CHANNELS]``.
+        partials: how many sums of a kind.
+        channels: C.
+        count: values of a channel.
+        eps: what is added to the variance.
+        share: of this batch in the running statistics.
+    """
     inside = channel < channels
-    first, second = add_partials(partial_ptr, channel, partials, channels, PARTS)
+    first, second = add_partials(partial_ptr, channel, partials, channels)
     away = first / count
+    mean = tl.load(partial_ptr + 2 * partials * channels + channel, inside, 0.0, cache_modifier=".cg") + away
     var = second / count - away * away
     var = tl.where(var < 0.0, 0.0, var)  # written so that NaN stays
-    tl.store(mean_ptr + channel, tl.load(partial_ptr + 2 * partials * channels + channel, inside, 0.0) + away, inside)
+    tl.store(mean_ptr + channel, mean, inside)
     tl.store(var_ptr + channel, var, inside)
     tl.store(rstd_ptr + channel, 1.0 / tl.sqrt(var + eps), inside)
+    if running_mean_ptr is not None:
+        unbiased = var * (count / tl.maximum(count - 1.0, 1.0))
+        old_mean, old_var = tl.load(running_mean_ptr + channel, inside), tl.load(running_var_ptr + channel, inside)
+        tl.store(running_mean_ptr + channel, (1.0 - share) * old_mean + share * mean, inside)
+        tl.store(running_var_ptr + channel, (1.0 - share) * old_var + share * unbiased, inside)
 
 
 @triton.jit
@@ -158,6 +218,7 @@ def apply_norm(
     samples: tl.tensor,
     channels: tl.tensor,
     positions: tl.tensor,
+    folds: tl.tensor,
     BEFORE: tl.constexpr,
     AFTER: tl.constexpr,
     PLANES: tl.constexpr,
@@ -165,12 +226,13 @@ def apply_norm(
     ALIGN: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
 ) -> None:
     """Write the output, and one bit for each value that says where the activation behind an addition is on."""
     channel = find_channel(channels, PLANES, WIDTH)
     mean, _, scale, beta = load_affine(mean_ptr, rstd_ptr, weight_ptr, bias_ptr, channel)
     tiles = tl.cdiv(rows, ROWS)
-    for step in range(tl.program_id(0), tiles, tl.num_programs(0)):
+    for step in tl.range(tl.program_id(0), tiles, tl.num_programs(0), num_stages=STAGES):
         row = (tiles - 1 - step) * ROWS + tl.arange(0, ROWS)[:, None]
         offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
         x = tl.load(x_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
@@ -218,10 +280,13 @@ def sum_gradients(
     x_ptr: tl.tensor,
     told_ptr: tl.tensor,
     partial_ptr: tl.tensor,
+    counter_ptr: tl.tensor,
     mean_ptr: tl.tensor,
     rstd_ptr: tl.tensor,
     weight_ptr: tl.tensor,
     bias_ptr: tl.tensor,
+    dweight_ptr: tl.tensor,
+    dbias_ptr: tl.tensor,
     parameter: tl.tensor,
     rows: tl.tensor,
     units: tl.tensor,
@@ -229,6 +294,7 @@ def sum_gradients(
     samples: tl.tensor,
     channels: tl.tensor,
     positions: tl.tensor,
+    folds: tl.tensor,
     BEFORE: tl.constexpr,
     AFTER: tl.constexpr,
     TOLD: tl.constexpr,
@@ -237,13 +303,17 @@ def sum_gradients(
     ALIGN: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
 ) -> None:
-    """Add up the gradients behind the norm, and their products with the values' distances from the mean."""
+    """Add up the gradients behind the norm, and their products with the values' distances from the mean.
+
+    They come to the gradients of beta and gamma.
+    """
     channel = find_channel(channels, PLANES, WIDTH)
     mean, _, scale, beta = load_affine(mean_ptr, rstd_ptr, weight_ptr, bias_ptr, channel)
     first = tl.zeros([ROWS, WIDTH], tl.float32)
     second = tl.zeros([ROWS, WIDTH], tl.float32)
-    for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+    for tile in tl.range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0), num_stages=STAGES):
         row = tile * ROWS + tl.arange(0, ROWS)[:, None]
         offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
         dy = tl.load(dy_ptr + offset, valid, 0.0).to(tl.float32)
@@ -260,26 +330,14 @@ def sum_gradients(
     place, stride, inside = find_partial(units, channels, PLANES, ALIGN, WIDTH)
     tl.store(partial_ptr + place, add_up(first, PLANES), inside)
     tl.store(partial_ptr + stride + place, add_up(second, PLANES), inside)
-
-
-@Kernel
-@triton.jit(do_not_specialize=["partials", "channels"])
-def find_parameter_gradients(
-    partial_ptr: tl.tensor,
-    rstd_ptr: tl.tensor,
-    dweight_ptr: tl.tensor,
-    dbias_ptr: tl.tensor,
-    partials: tl.tensor,
-    channels: tl.tensor,
-    PARTS: tl.constexpr,
-    CHANNELS: tl.constexpr,
-) -> None:
-    """Make the gradients of gamma and beta of the sums."""
-    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)[None, :]
-    inside = channel < channels
-    first, second = add_partials(partial_ptr, channel, partials, channels, PARTS)
-    tl.store(dbias_ptr + channel, first, inside)
-    tl.store(dweight_ptr + channel, second * tl.load(rstd_ptr + channel, inside, 0.0), inside)
+    if ends_last(counter_ptr, folds):
+        start, stop = find_share(channels, folds, PLANES, WIDTH)
+        for at in range(start, stop, channel.shape[1]):
+            chosen = at + tl.arange(0, channel.shape[1])[None, :]
+            inside = chosen < channels
+            shared, slope = add_partials(partial_ptr, chosen, tl.num_programs(0) * folds, channels)
+            tl.store(dbias_ptr + chosen, shared, inside)
+            tl.store(dweight_ptr + chosen, slope * tl.load(rstd_ptr + chosen, inside, 0.0), inside)
 
 
 @triton.jit
@@ -312,6 +370,7 @@ def apply_gradients(
     samples: tl.tensor,
     channels: tl.tensor,
     positions: tl.tensor,
+    folds: tl.tensor,
     BEFORE: tl.constexpr,
     AFTER: tl.constexpr,
     TOLD: tl.constexpr,
@@ -320,13 +379,14 @@ def apply_gradients(
     ALIGN: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
 ) -> None:
     """Write the gradients of the input and, where there was one, of the residual; count is values a channel."""
     channel = find_channel(channels, PLANES, WIDTH)
     mean, rstd, scale, beta = load_affine(mean_ptr, rstd_ptr, weight_ptr, bias_ptr, channel)
     shared, slope = load_corrections(dweight_ptr, dbias_ptr, rstd, channel, count)
     tiles = tl.cdiv(rows, ROWS)
-    for step in range(tl.program_id(0), tiles, tl.num_programs(0)):
+    for step in tl.range(tl.program_id(0), tiles, tl.num_programs(0), num_stages=STAGES):
         row = (tiles - 1 - step) * ROWS + tl.arange(0, ROWS)[:, None]
         offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
         dy = tl.load(dy_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
@@ -344,35 +404,3 @@ def apply_gradients(
         if BEFORE != "identity":
             du = du * differentiate(x, BEFORE, parameter)
         tl.store(dx_ptr + offset, du.to(dx_ptr.dtype.element_ty), valid)
-
-
-@Kernel
-@triton.jit(do_not_specialize=["channels"])
-def update_running(
-    running_mean_ptr: tl.tensor,
-    running_var_ptr: tl.tensor,
-    tracked_ptr: tl.tensor,
-    mean_ptr: tl.tensor,
-    var_ptr: tl.tensor,
-    channels: tl.tensor,
-    momentum: tl.tensor,
-    correction: tl.tensor,
-    AVERAGES: tl.constexpr,
-    CHANNELS: tl.constexpr,
-) -> None:
-    """Count a batch and mix its statistics into the running ones; correction makes its variance unbiased.
-
-    One program goes through all channels, so that the count is read before it changes.
-    """
-    share = momentum
-    if tracked_ptr is not None:
-        count = tl.atomic_add(tracked_ptr, 1) + 1
-        if AVERAGES:
-            share = 1.0 / count.to(tl.float32)
-    for start in range(0, channels, CHANNELS):
-        channel = start + tl.arange(0, CHANNELS)
-        inside = channel < channels
-        mean, var = tl.load(mean_ptr + channel, inside), tl.load(var_ptr + channel, inside) * correction
-        old_mean, old_var = tl.load(running_mean_ptr + channel, inside), tl.load(running_var_ptr + channel, inside)
-        tl.store(running_mean_ptr + channel, (1.0 - share) * old_mean + share * mean, inside)
-        tl.store(running_var_ptr + channel, (1.0 - share) * old_var + share * var, inside)

@@ -1,8 +1,8 @@
 """How kernels are started: with tiles of some size, so many programs and warps, and without being looked up anew."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,35 +18,67 @@ class Launch:
         values: of a tile.
         programs: for each multiprocessor.
         warps: of a program.
+        stages: tiles that are on their way at a time.
     """
 
     values: int
     programs: int
     warps: int
+    stages: int = 1
 
 
-SUM_VALUES: Final = Launch(4096, 4, 8)
-APPLY_NORM: Final = Launch(4096, 4, 4)
-SUM_GRADIENTS: Final = Launch(4096, 4, 4)
-APPLY_GRADIENTS: Final = Launch(2048, 4, 4)
-POOL: Final = Launch(4096, 4, 4)
-UNPOOL: Final = Launch(2048, 16, 8)
+SUM_VALUES: Final = Launch(8192, 2, 8)
+APPLY_NORM: Final = Launch(4096, 2, 8, 3)
+SUM_GRADIENTS: Final = Launch(8192, 2, 8)
+APPLY_GRADIENTS: Final = Launch(2048, 4, 4, 3)
+POOL: Final = Launch(4096, 2, 4)
+UNPOOL: Final = Launch(2048, 2, 8, 3)
 """The fastest of those that `bench/gpu_launches.py` tried on an H100."""
 
-FEW_WARPS: Final = 4
-"""Of kernels that have little to do."""
+LEAST_COUNTERS: Final = 4096
+"""That are made at a time."""
 
 LARGEST_INT: Final = 2**31 - 1
 """That a compiled kernel takes for one of 32 bits."""
+
+ALIGNED_BYTES: Final = 16
+"""What a compiled kernel takes every address for a multiple of."""
 
 PROCESSORS_WITHOUT_GPU: Final = 1
 """Under Triton's interpreter, which runs one program after the other."""
 
 
-class Kernel:
-    """A kernel of Triton that is looked up by what it is compiled for and no more, which takes a third of the time.
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a kernel is started with on inputs of one shape; made once.
 
-    Its parameters are tensors, then numbers of which none is specialised, then constants.
+    Attributes:
+        grid: programs, and blocks.
+        warps: of a program.
+        numbers: what describes the shape, the last of a kernel's numbers.
+        constants: what it is compiled for.
+        compiled: what it was compiled to, by the types of its tensors.
+    """
+
+    grid: tuple[int, int]
+    warps: int
+    numbers: tuple[int, ...]
+    constants: dict[str, Any]
+    compiled: dict[tuple[torch.dtype | None, ...], "_Compiled"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compiled:
+    run: Callable[..., None]
+    function: Any
+    metadata: Any
+    constants: tuple[object, ...]
+
+
+class Kernel:
+    """A kernel of Triton, which is looked up and given its arguments in a fraction of the time that Triton takes.
+
+    Its parameters are tensors, then numbers, of which none is specialised, then constants.
 
     Args:
         function: what ``triton.jit`` made.
@@ -54,44 +86,34 @@ class Kernel:
 
     def __init__(self, function: Any) -> None:
         self._function = function
-        self._compiled: dict[tuple[object, ...], tuple[Any, tuple[object, ...]]] = {}
         self.__doc__ = function.__doc__
 
-    def start(
-        self,
-        grid: tuple[int, int],
-        warps: int,
-        tensors: Sequence[Tensor | None],
-        numbers: Sequence[float],
-        constants: dict[str, Any],
-    ) -> None:
+    def start(self, plan: Plan, tensors: Sequence[Tensor | None], *numbers: float) -> None:
         """Start the kernel on the present device and stream.
 
         Args:
-            grid: programs, and blocks.
-            warps: of a program.
+            plan: made for this kernel.
             tensors: the first parameters; the first of them is on the device.
-            numbers: the parameters behind them.
-            constants: the rest, by name.
+            numbers: the parameters behind them, up to those of the plan.
         """
         first = tensors[0]
         assert first is not None
-        key = (
-            first.device.index,
-            warps,
-            max(numbers) > LARGEST_INT,
-            *constants.values(),
-            *[None if each is None else (each.dtype, each.data_ptr() % 16) for each in tensors],
-        )
-        found = self._compiled.get(key)
-        if found is not None:
-            compiled, held = found
-            compiled[(*grid, 1)](*tensors, *numbers, *held)
+        types = tuple([None if each is None else each.dtype for each in tensors])
+        pointers = [None if each is None else each.data_ptr() for each in tensors]
+        misaligned = [each for each in pointers if each is not None and each % ALIGNED_BYTES]
+        found = plan.compiled.get(types)
+        if found is not None and not misaligned:
+            # As Triton starts it, with addresses in the place of tensors, whose devices it need not find out then.
+            stream = torch._C._cuda_getCurrentRawStream(first.device.index)
+            found.run(
+                *plan.grid, 1, stream, found.function, found.metadata, None, None, None,
+                *pointers, *numbers, *plan.numbers, *found.constants,
+            )  # fmt: skip
             return
-        compiled = self._function[grid](*tensors, *numbers, **constants, num_warps=warps)
-        if compiled is not None:  # the interpreter compiles nothing
-            held = tuple(constants[name] for name in self._function.arg_names if name in constants)
-            self._compiled[key] = compiled, held
+        compiled = self._function[plan.grid](*tensors, *numbers, *plan.numbers, **plan.constants, num_warps=plan.warps)
+        if compiled is not None and max(plan.numbers) <= LARGEST_INT and not misaligned:  # None of the interpreter
+            held = tuple(plan.constants[name] for name in self._function.arg_names if name in plan.constants)
+            plan.compiled[types] = _Compiled(compiled.run, compiled.function, compiled.packed_metadata, held)
 
 
 @lru_cache
@@ -102,6 +124,20 @@ def _count_processors(index: int | None) -> int:
 def count_programs(device: torch.device, launch: Launch) -> int:
     """Return how many programs fill a device."""
     return launch.programs * (_count_processors(device.index) if device.type == "cuda" else PROCESSORS_WITHOUT_GPU)
+
+
+_COUNTERS: dict[tuple[int | None, int], Tensor] = {}
+
+
+def find_counters(x: Tensor, blocks: int) -> Tensor:
+    """Return a counter for each block, int32, which are 0 whenever no kernel of the present stream runs."""
+    if not x.is_cuda or torch.cuda.is_current_stream_capturing():  # a graph may run beside its stream later
+        return torch.zeros(blocks, dtype=torch.int32, device=x.device)
+    key = x.device.index, torch._C._cuda_getCurrentRawStream(x.device.index)
+    held = _COUNTERS.get(key)
+    if held is None or held.numel() < blocks:
+        held = _COUNTERS[key] = torch.zeros(max(blocks, LEAST_COUNTERS), dtype=torch.int32, device=x.device)
+    return held
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Pooling writes the winners and their places and adds them up on the way; what fo
 ``norm(before(winner))``.
 """
 
-from functools import lru_cache
 from math import gcd
 from typing import Any, Final
 
@@ -13,11 +12,20 @@ import triton
 from torch import Tensor
 
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.running import Running
 from placenorm.kernels.triton import launch
 from placenorm.kernels.triton import pool_chain_kernels as kernels
-from placenorm.kernels.triton.chain import apply_norm, find_statistics, lay_out, make_partial, sum_gradients
-from placenorm.kernels.triton.launch import Launch, on_device_of
+from placenorm.kernels.triton.chain import (
+    apply_norm,
+    give,
+    lay_out,
+    make_partial,
+    make_statistics,
+    share_of,
+    sum_gradients,
+)
+from placenorm.kernels.triton.launch import Kernel, Launch, Plan, find_counters, on_device_of
 from placenorm.kernels.triton.tiles import ALIGNED
 
 WIDEST: Final = 128
@@ -25,7 +33,12 @@ WIDEST: Final = 128
 
 
 def pool_chain_fwd(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, chain: PoolChain
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    chain: PoolChain,
+    running: Running | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return ``(y, winner, place, mean, var, rstd)`` as `pool_chain_reference.pool_chain_fwd`.
 
@@ -35,24 +48,24 @@ def pool_chain_fwd(
         bias: ``[C]``.
         eps: what is added to the variance.
         chain: what is fused with the norm.
+        running: brought up to date in place.
     """
     samples, channels, height, width = x.shape
     size = chain.pool.find_size(height, width)
     planes = x.is_contiguous()
     winner = _make((samples, channels, *size), x, x.dtype, planes)
     place = _make((samples, channels, *size), x, torch.uint8, planes)
-    how = launch.POOL
-    grid, tile = _spread(planes, samples, channels, size, how, x.device)
-    partial = make_partial(x, grid[0])
+    plan = _plan(kernels.pool_values, x, size, (*x.shape[2:], *size), launch.POOL, chain)
+    mean, var, rstd = make_statistics(x)
     with on_device_of(x):
         kernels.pool_values.start(
-            grid, how.warps, (x, winner, place, partial),
-            (float(chain.before.parameter), samples, channels // tile["ALIGN"], height, width, *size),
-            {"BEFORE": chain.before.name, **_describe(chain.pool), **tile},
+            plan,
+            (x, winner, place, make_partial(x, plan.grid[0]), find_counters(x, plan.grid[1]), mean, var, rstd,
+             *give(running)),
+            float(eps), share_of(running), float(chain.before.parameter),
         )  # fmt: skip
-        mean, var, rstd = find_statistics(partial, grid[0], channels, samples * size[0] * size[1], eps)
-        y, _ = apply_norm(winner.flatten(2), None, mean, rstd, weight, bias, Chain(chain.before))
-    return y.view(winner.shape), winner, place, mean, var, rstd
+        y, _ = apply_norm(winner, None, mean, rstd, weight, bias, Chain(chain.before))
+    return y, winner, place, mean, var, rstd
 
 
 def pool_chain_bwd(
@@ -78,20 +91,16 @@ def pool_chain_bwd(
         chain: as in `pool_chain_fwd`.
     """
     samples, channels, *pooled = winner.shape
-    planes = place.is_contiguous()
-    flat = winner.flatten(2)
-    dx = _make((samples, channels, *size), winner, winner.dtype, planes)
+    dx = _make((samples, channels, *size), winner, winner.dtype, place.is_contiguous())
     (down, across), (padded_down, padded_across) = chain.pool.stride, chain.pool.padding
     cells = -(-(size[0] + padded_down) // down), -(-(size[1] + padded_across) // across)
     with on_device_of(winner):
-        upstream = lay_out(dy.flatten(2), flat)
-        dweight, dbias = sum_gradients(upstream, flat, None, mean, rstd, weight, None, Chain(chain.before))
-        grid, tile = _spread(planes, samples, channels, cells, launch.UNPOOL, winner.device)
+        upstream = lay_out(dy, winner)
+        dweight, dbias = sum_gradients(upstream, winner, None, mean, rstd, weight, None, Chain(chain.before))
         kernels.spread_gradients.start(
-            grid, launch.UNPOOL.warps, (upstream, winner, place, dx, mean, rstd, weight, dweight, dbias),
-            (float(samples * pooled[0] * pooled[1]), float(chain.before.parameter), samples, channels // tile["ALIGN"],
-             *size, *pooled, *cells),
-            {"BEFORE": chain.before.name, **_describe(chain.pool), **tile},
+            _plan(kernels.spread_gradients, dx, cells, (*size, *pooled, *cells), launch.UNPOOL, chain),
+            (upstream, winner, place, dx, mean, rstd, weight, dweight, dbias),
+            float(samples * pooled[0] * pooled[1]), float(chain.before.parameter),
         )  # fmt: skip
     return dx, dweight, dbias
 
@@ -101,23 +110,41 @@ def _make(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype, planes: bool
     return torch.empty(shape, dtype=dtype, device=like.device, memory_format=layout)
 
 
-@lru_cache(maxsize=4096)
-def _spread(
-    planes: bool, samples: int, channels: int, size: tuple[int, int], how: Launch, device: torch.device
-) -> tuple[tuple[int, int], dict[str, Any]]:
-    """Return the grid and the tiles that go through so many lines and columns of every sample and channel."""
-    along = size[1] if planes else channels
+def _plan(
+    kernel: Kernel, x: Tensor, walked: tuple[int, int], sizes: tuple[int, ...], how: Launch, chain: PoolChain
+) -> Plan:
+    """Return what a kernel is started with.
+
+    Args:
+        kernel: one of `pool_chain_kernels`.
+        x: of the shape and layout of the chain's input.
+        walked: lines and columns of what the kernel goes through, of every sample and channel.
+        sizes: heights and widths that it is told.
+        how: its tiles and programs.
+        chain: what is fused with the norm.
+    """
+    planes = x.is_contiguous()
+    key = kernel, x.shape, planes, how, x.device, chain
+    plan = _PLANS.get(key)
+    if plan is not None:
+        return plan
+    samples, channels = x.shape[:2]
+    along = walked[1] if planes else channels
     width = min(WIDEST, triton.next_power_of_2(along))
     rows = max(1, how.values // width)
-    lines = samples * size[0] * (-(-along // width) if planes else size[1])
+    lines = samples * walked[0] * (-(-along // width) if planes else walked[1])
     blocks = channels if planes else -(-along // width)
-    programs = max(1, min(-(-lines // rows), launch.count_programs(device, how) // blocks))
+    programs = max(1, min(-(-lines // rows), launch.count_programs(x.device, how) // blocks))
     align = 1 if planes else gcd(channels, ALIGNED)
-    return (programs, blocks), {"PLANES": planes, "ALIGN": align, "ROWS": rows, "WIDTH": width}
+    pool = chain.pool
+    constants: dict[str, Any] = {"BEFORE": chain.before.name, "PLANES": planes, "ALIGN": align}
+    constants |= zip(POOL_NAMES, (*pool.kernel_size, *pool.stride, *pool.padding), strict=True)
+    constants |= {"ROWS": rows, "WIDTH": width, "STAGES": how.stages}
+    plan = _PLANS[key] = Plan((programs, blocks), how.warps, (samples, channels // align, *sizes), constants)
+    return plan
 
 
-@lru_cache
-def _describe(pool: MaxPool) -> dict[str, int]:
-    """Return a pool as the kernels have it."""
-    names = ("HIGH", "WIDE", "STRIDE_DOWN", "STRIDE_ACROSS", "PADDED_DOWN", "PADDED_ACROSS")
-    return dict(zip(names, (*pool.kernel_size, *pool.stride, *pool.padding), strict=True))
+_PLANS: dict[tuple[object, ...], Plan] = {}
+
+POOL_NAMES: Final = ("HIGH", "WIDE", "STRIDE_DOWN", "STRIDE_ACROSS", "PADDED_DOWN", "PADDED_ACROSS")
+"""A pool as the kernels have it."""

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from placenorm.kernels.triton.arithmetic import activate, differentiate
-from placenorm.kernels.triton.chain_kernels import SAMPLED, load_affine, load_corrections
+from placenorm.kernels.triton.chain_kernels import SAMPLED, ends_last, find_statistics, load_affine, load_corrections
 from placenorm.kernels.triton.launch import Kernel
 from placenorm.kernels.triton.tiles import add_up
 
@@ -130,6 +130,14 @@ def pool_values(
     winner_ptr: tl.tensor,
     place_ptr: tl.tensor,
     partial_ptr: tl.tensor,
+    counter_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    var_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    running_mean_ptr: tl.tensor,
+    running_var_ptr: tl.tensor,
+    eps: tl.tensor,
+    share: tl.tensor,
     parameter: tl.tensor,
     samples: tl.tensor,
     units: tl.tensor,
@@ -148,6 +156,7 @@ def pool_values(
     PADDED_ACROSS: tl.constexpr,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
+    STAGES: tl.constexpr,
 ) -> None:
     """Write the winners and their places, and add up what the activation makes of them, as `sum_values` does."""
     channels = units * ALIGN
@@ -166,7 +175,7 @@ def pool_values(
     first = tl.zeros([ROWS, WIDTH], tl.float32)
     second = tl.zeros([ROWS, WIDTH], tl.float32)
     rows = samples * down * (tl.cdiv(across, WIDTH) if PLANES else across)
-    for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+    for tile in tl.range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0), num_stages=STAGES):
         sample, c, line, column, valid = locate_cells(tile, samples, channels, down, across, PLANES, ROWS, WIDTH)
         best, place = find_winner(
             x_ptr, sample, c, line, column, valid, channels, height, width, PLANES, HIGH, WIDE, STRIDE_DOWN,
@@ -184,6 +193,11 @@ def pool_values(
     partial = partial_ptr + tl.program_id(0) * channels + channel
     tl.store(partial, add_up(first, PLANES), there)
     tl.store(partial + stride, add_up(second, PLANES), there)
+    if ends_last(counter_ptr, 1):
+        find_statistics(
+            partial_ptr, mean_ptr, var_ptr, rstd_ptr, running_mean_ptr, running_var_ptr, channel, tl.num_programs(0),
+            channels, outputs.to(tl.float32), eps, share,
+        )  # fmt: skip
 
 
 @Kernel
@@ -219,6 +233,7 @@ def spread_gradients(
     PADDED_ACROSS: tl.constexpr,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
+    STAGES: tl.constexpr,
 ) -> None:
     """Write the gradient of the input: that of every window goes to its winner.
 
@@ -231,7 +246,7 @@ def spread_gradients(
     shared, slope = load_corrections(dweight_ptr, dbias_ptr, rstd, held, count)
     rows = samples * cells_down * (tl.cdiv(cells_across, WIDTH) if PLANES else cells_across)
     tiles = tl.cdiv(rows, ROWS)
-    for step in range(tl.program_id(0), tiles, tl.num_programs(0)):
+    for step in tl.range(tl.program_id(0), tiles, tl.num_programs(0), num_stages=STAGES):
         sample, c, line, column, valid = locate_cells(
             tiles - 1 - step, samples, channels, cells_down, cells_across, PLANES, ROWS, WIDTH
         )

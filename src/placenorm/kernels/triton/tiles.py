@@ -10,15 +10,15 @@ channel, and a row is a piece of one sample's plane.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
+from math import gcd, prod
 from typing import Any, Final
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
-WIDTHS: Final = (128, 64)
-"""Columns of a tile with the channels last, the best first."""
+ROW_WIDTH: Final = 128
+"""Columns of a tile with the channels last: the same for all, so that few kernels have to be compiled."""
 
 PIECES: Final = (1024, 512, 256, 128, 64, 32)
 """The same in planes."""
@@ -29,11 +29,11 @@ WASTE: Final = 1 / 8
 MOST_POSITIONS: Final = 128
 """In a row."""
 
-ALIGNED: Final = 16
-"""Values; the most that tells a compiler more about addresses."""
+ALIGNED: Final = 8
+"""Values that a thread reads at a time, at most: more tells a compiler no more about addresses."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cut:
     """How a tensor is cut.
 
@@ -52,18 +52,20 @@ class Cut:
     blocks: int
     width: int
     align: int
-    sizes: tuple[int, int, int, int, int, int]
+    sizes: tuple[int, ...]
     constants: dict[str, Any]
 
 
 def cut(x: Tensor) -> Cut:
-    """Return how an input ``[N, C, S]`` is cut, contiguous or with the channels last."""
-    return _cut(is_planes(x), *x.shape)
+    """Return how an input ``[N, C, *]`` is cut, contiguous or with the channels last."""
+    shape = x.shape
+    return _cut(x.is_contiguous(), shape[0], shape[1], prod(shape[2:]))
 
 
 @lru_cache(maxsize=4096)
-def _cut(planes: bool, samples: int, channels: int, positions: int) -> Cut:
+def _cut(contiguous: bool, samples: int, channels: int, positions: int) -> Cut:
     values = samples * channels * positions
+    planes = contiguous and positions > 1
     if planes:
         folds, length, blocks = 1, positions, channels
         width = _find_width(length, PIECES)
@@ -72,12 +74,11 @@ def _cut(planes: bool, samples: int, channels: int, positions: int) -> Cut:
         full = length % width == 0
     else:
         folds = _find_folds(channels)
-        length = folds * channels
-        width = _find_width(length, WIDTHS)
+        length, width = folds * channels, ROW_WIDTH
         rows, blocks = _divide_up(samples * positions, folds), _divide_up(length, width)
         align = gcd(length, values, ALIGNED)
         full = length % width == 0 and samples * positions % folds == 0
-    sizes = (rows, length // align, values // align, samples, channels, positions)
+    sizes = (rows, length // align, values // align, samples, channels, positions, folds)
     constants = {"PLANES": planes, "FULL": full, "ALIGN": align, "WIDTH": width}
     return Cut(folds, rows, blocks, width, align, sizes, constants)
 
@@ -85,12 +86,7 @@ def _cut(planes: bool, samples: int, channels: int, positions: int) -> Cut:
 def _find_folds(channels: int) -> int:
     """Return how many positions share a row: the fewest whose channels come in eights and fill tiles well."""
     every = range(1, MOST_POSITIONS + 1)
-    return next((folds for folds in every if folds * channels % 8 == 0 and _fits(folds * channels)), 8)
-
-
-def is_planes(x: Tensor) -> bool:
-    """Whether an input ``[N, C, S]`` lies in planes; else its channels are last."""
-    return x.is_contiguous() and x.shape[2] > 1
+    return next(folds for folds in every if folds * channels % 8 == 0 and _waste(folds * channels, ROW_WIDTH) <= WASTE)
 
 
 def _divide_up(values: int, size: int) -> int:
@@ -99,10 +95,6 @@ def _divide_up(values: int, size: int) -> int:
 
 def _waste(length: int, width: int) -> float:
     return 1 - length / (_divide_up(length, width) * width)
-
-
-def _fits(length: int) -> bool:
-    return any(_waste(length, width) <= WASTE for width in WIDTHS)
 
 
 def _find_width(length: int, widths: tuple[int, ...]) -> int:
@@ -179,6 +171,17 @@ def find_partial(
         length = units * ALIGN
         column = block * WIDTH + tl.arange(0, WIDTH)[None, :]
         return program * length + column, programs * length, column < length
+
+
+@triton.jit
+def find_share(channels: tl.tensor, folds: tl.tensor, PLANES: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+    """Return the first channel whose partial sums the last program adds up, and the one behind the last."""
+    block = tl.program_id(1)
+    if PLANES:
+        return block, block + 1
+    else:
+        first = tl.where(folds > 1, 0, block * WIDTH)
+        return first, tl.where(folds > 1, channels, tl.minimum(channels, first + WIDTH))
 
 
 @triton.jit
