@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from placenorm import layers as layers
     from placenorm.errors import NoEffectWarning as NoEffectWarning
     from placenorm.errors import PlacenormError as PlacenormError
+    from placenorm.verbs.accelerating import accelerate as accelerate
+    from placenorm.verbs.accelerating import accelerate_ as accelerate_
     from placenorm.verbs.advising import advise as advise
     from placenorm.verbs.checking import check as check
     from placenorm.verbs.claiming import claims as claims
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
     from placenorm.verbs.placing import place_ as place_
     from placenorm.verbs.recalibrating import recalibrate as recalibrate
     from placenorm.verbs.recalibrating import recalibrate_ as recalibrate_
+    from placenorm.verbs.restoring import restore as restore
+    from placenorm.verbs.restoring import restore_ as restore_
     from placenorm.verbs.tracing import trace as trace
     from placenorm.verbs.watching import watch as watch
 
 _HOME = {
     "NoEffectWarning": "placenorm.errors",
     "PlacenormError": "placenorm.errors",
+    "accelerate": "placenorm.verbs.accelerating",
+    "accelerate_": "placenorm.verbs.accelerating",
     "advise": "placenorm.verbs.advising",
     "check": "placenorm.verbs.checking",
     "claims": "placenorm.verbs.claiming",
@@ -37,6 +43,8 @@ _HOME = {
     "place_": "placenorm.verbs.placing",
     "recalibrate": "placenorm.verbs.recalibrating",
     "recalibrate_": "placenorm.verbs.recalibrating",
+    "restore": "placenorm.verbs.restoring",
+    "restore_": "placenorm.verbs.restoring",
     "trace": "placenorm.verbs.tracing",
     "watch": "placenorm.verbs.watching",
 }
@@ -45,6 +53,8 @@ _MODULES = ("layers",)
 __all__ = [
     "NoEffectWarning",
     "PlacenormError",
+    "accelerate",
+    "accelerate_",
     "advise",
     "check",
     "claims",
@@ -55,6 +65,8 @@ __all__ = [
     "place_",
     "recalibrate",
     "recalibrate_",
+    "restore",
+    "restore_",
     "trace",
     "watch",
 ]

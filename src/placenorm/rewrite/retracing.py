@@ -60,6 +60,32 @@ class ForwardCode:
         return forward
 
 
+@dataclass(frozen=True, slots=True)
+class GeneratedForward:
+    """A forward that was made for a module in the place of its own; the fields are those of `OwnerGraphs`."""
+
+    training: ForwardCode
+    evaluation: ForwardCode
+    held: dict[str, Any]
+    read: Reads = ()
+
+    def install(self, owner: nn.Module) -> None:
+        """Make it the forward of a module."""
+        base: type[nn.Module] = getattr(type(owner), "_placenorm_base", type(owner))
+        owner.__class__ = _subclass(base, self.training, self.evaluation, self.held, self.read)
+
+    def is_of(self, owner: nn.Module) -> bool:
+        """Whether it is the forward that a module has."""
+        present = find_generated(owner)
+        return present is not None and (present.training, present.evaluation) == (self.training, self.evaluation)
+
+
+def find_generated(owner: nn.Module) -> GeneratedForward | None:
+    """Return the forward that was made for a module; None where it has its own."""
+    forward: GeneratedForward | None = getattr(type(owner), "_placenorm_forward", None)
+    return forward
+
+
 @dataclass(slots=True)
 class OwnerGraphs:
     """The graphs of one owner's forward, ready to be edited.
@@ -121,12 +147,15 @@ class OwnerGraphs:
         """Whether a call stands in the forward in both modes, and can be told from the others."""
         return all(calls.has(ordinal) for calls in self._aligned())
 
+    def differ(self) -> bool:
+        """Whether the forward makes other calls in training than in evaluation."""
+        return self.training.python_code("self").src != self.evaluation.python_code("self").src
+
     def install(self, owner: nn.Module) -> None:
         """Make the graphs, edited or not, the forward of a module."""
         self.training.lint()
         self.evaluation.lint()
-        base: type[nn.Module] = getattr(type(owner), "_placenorm_base", type(owner))
-        owner.__class__ = _subclass(base, _code_of(self.training), _code_of(self.evaluation), self.held, self.read)
+        GeneratedForward(_code_of(self.training), _code_of(self.evaluation), self.held, self.read).install(owner)
 
     def _aligned(self) -> tuple[NodeCalls, NodeCalls]:
         assert self.calls is not None, "align the graphs first"
@@ -313,6 +342,7 @@ def _subclass(
             "__qualname__": base.__qualname__,
             "__doc__": base.__doc__,
             "_placenorm_base": base,
+            "_placenorm_forward": GeneratedForward(training, evaluation, held, read),
             **(dict.fromkeys(_EDITS_OF_SEQUENTIAL, _refuse) | {"__getitem__": _item} if is_sequential else {}),
         },
     )
