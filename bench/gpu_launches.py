@@ -1,6 +1,6 @@
 """How kernels of a GPU are best started: every tile, number of programs and number of warps that is tried, timed.
 
-Run on a GPU: ``python bench/gpu_launches.py --out docs/runs/bench/launches-h100.json``. The best of each kernel stand
+Run on a GPU: ``python bench/gpu_launches.py --out docs/runs/launches/h100.json``. The best of each kernel stand
 in `placenorm.kernels.triton.launch`.
 """
 

@@ -1,6 +1,7 @@
 """Which kernels compute a chain or a pooled chain: the fast ones where they cover the input, else the readable ones."""
 
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Final, Protocol
 
@@ -20,6 +21,15 @@ LARGEST_STRIDE: Final = 2
 
 DTYPES: Final = {"cpu": (torch.float32,), "cuda": (torch.bfloat16, torch.float16, torch.float32)}
 """That there are fast kernels for, by the kind of device."""
+
+
+HAS_TRITON: Final = find_spec("triton") is not None
+
+MOST_CHANNELS: Final = 65535
+"""Programs along the second axis of a grid of CUDA."""
+
+MOST_VALUES: Final = 1 << 31
+"""Of a channel; the kernels of a GPU count them in 32 bits."""
 
 
 class ChainKernels(Protocol):
@@ -118,6 +128,18 @@ def choose(x: Tensor, chain: Chain) -> ChainKernels:
     return cpu
 
 
+@contextmanager
+def as_operator(x: Tensor) -> Iterator[None]:
+    """Run kernels as an operator of torch: a graph of CUDA may own the memory, and nothing in it is kept."""
+    if not x.is_cuda:
+        yield
+        return
+    from placenorm.kernels.triton.launch import fresh_counters
+
+    with fresh_counters():
+        yield
+
+
 def count_bytes_of_bits(x: Tensor, chain: Chain) -> int:
     """Return the bytes in which `ChainKernels.chain_fwd` tells where a ReLU behind an addition is on; 0 where y does.
 
@@ -167,17 +189,16 @@ def _find_gap(x: Tensor, *activations: str) -> str:
         return f"there is no kernel with {unknown[0]}"
     if x.device.type not in DTYPES:
         return f"there are no kernels for {x.device.type}"
-    if x.is_cuda and not _has_triton():
+    if x.is_cuda and not HAS_TRITON:
         return "the kernels of a GPU need Triton, which is not installed"
     if x.dtype not in DTYPES[x.device.type]:
         taken = ", ".join(str(each).removeprefix("torch.") for each in DTYPES[x.device.type])
         return f"the kernels of {x.device.type} take {taken}, this is {str(x.dtype).removeprefix('torch.')}"
-    return "" if x.numel() else "the input is empty"
-
-
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
+    if not x.numel():
+        return "the input is empty"
+    if x.is_cuda and (x.shape[1] > MOST_CHANNELS or x.numel() // x.shape[1] >= MOST_VALUES):
+        return f"the kernels of a GPU count {MOST_CHANNELS} channels and {MOST_VALUES} values of each"
+    return ""
 
 
 _STRANGE: Final = "the input is neither contiguous nor channels_last"

@@ -47,7 +47,8 @@ def _run(
     Raises:
         ValueError: no chain has these activations; see `Chain`.
     """
-    return _run_directly(x, residual, weight, bias, eps, before, after, parameter, None)
+    with dispatch.as_operator(x):
+        return _run_directly(x, residual, weight, bias, eps, before, after, parameter, None)
 
 
 def _run_directly(
@@ -81,6 +82,23 @@ def _run_backward(
     parameter: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`; dresidual is empty if told is None."""
+    with dispatch.as_operator(x):
+        return _run_backward_directly(dy, x, told, mean, rstd, weight, bias, before, after, parameter)
+
+
+def _run_backward_directly(
+    dy: Tensor,
+    x: Tensor,
+    told: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    before: str,
+    after: str,
+    parameter: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Do as `_run_backward`."""
     fused = describe_chain(before, after, parameter, told is not None)
     kernels = dispatch.choose(x, fused)
     dx, dresidual, dweight, dbias = kernels.chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
@@ -142,7 +160,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tens
     if torch.is_grad_enabled():
         dx, dresidual, gamma, beta = _differentiate_through(dy, x, told, weight, bias, ctx.eps, *ctx.activations)
     else:
-        backward = _run_backward if getattr(ctx, "is_direct", False) else chain_backward
+        backward = _run_backward_directly if getattr(ctx, "is_direct", False) else chain_backward
         dx, dresidual, dweight, dbias = backward(dy, x, told, mean, rstd, weight, bias, *ctx.activations)
         gamma = None if weight is None else _cast(dweight, weight)
         beta = None if bias is None else _cast(dbias, bias)

@@ -79,7 +79,8 @@ def find_gap(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> str:
         return gap
     if not x.is_cuda and isinstance(chain, Chain) and chain.is_plain and not x.is_contiguous():
         return "with the channels last, torch's own norm is as fast"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    # While torch.compile traces, the stack is not empty, transforms or not.
+    if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None:
         return "the kernels take no part in the transforms of torch.func"
     if forward_ad._current_level >= 0:
         return "the kernels have no forward-mode derivative"

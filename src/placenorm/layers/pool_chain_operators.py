@@ -39,7 +39,8 @@ def _run(
         pool: window, stride and padding of the pool, each down and to the right.
         ceil_mode: of the pool.
     """
-    return _run_directly(x, weight, bias, eps, before, parameter, pool, ceil_mode, None)
+    with dispatch.as_operator(x):
+        return _run_directly(x, weight, bias, eps, before, parameter, pool, ceil_mode, None)
 
 
 def _run_directly(
@@ -73,6 +74,27 @@ def _run_backward(
     ceil_mode: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``(dx, dweight, dbias)`` as `pool_chain_reference.pool_chain_bwd`."""
+    with dispatch.as_operator(dy):
+        return _run_backward_directly(
+            dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool, ceil_mode
+        )
+
+
+def _run_backward_directly(
+    dy: Tensor,
+    winner: Tensor,
+    place: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+    height: int,
+    width: int,
+    before: str,
+    parameter: float,
+    pool: list[int],
+    ceil_mode: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Do as `_run_backward`."""
     fused = describe_pool_chain(before, parameter, pool, ceil_mode)
     kernels = dispatch.choose_pool(winner, fused)
     return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
@@ -148,7 +170,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tens
         raise RuntimeError(
             "Cannot differentiate a pooled norm a second time: it saved only what won; make the pool its own layer."
         )
-    backward = _run_backward if getattr(ctx, "is_direct", False) else pool_chain_backward
+    backward = _run_backward_directly if getattr(ctx, "is_direct", False) else pool_chain_backward
     dx, dweight, dbias = backward(dy, winner, place, mean, rstd, weight, *ctx.size, *ctx.settings)
     gamma = None if weight is None else dweight.to(weight.dtype)
     beta = None if ctx.bias_dtype is None else dbias.to(ctx.bias_dtype)

@@ -176,8 +176,10 @@ def count_bytes_of_bits(x: Tensor, chain: Chain) -> int:
 
     Rows must come in eights: else a byte would be written by two programs.
     """
-    tells = chain.adds and chain.after != IDENTITY and cut(x).align % BITS == 0
-    return x.numel() // BITS if tells else 0
+    values = x.numel()
+    length = values // (x.shape[0] * x.shape[1]) if x.is_contiguous() else values
+    tells = chain.adds and chain.after != IDENTITY and (length if length > 1 else values) % BITS == 0
+    return values // BITS if tells else 0
 
 
 def lay_out(y: Tensor, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """How kernels are started: with tiles of some size, so many programs and warps, and without being looked up anew."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,9 +130,27 @@ def count_programs(device: torch.device, launch: Launch) -> int:
 _COUNTERS: dict[tuple[int | None, int], Tensor] = {}
 
 
+class _Fresh(threading.local):
+    wanted: bool = False
+
+
+_FRESH = _Fresh()
+
+
+@contextmanager
+def fresh_counters() -> Iterator[None]:
+    """Make counters for each kernel, and keep none."""
+    before, _FRESH.wanted = _FRESH.wanted, True
+    try:
+        yield
+    finally:
+        _FRESH.wanted = before
+
+
 def find_counters(x: Tensor, blocks: int) -> Tensor:
     """Return a counter for each block, int32, which are 0 whenever no kernel of the present stream runs."""
-    if not x.is_cuda or torch.cuda.is_current_stream_capturing():  # a graph may run beside its stream later
+    # A graph may run beside the stream that it was captured on, and owns the memory that it was given.
+    if _FRESH.wanted or not x.is_cuda or torch.cuda.is_current_stream_capturing():
         return torch.zeros(blocks, dtype=torch.int32, device=x.device)
     key = x.device.index, torch._C._cuda_getCurrentRawStream(x.device.index)
     held = _COUNTERS.get(key)
