@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from placenorm.kernels import chain_reference
 from placenorm.kernels.activations import FUNCTIONS
 from placenorm.kernels.chain import Chain, unpack
+from placenorm.kernels.running import Running
 from placenorm.kernels.triton import chain as gpu
 from placenorm.kernels.triton.tiles import cut
 from support.cases.chains import COMMON, LAYOUTS, RARE, RELU, ChainInput, find_activation
@@ -80,6 +82,29 @@ def test_bits_tell_where_a_relu_behind_an_addition_is_on(lay_out: Callable[[Tens
     assert bits is not None
     assert bits.numel() == gpu.count_bytes_of_bits(x, chain) == x.numel() // 8
     torch.testing.assert_close(unpack(bits, x), (y > 0).to(x.dtype))
+
+
+@pytest.mark.interpreted
+@EACH_LAYOUT
+@pytest.mark.parametrize("shape", [(4, 6, 35), (3, 300, 5)], ids=str)
+def test_running_statistics_are_brought_up_to_date_on_the_way(
+    shape: tuple[int, int, int], lay_out: Callable[[Tensor], Tensor], device: str
+) -> None:
+    x = lay_out(torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(device)
+    ours, twin = (
+        Running(
+            torch.ones(shape[1], device=device),
+            torch.ones(shape[1], device=device),
+            0.3,
+            torch.tensor(4, device=device),
+        )
+        for _ in range(2)
+    )
+    gpu.chain_fwd(x, None, None, None, EPS, Chain(before=RELU), ours)
+    chain_reference.chain_fwd(x, None, None, None, EPS, Chain(before=RELU), twin)
+    torch.testing.assert_close(ours.mean, twin.mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.var, twin.var, rtol=1e-5, atol=1e-6)
+    assert int(ours.tracked) == int(twin.tracked) == 5
 
 
 @pytest.mark.interpreted

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from placenorm.kernels import pool_chain_reference
 from placenorm.kernels.pool_chain import MONOTONE, MaxPool, PoolChain
+from placenorm.kernels.running import Running
 from placenorm.kernels.triton import pool_chain as gpu
 from support.cases.chains import find_activation
 from support.chains_compared import EPS, POOL_LAYOUTS, POOLS, LayOut, compare_pooled, draw
@@ -64,6 +66,21 @@ def test_first_of_equals_wins_and_nan_wins_always(lay_out: LayOut, device: str) 
     top, left = torch.tensor([-1, 1])[:, None], torch.tensor([-1, 1])
     torch.testing.assert_close(winner.cpu(), torchs, equal_nan=True)
     assert torch.equal(place.cpu().long(), (flat // 4 - top) * 3 + flat % 4 - left)
+
+
+@pytest.mark.interpreted
+@EACH_LAYOUT
+def test_running_statistics_are_brought_up_to_date_on_the_way(lay_out: LayOut, device: str) -> None:
+    x, chain = lay_out(draw((3, 5, 8, 6))).to(device), PoolChain(POOLS[1], RELU)
+    ours, twin = (
+        Running(torch.ones(5, device=device), torch.ones(5, device=device), 0.3, torch.tensor(4, device=device))
+        for _ in range(2)
+    )
+    gpu.pool_chain_fwd(x, None, None, EPS, chain, ours)
+    pool_chain_reference.pool_chain_fwd(x, None, None, EPS, chain, twin)
+    torch.testing.assert_close(ours.mean, twin.mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.var, twin.var, rtol=1e-5, atol=1e-6)
+    assert int(ours.tracked) == int(twin.tracked) == 5
 
 
 def test_results_do_not_change_from_run_to_run(device: str) -> None:

@@ -10,8 +10,10 @@ from torch.nn.modules.utils import _pair
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
 from placenorm.kernels.chain import BEHIND_ADDITION, Chain
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.layers import known as known_inputs
 from placenorm.layers.chain_operators import describe_chain
 from placenorm.layers.composing import compose
+from placenorm.layers.known import Known
 from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
 from placenorm.layers.pool_chain_operators import describe_pool_chain, list_sizes
@@ -46,6 +48,7 @@ class _OwnForward(_BatchNorm):
     pool: MaxPool | None = None
     virtual_batch_size: int | None = None
     frozen: bool = False
+    _known: Known | None = None
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class _OwnForward(_BatchNorm):
         if pool is not None and not isinstance(self, nn.BatchNorm2d):
             raise ValueError(f"Only BatchNorm2d takes a pool, {type(self).__name__} does not; leave it a layer.")
         self.before, self.after, self.pool = chain.before, chain.after, _read_pool(pool)
+        self._forget()
         if self.pool is not None:
             describe_pool_chain(chain.before.name, chain.parameter, list_sizes(self.pool), self.pool.ceil_mode)
         for adds in (False, True):
@@ -150,6 +154,11 @@ class _OwnForward(_BatchNorm):
         Source:
             torch.nn.modules.batchnorm._BatchNorm.forward, torch 2.14.
         """
+        remembers = not torch.compiler.is_compiling() and self.training and mask is None and type(input) is Tensor
+        known = self._known if remembers else None
+        settings = self.eps, self.momentum
+        if known is not None and self._is_usual() and known.fits(input, residual, settings, self._list_owned()):
+            return known.run(input, residual)
         if isinstance(input, fx.Proxy):
             path = input.tracer.path_of_module(self)
             if path:
@@ -162,7 +171,7 @@ class _OwnForward(_BatchNorm):
             self._check_input_dim(input)  # type: ignore[no-untyped-call]
         buffers_in_use = self.track_running_stats or not self.training
         pool = self.pool
-        return normalize_batch(
+        y = normalize_batch(
             input,
             residual,
             mask,
@@ -181,6 +190,32 @@ class _OwnForward(_BatchNorm):
             None if pool is None else list_sizes(pool),
             pool is not None and pool.ceil_mode,
         )
+        if remembers and input.device.type in known_inputs.REMEMBERED and self._is_usual():
+            chain = Chain(self.before, self.after, residual is not None)
+            self.__dict__["_known"] = known_inputs.remember(input, residual, settings, self._list_owned(), chain)
+        return y
+
+    def _is_usual(self) -> bool:
+        """Whether the layer is set to what `Known` speaks of."""
+        return self.pool is None and self.virtual_batch_size is None and self.track_running_stats
+
+    def _list_owned(self) -> tuple[Tensor | None, ...]:
+        buffers = self._buffers
+        return (
+            self.weight, self.bias, buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"]
+        )  # fmt: skip
+
+    def _forget(self) -> None:
+        self.__dict__.pop("_known", None)
+
+    def _apply(self, *arguments: Any, **settings: Any) -> Self:
+        """Change the layer's tensors as torch does, perhaps in place, which nothing else tells of."""
+        self._forget()
+        return super()._apply(*arguments, **settings)  # type: ignore[no-untyped-call, no-any-return]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and stored."""
+        return {name: value for name, value in self.__dict__.items() if name != "_known"}
 
     def extra_repr(self) -> str:
         """Return the settings; those that torch's layer has not only where they are set."""

@@ -48,7 +48,8 @@ def _run(
         ValueError: no chain has these activations; see `Chain`.
     """
     with dispatch.as_operator(x):
-        return _run_directly(x, residual, weight, bias, eps, before, after, parameter, None)
+        y, bits, mean, var, rstd = _run_directly(x, residual, weight, bias, eps, before, after, parameter, None)
+    return y, x.new_empty(0, dtype=torch.uint8) if bits is None else bits, mean, var, rstd
 
 
 def _run_directly(
@@ -61,12 +62,10 @@ def _run_directly(
     after: str,
     parameter: float,
     running: Running | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
     """Do as `_run`, and bring running statistics up to date."""
     fused = describe_chain(before, after, parameter, residual is not None)
-    kernels = dispatch.choose(x, fused)
-    y, bits, mean, var, rstd = kernels.chain_fwd(x, residual, weight, bias, eps, fused, running)
-    return y, x.new_empty(0, dtype=torch.uint8) if bits is None else bits, mean, var, rstd
+    return dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused, running)
 
 
 def _run_backward(
@@ -83,7 +82,10 @@ def _run_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`; dresidual is empty if told is None."""
     with dispatch.as_operator(x):
-        return _run_backward_directly(dy, x, told, mean, rstd, weight, bias, before, after, parameter)
+        dx, dresidual, dweight, dbias = _run_backward_directly(
+            dy, x, told, mean, rstd, weight, bias, before, after, parameter
+        )
+    return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
 
 
 def _run_backward_directly(
@@ -97,12 +99,10 @@ def _run_backward_directly(
     before: str,
     after: str,
     parameter: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """Do as `_run_backward`."""
     fused = describe_chain(before, after, parameter, told is not None)
-    kernels = dispatch.choose(x, fused)
-    dx, dresidual, dweight, dbias = kernels.chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
-    return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
+    return dispatch.choose(x, fused).chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
 
 
 chain = torch.library.custom_op("placenorm::chain", _run, mutates_args=())
@@ -145,11 +145,11 @@ _CHAINS: dict[tuple[str, str, float, bool], Chain] = {}
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, residual, weight, bias, ctx.eps, *ctx.activations = inputs
     y, bits, mean, var, rstd = output
-    ctx.mark_non_differentiable(bits, mean, var, rstd)
+    ctx.mark_non_differentiable(*[each for each in (bits, mean, var, rstd) if each is not None])
     ctx.adds = residual is not None
     # Behind an addition alone the residual's gradient is that of the output, and nothing need tell where it was on.
     tells = ctx.adds and ctx.activations[1] != IDENTITY.name
-    told = (bits if bits.numel() else y) if tells else None
+    told = (y if bits is None or not bits.numel() else bits) if tells else None
     ctx.save_for_backward(x, told, weight, bias, mean, rstd)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Run = Callable[..., tuple[Tensor, ...]]
+Run = Callable[..., tuple[Tensor | None, ...]]
 Differentiate = Callable[..., tuple[Tensor | None, ...]]
 
 
@@ -30,7 +30,7 @@ def make_direct(run: Run, save: Callable[..., None], differentiate: Differentiat
 
     class Direct(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *given: Any) -> Tensor | tuple[Tensor, ...]:
+        def forward(ctx: Any, *given: Any) -> Tensor | tuple[Tensor | None, ...] | None:
             ctx.is_direct = True
             ctx.set_materialize_grads(False)  # for the outputs without a gradient zeros would be made
             output = run(*given)

@@ -122,9 +122,9 @@ class _Norm:
         if not self.uses_batch:
             return self._compose(x, residual, running=running, of_batch=False)
         view = view_dense(x)
-        self._count(updates)
         if not find_gap(view, self.chain, of_batch=True):
             return self._run_fused(view, residual, updates)
+        self._count(updates)
         if running is None or not self.training:
             return self._compose(x, residual)
         if not updates:  # a recomputation saves as many tensors as the first run did
@@ -145,6 +145,8 @@ class _Norm:
     def _run_fused(self, x: Tensor, residual: Tensor | None, updates: bool) -> Tensor:
         """Return the output of a dense x by our kernels."""
         offered = self._offer(x) if updates else None
+        if offered is None:
+            self._count(updates)
         chain = self.chain
         if isinstance(chain, PoolChain):
             y, mean, var = run_pool_chain(x, self.weight, self.bias, self.eps, chain, offered)
@@ -159,7 +161,9 @@ class _Norm:
         mean, var, momentum = self.running_mean, self.running_var, self.momentum
         if mean is None or var is None or momentum is None or not is_eager(x):
             return None
-        return Running(mean, var, momentum) if mean.dtype == var.dtype == torch.float32 else None
+        if not mean.dtype == var.dtype == torch.float32:
+            return None
+        return Running(mean, var, momentum, self.num_batches_tracked)
 
     def _compose(self, x: Tensor, residual: Tensor | None, **settings: Any) -> Tensor:
         """Return the output by torch's operators; the settings are those of `compose`."""

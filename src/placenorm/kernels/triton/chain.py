@@ -66,12 +66,12 @@ def make_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def give(running: Running | None) -> tuple[Tensor | None, Tensor | None]:
+def give(running: Running | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Return what a kernel is to bring up to date; autograd is told that it will have changed."""
     if running is None:
-        return None, None
+        return None, None, None
     torch.autograd.graph.increment_version([running.mean, running.var])
-    return running.mean, running.var
+    return running.mean, running.var, running.tracked
 
 
 def share_of(running: Running | None) -> float:

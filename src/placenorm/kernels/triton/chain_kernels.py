@@ -60,6 +60,7 @@ def sum_values(
     rstd_ptr: tl.tensor,
     running_mean_ptr: tl.tensor,
     running_var_ptr: tl.tensor,
+    tracked_ptr: tl.tensor,
     eps: tl.tensor,
     share: tl.tensor,
     parameter: tl.tensor,
@@ -99,6 +100,9 @@ def sum_values(
         count = samples.to(tl.float32) * positions
         partials = tl.num_programs(0) * folds
         start, stop = find_share(channels, folds, PLANES, WIDTH)
+        if tracked_ptr is not None:
+            if start == 0:
+                tl.atomic_add(tracked_ptr, 1)
         for at in range(start, stop, channel.shape[1]):
             chosen = at + tl.arange(0, channel.shape[1])[None, :]
             find_statistics(

@@ -136,6 +136,7 @@ def pool_values(
     rstd_ptr: tl.tensor,
     running_mean_ptr: tl.tensor,
     running_var_ptr: tl.tensor,
+    tracked_ptr: tl.tensor,
     eps: tl.tensor,
     share: tl.tensor,
     parameter: tl.tensor,
@@ -194,6 +195,9 @@ def pool_values(
     tl.store(partial, add_up(first, PLANES), there)
     tl.store(partial + stride, add_up(second, PLANES), there)
     if ends_last(counter_ptr, 1):
+        if tracked_ptr is not None:
+            if tl.program_id(1) == 0:
+                tl.atomic_add(tracked_ptr, 1)
         find_statistics(
             partial_ptr, mean_ptr, var_ptr, rstd_ptr, running_mean_ptr, running_var_ptr, channel, tl.num_programs(0),
             channels, outputs.to(tl.float32), eps, share,

@@ -1,0 +1,151 @@
+"""The short way of inputs that are like the last one: the same results, and the long way wherever anything differs."""
+
+import copy
+import io
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
+
+from placenorm.layers import Activation, BatchNorm1d, BatchNorm2d, MaxPool, batch_norm, known, paths
+
+SHAPE = (4, 6, 5, 7)
+
+
+@pytest.fixture(autouse=True)
+def long_ways(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Remember on the processor too, and list the inputs that go the long way."""
+    taken: list[Tensor] = []
+    normalize = batch_norm.normalize_batch
+
+    def listen(x: Tensor, *given: object) -> Tensor:
+        taken.append(x)
+        return normalize(x, *given)
+
+    monkeypatch.setattr(known, "REMEMBERED", {"cpu"})
+    monkeypatch.setattr(paths, "LEAST_VALUES", 0)
+    monkeypatch.setattr(paths, "LEAST_SHARE", 0)
+    monkeypatch.setattr(batch_norm, "normalize_batch", listen)
+    return taken
+
+
+def draw(seed: int, shape: tuple[int, ...] = SHAPE) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def step(layer: nn.Module, *given: Tensor) -> list[Tensor]:
+    leaves = [each.clone().requires_grad_() for each in given]
+    y = layer(*leaves)
+    gradients = torch.autograd.grad(y.square().sum(), [*leaves, layer.weight, layer.bias])
+    return [y.detach(), *gradients, *(each.clone() for each in layer.buffers())]
+
+
+@pytest.mark.parametrize("adds", [False, True], ids=["alone", "added"])
+def test_short_way_gives_the_same_to_the_last_bit(adds: bool, long_ways: list[Tensor]) -> None:
+    layer = BatchNorm2d(6, after="relu")
+    twin = copy.deepcopy(layer)
+    for seed in range(3):
+        given = [draw(seed), draw(seed + 9)] if adds else [draw(seed)]
+        twin._forget()
+        for one, other in zip(step(layer, *given), step(twin, *given), strict=True):
+            assert torch.equal(one, other)
+    assert len(long_ways) == 1 + 3
+    assert int(layer.num_batches_tracked) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: layer.eval(),
+        lambda layer: layer.double(),
+        lambda layer: layer.fuse(before="relu"),
+        lambda layer: setattr(layer, "momentum", 0.5),
+        lambda layer: setattr(layer, "eps", 1e-3),
+        lambda layer: setattr(layer, "weight", nn.Parameter(torch.full((6,), 2.0))),
+        lambda layer: setattr(layer, "running_mean", torch.zeros(6)),
+        lambda layer: setattr(layer, "virtual_batch_size", 2),
+        lambda layer: setattr(layer, "track_running_stats", False),
+        lambda layer: layer.fuse(before="relu", pool=MaxPool((2, 2), (2, 2))),
+    ],
+    ids=["eval", "double", "fuse", "momentum", "eps", "weight", "buffer", "virtual", "untracked", "pool"],
+)
+def test_changed_layer_goes_the_long_way(change: Callable[[nn.Module], object], long_ways: list[Tensor]) -> None:
+    layer, twin = BatchNorm2d(6, after="silu"), BatchNorm2d(6, after="silu")
+    for each in (layer, twin):
+        each(draw(0))
+        change(each)
+    twin._forget()
+    x = draw(1).to(layer.weight.dtype)
+    found, wanted = layer(x), twin(x)
+    assert len(long_ways) == 4
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    for one, other in zip(layer.buffers(), twin.buffers(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ([draw(1)], 1),
+        ([draw(1), draw(2)], 2),
+        ([draw(1).contiguous(memory_format=torch.channels_last)], 2),
+        ([draw(1)[:2]], 2),
+        ([draw(1, (4, 6, 3, 3))], 2),
+        ([draw(1), None, torch.ones(4, 5, 7, dtype=torch.bool)], 2),
+        ([nn.Parameter(draw(1))], 2),
+    ],
+    ids=["like", "residual", "layout", "batch", "size", "mask", "parameter"],
+)
+def test_other_input_goes_the_long_way(given: list[Tensor], count: int, long_ways: list[Tensor]) -> None:
+    layer = BatchNorm2d(6, after="relu")
+    layer(draw(0))
+    layer(*given)
+    assert len(long_ways) == count
+
+
+def test_refusals_stay() -> None:
+    layer = BatchNorm1d(6)
+    layer(draw(0, (8, 6)))
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        layer(draw(0, (1, 6)))
+    with pytest.raises(RuntimeError, match="should contain 5 elements"):
+        layer(draw(0, (8, 5)))
+    with pytest.raises(RuntimeError, match="mixed dtype"):
+        layer(draw(0, (8, 6)).double())
+
+
+def test_checkpoint_updates_the_running_statistics_once(long_ways: list[Tensor]) -> None:
+    layer = BatchNorm2d(6, after="relu")
+    layer(draw(0))
+    y = checkpoint(layer, draw(1).requires_grad_(), use_reentrant=False)
+    y.sum().backward()
+    assert int(layer.num_batches_tracked) == 2
+    assert len(long_ways) == 2  # the recomputation asks again
+
+
+def test_forward_derivative_goes_the_long_way(long_ways: list[Tensor]) -> None:
+    layer = BatchNorm2d(6, after=Activation("elu", 1.0))
+    other = nn.Sequential(nn.BatchNorm2d(6), nn.ELU())
+    x, direction = draw(0), draw(1)
+    layer(x)
+    with forward_ad.dual_level():
+        tangent, wanted = (
+            forward_ad.unpack_dual(f(forward_ad.make_dual(x, direction))).tangent for f in (layer, other)
+        )
+    assert len(long_ways) == 2
+    torch.testing.assert_close(tangent, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_copies_and_files_carry_nothing_of_it() -> None:
+    layer = BatchNorm2d(6)
+    layer(draw(0))
+    assert layer._known is not None
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    for other in (copy.deepcopy(layer), torch.load(file, weights_only=False)):
+        assert other._known is None
+        assert torch.equal(other(draw(1)), copy.deepcopy(layer)(draw(1)))
