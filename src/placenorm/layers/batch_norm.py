@@ -10,10 +10,9 @@ from torch.nn.modules.utils import _pair
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
 from placenorm.kernels.chain import BEHIND_ADDITION, Chain
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
-from placenorm.layers import known as known_inputs
 from placenorm.layers.chain_operators import describe_chain
 from placenorm.layers.composing import compose
-from placenorm.layers.known import Known
+from placenorm.layers.known import Known, Owned, Settings, remember
 from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
 from placenorm.layers.pool_chain_operators import describe_pool_chain, list_sizes
@@ -154,11 +153,12 @@ class _OwnForward(_BatchNorm):
         Source:
             torch.nn.modules.batchnorm._BatchNorm.forward, torch 2.14.
         """
-        remembers = not torch.compiler.is_compiling() and self.training and mask is None and type(input) is Tensor
-        known = self._known if remembers else None
-        settings = self.eps, self.momentum
-        if known is not None and self._is_usual() and known.fits(input, residual, settings, self._list_owned()):
-            return known.run(input, residual)
+        settings = None
+        if not torch.compiler.is_compiling() and mask is None and type(input) is Tensor and self._is_usual():
+            settings = Settings(self.training, self.eps, self.momentum, torch.get_num_threads())
+            known = self._known
+            if known is not None and known.fits(input, residual, settings, self._list_owned()):
+                return known.run(input, residual)
         if isinstance(input, fx.Proxy):
             path = input.tracer.path_of_module(self)
             if path:
@@ -190,16 +190,18 @@ class _OwnForward(_BatchNorm):
             None if pool is None else list_sizes(pool),
             pool is not None and pool.ceil_mode,
         )
-        if remembers and input.device.type in known_inputs.REMEMBERED and self._is_usual():
-            chain = Chain(self.before, self.after, residual is not None)
-            self.__dict__["_known"] = known_inputs.remember(input, residual, settings, self._list_owned(), chain)
+        if settings is not None:
+            chain: Chain | PoolChain = Chain(self.before, self.after, residual is not None)
+            if pool is not None:
+                chain = PoolChain(pool, self.before)
+            self.__dict__["_known"] = remember(input, residual, settings, self._list_owned(), chain)
         return y
 
     def _is_usual(self) -> bool:
         """Whether the layer is set to what `Known` speaks of."""
-        return self.pool is None and self.virtual_batch_size is None and self.track_running_stats
+        return self.virtual_batch_size is None and self.track_running_stats
 
-    def _list_owned(self) -> tuple[Tensor | None, ...]:
+    def _list_owned(self) -> Owned:
         buffers = self._buffers
         return (
             self.weight, self.bias, buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"]

@@ -1,7 +1,7 @@
 """The short way of an input that is like the last one: what was found out then is not found out again.
 
-A norm on a GPU is over before Python has asked all its questions, so a layer remembers the last input that its kernels
-took, and what it was asked about.
+A small norm, and any on a GPU, is over before Python has asked all its questions, so a layer remembers the last input
+that it took, and what it was asked about.
 """
 
 import operator
@@ -12,51 +12,66 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from placenorm.kernels.chain import Chain
+from placenorm.kernels.pool_chain import PoolChain
 from placenorm.kernels.running import Running
 from placenorm.layers.chain_operators import run_chain
+from placenorm.layers.composing import compose
 from placenorm.layers.direct import is_eager
 from placenorm.layers.normalizing import is_recomputing, view_dense
 from placenorm.layers.paths import find_gap
+from placenorm.layers.pool_chain_operators import run_pool_chain
 
-REMEMBERED = {"cuda"}
-"""Kinds of devices on which asking costs more than it saves."""
+Owned = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""A layer's weight, bias, running mean and variance, and number of batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a layer is set to, and what beside it decides which way an input takes.
+
+    Attributes:
+        training: its mode.
+        eps: what is added to the variance.
+        momentum: weight of a batch in the running statistics.
+        threads: of torch.
+    """
+
+    training: bool
+    eps: float
+    momentum: float | None
+    threads: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """An input that a layer's kernels took in training.
+    """An input that a layer has taken.
 
     Attributes:
         shape: of the input.
         stride: of the input.
         dtype: of the input.
         device: of the input.
-        settings: eps and momentum.
-        owned: the layer's weight, bias and buffers.
+        settings: of the layer.
+        owned: the layer's own tensors.
         chain: what is fused with the norm.
-        running: the layer's running statistics.
+        running: what the kernels brought up to date; None where the input went torch's way.
     """
 
     shape: torch.Size
     stride: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
-    settings: tuple[float, float | None]
-    owned: tuple[Tensor | None, ...]
-    chain: Chain
-    running: Running
+    settings: Settings
+    owned: Owned
+    chain: Chain | PoolChain
+    running: Running | None
 
-    def fits(
-        self,
-        x: Tensor,
-        residual: Tensor | None,
-        settings: tuple[float, float | None],
-        owned: tuple[Tensor | None, ...],
-    ) -> bool:
+    def fits(self, x: Tensor, residual: Tensor | None, settings: Settings, owned: Owned) -> bool:
         """Whether an input is like this one, and nothing about the layer or the call is different.
 
         A layer whose own tensors change their type or device in place forgets; see ``_apply``.
         """
+        adds = isinstance(self.chain, Chain) and self.chain.adds
         return (
             x.shape == self.shape
             and x.dtype is self.dtype
@@ -64,48 +79,55 @@ class Known:
             and x.device == self.device
             and settings == self.settings
             and not any(map(operator.is_not, owned, self.owned))
-            and (residual is not None) is self.chain.adds
+            and (residual is not None) is adds
             and (residual is None or (residual.shape == self.shape and residual.dtype is self.dtype))
             and (residual is None or residual.device == self.device)
-            and _is_plain_call(x)
+            and not (settings.training and is_recomputing())
+            and (self.running is None or _is_plain_call(x))
         )
 
     def run(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        """Return the layer's output, and bring its running statistics up to date."""
-        weight, bias = self.owned[:2]
-        return run_chain(x, residual, weight, bias, self.settings[0], self.chain, self.running)[0]
+        """Return the layer's output, and bring its running statistics up to date where it is training."""
+        weight, bias, mean, var, tracked = self.owned
+        settings, chain = self.settings, self.chain
+        if self.running is not None:
+            if isinstance(chain, PoolChain):
+                return run_pool_chain(x, weight, bias, settings.eps, chain, self.running)[0]
+            return run_chain(x, residual, weight, bias, settings.eps, chain, self.running)[0]
+        assert mean is not None
+        assert var is not None
+        if settings.training and tracked is not None:
+            tracked.add_(1)
+        share = settings.momentum or 0.0
+        of_batch, running = settings.training, (mean, var)
+        return compose(
+            x, residual, weight, bias, settings.eps, chain, running=running, of_batch=of_batch, momentum=share
+        )
 
 
 def remember(
-    x: Tensor,
-    residual: Tensor | None,
-    settings: tuple[float, float | None],
-    owned: tuple[Tensor | None, ...],
-    chain: Chain,
+    x: Tensor, residual: Tensor | None, settings: Settings, owned: Owned, chain: Chain | PoolChain
 ) -> Known | None:
-    """Return what a layer can know of an input that it has just normalised in training; None where it went torch's way.
+    """Return what a layer can know of an input that it has just taken; None where the way depends on more.
 
     Args:
         x: ``[N, C, *]``.
         residual: of its shape, or None.
-        settings: eps and momentum.
-        owned: the layer's weight, bias and buffers.
+        settings: of the layer.
+        owned: the layer's own tensors; it keeps running statistics.
         chain: what is fused with the norm.
     """
-    momentum = settings[1]
     *_, mean, var, tracked = owned
-    if x.device.type not in REMEMBERED or mean is None or var is None or momentum is None or not _is_plain_call(x):
+    if mean is None or var is None or settings.momentum is None or not _is_plain_call(x):
         return None
-    if mean.dtype != torch.float32 or view_dense(x) is not x or find_gap(x, chain, of_batch=True):
-        return None
-    return Known(x.shape, x.stride(), x.dtype, x.device, settings, owned, chain, Running(mean, var, momentum, tracked))
+    running = None
+    if settings.training and not find_gap(view_dense(x), chain, of_batch=True):
+        if view_dense(x) is not x or mean.dtype != torch.float32:
+            return None
+        running = Running(mean, var, settings.momentum, tracked)
+    return Known(x.shape, x.stride(), x.dtype, x.device, settings, owned, chain, running)
 
 
 def _is_plain_call(x: Tensor) -> bool:
-    """Whether nothing but autograd watches the call, and it is not the second one of a checkpoint."""
-    return (
-        is_eager(x)
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and forward_ad._current_level < 0
-        and not is_recomputing()
-    )
+    """Whether nothing but autograd watches the call."""
+    return is_eager(x) and torch._C._functorch.peek_interpreter_stack() is None and forward_ad._current_level < 0

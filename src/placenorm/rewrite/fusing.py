@@ -107,7 +107,7 @@ class Accelerator:
         for path, graphs in self._plan.forwards.items():
             change_forward(self._model.get_submodule(path), graphs)
         for path, times in self._plan.swallowed.items():
-            if times == self._recording.calls[path]:
+            if times == self._recording.calls[path] and not self._is_still_called(path):
                 become_identity(self._model.get_submodule(path))
         return changes, skipped
 
@@ -116,17 +116,29 @@ class Accelerator:
         own = getattr(norm, "act", None) if is_norm_with_activation(norm) else None
         activation = None if own is None else read_activation(own)
         if own is not None and activation is not None and not isinstance(own, nn.Identity):
+            words = f"{path or type(norm).__name__} and the {type(own).__name__} in it run as one layer"
             become_fused(norm, Taking(after=activation))
             act = self._paths[id(own)]
             if self._recording.calls.get(act) == self._recording.calls[path]:
                 become_identity(own)
-            return f"{path} and the {type(own).__name__} in it run as one layer" if path else "it runs as one layer"
+            return words
         kind = type(norm).__name__
         become_fused(norm, taking)
         if taking.is_empty:
             return f"our layer in the place of {kind}; nothing beside it is taken in"
         owner = self._plan.owners[path]
         return f"{' + '.join(taking.words)} of {owner or type(self._model).__name__} run as one layer"
+
+    def _is_still_called(self, path: str) -> bool:
+        """Whether a forward that is made anew calls what was taken in, if only in the mode that was not recorded."""
+        module = self._model.get_submodule(path)
+        if attached_norms(module):
+            return False  # its one call stays for the norm that hangs on it
+        return any(
+            Surroundings(self._model.get_submodule(owner), copy_graph(graph)).find_targets(module)
+            for owner, graphs in self._plan.forwards.items()
+            for graph in (graphs.training, graphs.evaluation)
+        )
 
     # -- which norms
 
@@ -297,13 +309,13 @@ class Accelerator:
                     raise RetraceError("it is called with other plain values from one call to the next")
                 opened[owner] = retrace(self._model.get_submodule(owner), captures.bind(owner).arguments)
             except RetraceError as error:
-                self._explain(owner, traced.get(owner, []), str(error))
+                self._explain(owner, [*traced.get(owner, []), *tails.get(owner, {})], str(error))
         self._read_kinds(opened)
         for owner, graphs in opened.items():
-            norms = traced.get(owner, [])
-            fault = self._fuse_forward(owner, graphs, norms, tails.get(owner, {}), proof)
+            norms, ends = traced.get(owner, []), tails.get(owner, {})
+            fault = self._fuse_forward(owner, graphs, norms, ends, proof)
             if fault:
-                self._explain(owner, norms, fault)
+                self._explain(owner, [*norms, *ends], fault)
 
     def _explain(self, owner: str, norms: list[str], reason: str) -> None:
         """Note why what stands beside the norms of a forward stays."""
@@ -330,13 +342,14 @@ class Accelerator:
         fault = proof.find_fault(owner, graphs) if taken else ""
         if fault or not taken:
             return fault
-        inlined = {norm: self._inline(owner, path, both) for norm, path in tails.items() if norm in taken}
+        inlined = {norm: self._inline(owner, path, both) for norm, path in tails.items()}  # as on trial
         views = [Surroundings(module, graph) for graph in both]
-        self._note(owner, self._take([*norms, *inlined], views))
+        taken = self._take([*norms, *tails], views)
+        self._note(owner, taken)
         for view in views:
             view.close()
         for norm, calls in inlined.items():
-            if not taken[norm].adds:
+            if norm not in taken or not taken[norm].adds:
                 for graph, target, nodes in calls:
                     fold_calls(graph, nodes, target)
         self._plan.forwards[owner] = graphs

@@ -38,6 +38,9 @@ _SECOND: Final = frozenset({"relu", "relu6", "silu", "hardswish"})
 
 _ADDITIONS: Final = (operator.add, operator.iadd, torch.add)
 
+_IN_PLACE: Final = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
+"""What ``+=`` and its like become in a traced forward."""
+
 _POOL_ARGUMENTS: Final = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 """What torch's max pool is called with behind its input, in order."""
 
@@ -107,7 +110,7 @@ def works_in_place(node: fx.Node, owner: nn.Module) -> bool:
         return bool(getattr(owner.get_submodule(str(node.target)), "inplace", False))
     if node.op == "call_method":
         return str(node.target).endswith("_")
-    if _spelling(node).endswith("_") or node.target is operator.iadd:
+    if _spelling(node).endswith("_") or node.target in _IN_PLACE:
         return True
     name, arguments = _name_of(node), node.args
     place = 1 if name in _SECOND else 2 if name in _PARAMETERS else len(arguments)

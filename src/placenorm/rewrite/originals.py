@@ -38,7 +38,8 @@ class Original:
     Attributes:
         kind: its class; of a module whose forward was made anew, the class of the user's.
         before: the forward that had been made for it already; None where it had its own.
-        made: the forward that was made for it; None where that stayed.
+        made: the forward that was made for it; None where that stayed. If it was rewritten by others since, it is no
+            longer the one that the module has.
     """
 
     kind: type[nn.Module]
@@ -66,11 +67,13 @@ def become_identity(module: nn.Module) -> None:
 def change_forward(owner: nn.Module, graphs: OwnerGraphs) -> None:
     """Make edited graphs the forward of a module."""
     before = find_generated(owner)
-    graphs.install(owner)
-    made = find_generated(owner)
     first: Original | None = owner.__dict__.get(_ORIGINAL)
+    is_foreign = first is not None and first.made is not None and not first.made.is_of(owner)
+    graphs.install(owner)
+    if is_foreign:
+        return  # the note stays, so that the way back goes on to be refused
     kind: type[nn.Module] = type(owner)._placenorm_base  # type: ignore[attr-defined]
-    owner.__dict__[_ORIGINAL] = Original(kind, before if first is None else first.before, made)
+    owner.__dict__[_ORIGINAL] = Original(kind, before if first is None else first.before, find_generated(owner))
 
 
 def is_accelerated(module: nn.Module) -> bool:
@@ -85,10 +88,13 @@ def check_restorable(path: str, module: nn.Module) -> None:
         ModelError: naming it.
     """
     original: Original = module.__dict__[_ORIGINAL]
-    if original.made is not None and not original.made.is_of(module):
+    is_ours = type(module) in (*OUR_NORMS, nn.Identity) if original.made is None else original.made.is_of(module)
+    if not is_ours:
+        rewritten = find_generated(module) is not None
+        what = "its forward was rewritten again" if rewritten else f"it was made a {type(module).__name__}"
         raise ModelError(
-            f"Cannot restore {path or type(module).__name__}: its forward was rewritten again after pn.accelerate, and "
-            "what that did would be lost; restore the accelerated model first, and rewrite the result."
+            f"Cannot restore {path or type(module).__name__}: {what} after pn.accelerate, and what that did would be "
+            "lost; restore the accelerated model first, and do it to the result."
         )
 
 

@@ -81,8 +81,8 @@ class GeneratedForward:
 
 
 def find_generated(owner: nn.Module) -> GeneratedForward | None:
-    """Return the forward that was made for a module; None where it has its own."""
-    forward: GeneratedForward | None = getattr(type(owner), "_placenorm_forward", None)
+    """Return the forward that was made for a module; None where it has its own, or its class was changed since."""
+    forward: GeneratedForward | None = vars(type(owner)).get("_placenorm_forward")
     return forward
 
 

@@ -63,7 +63,8 @@ class StepProof:
         recomputed: the paths of norms whose forward runs a second time in the backward (checkpointed activations).
 
     Raises:
-        ModelError: if the model cannot be copied, has no values, or does not train on the example in float64.
+        ModelError: if the model cannot be copied, has no values, or does not train on the example, in float64 or
+            in its own type.
     """
 
     def __init__(self, model: nn.Module, example_inputs: ExampleInputs) -> None:
@@ -75,15 +76,17 @@ class StepProof:
         self._inputs = example_inputs
         self._doubled = False
         self.recomputed: set[str] = set()
+        kind = "float64"
         try:
             self._step = self._run_step(model, watch=True)
+            kind = "its own type"
+            self._outputs = self._run_outputs(model)
         except Exception as error:  # the user's own forward, anything can come out of it
             raise ModelError(
-                f"Cannot accelerate {type(model).__name__}: the proof trains a copy of it in float64 for one step on "
+                f"Cannot accelerate {type(model).__name__}: the proof trains a copy of it in {kind} for one step on "
                 f"the example, and that fails ({first_line(error)}); give example inputs that it "
                 "trains on."
             ) from error
-        self._outputs = self._run_outputs(model)
 
     def measure(self, model: nn.Module) -> tuple[float, float]:
         """Return how far a rewritten model is from what it was: a whole step in float64, and outputs in its own type.

@@ -148,7 +148,31 @@ class Surroundings:
             return False
         if works_in_place(act, self._owner):  # what it wrote into must be nobody else's
             return makes_own_memory(source, self._owner)
-        return source.op in ("call_module", "call_function", "call_method")
+        return source.op.startswith("call_") and not self._is_written_behind(act, source)
+
+    def _is_written_behind(self, act: fx.Node, source: fx.Node) -> bool:
+        """Whether a later call may write into what an activation reads, which a norm would keep for its backward."""
+        if makes_own_memory(source, self._owner):
+            return False
+        memory = self._memory_of(source)
+        here = act.next
+        while here.op != "root":
+            written = input_of(here) if here.op.startswith("call_") and works_in_place(here, self._owner) else None
+            if written is not None and not memory.isdisjoint(self._memory_of(written)):
+                return True
+            here = here.next
+        return False
+
+    def _memory_of(self, node: fx.Node) -> set[fx.Node]:
+        """Return the values whose memory a value may be in: its own, and what it may be a view of."""
+        found: set[fx.Node] = set()
+        pending = [node]
+        while pending:
+            each = pending.pop()
+            if each not in found:
+                found.add(each)
+                pending.extend(() if makes_own_memory(each, self._owner) else each.all_input_nodes)
+        return found
 
     def _find_back(self, node: fx.Node) -> _Found:
         reader = self._behind(node)
@@ -300,7 +324,12 @@ def inline_calls(graph: fx.Graph, node: fx.Node, targets: Iterable[str]) -> list
 
 
 def fold_calls(graph: fx.Graph, nodes: list[fx.Node], target: str) -> None:
-    """Undo `inline_calls`: call the Sequential, by its path from the owner, where its children are called."""
+    """Undo `inline_calls`: call the Sequential, by its path from the owner, where its children are called.
+
+    Children that norms before it have taken in are called no more; they are identities by then.
+    """
+    present = set(graph.nodes)
+    nodes = [node for node in nodes if node in present]
     with graph.inserting_before(nodes[0]):
         whole = graph.call_module(target, (input_of(nodes[0]),))
     nodes[-1].replace_all_uses_with(whole)

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
-from placenorm.layers import Activation, BatchNorm1d, BatchNorm2d, MaxPool, batch_norm, known, paths
+from placenorm.layers import Activation, BatchNorm1d, BatchNorm2d, MaxPool, batch_norm, explain, paths
 
 SHAPE = (4, 6, 5, 7)
+POOL = MaxPool((2, 2), (2, 2))
 
 
 @pytest.fixture(autouse=True)
 def long_ways(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """Remember on the processor too, and list the inputs that go the long way."""
+    """List the inputs that go the long way."""
     taken: list[Tensor] = []
     normalize = batch_norm.normalize_batch
 
@@ -25,7 +26,6 @@ def long_ways(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
         taken.append(x)
         return normalize(x, *given)
 
-    monkeypatch.setattr(known, "REMEMBERED", {"cpu"})
     monkeypatch.setattr(paths, "LEAST_VALUES", 0)
     monkeypatch.setattr(paths, "LEAST_SHARE", 0)
     monkeypatch.setattr(batch_norm, "normalize_batch", listen)
@@ -43,17 +43,32 @@ def step(layer: nn.Module, *given: Tensor) -> list[Tensor]:
     return [y.detach(), *gradients, *(each.clone() for each in layer.buffers())]
 
 
-@pytest.mark.parametrize("adds", [False, True], ids=["alone", "added"])
-def test_short_way_gives_the_same_to_the_last_bit(adds: bool, long_ways: list[Tensor]) -> None:
-    layer = BatchNorm2d(6, after="relu")
+@pytest.mark.parametrize("least", [0, 1 << 30], ids=["fused", "torch"])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("kind", ["alone", "added", "pooled"])
+def test_short_way_gives_the_same_to_the_last_bit(
+    kind: str, training: bool, least: int, long_ways: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "LEAST_VALUES", least)
+    layer = BatchNorm2d(6, before="relu", pool=POOL) if kind == "pooled" else BatchNorm2d(6, after="relu")
+    layer.train(training)
     twin = copy.deepcopy(layer)
     for seed in range(3):
-        given = [draw(seed), draw(seed + 9)] if adds else [draw(seed)]
+        given = [draw(seed), draw(seed + 9)] if kind == "added" else [draw(seed)]
         twin._forget()
         for one, other in zip(step(layer, *given), step(twin, *given), strict=True):
             assert torch.equal(one, other)
     assert len(long_ways) == 1 + 3
-    assert int(layer.num_batches_tracked) == 3
+    assert int(layer.num_batches_tracked) == 3 * training
+    assert explain(layer, draw(0)).name == ("fused" if training and not least else "torch")
+
+
+def test_average_over_all_batches_is_asked_for_each_time(long_ways: list[Tensor]) -> None:
+    layer = BatchNorm2d(6, momentum=None)
+    for seed in range(2):
+        layer(draw(seed))
+    assert len(long_ways) == 2
+    torch.testing.assert_close(layer.running_mean, (draw(0).mean((0, 2, 3)) + draw(1).mean((0, 2, 3))) / 2)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +83,7 @@ def test_short_way_gives_the_same_to_the_last_bit(adds: bool, long_ways: list[Te
         lambda layer: setattr(layer, "running_mean", torch.zeros(6)),
         lambda layer: setattr(layer, "virtual_batch_size", 2),
         lambda layer: setattr(layer, "track_running_stats", False),
-        lambda layer: layer.fuse(before="relu", pool=MaxPool((2, 2), (2, 2))),
+        lambda layer: layer.fuse(before="relu", pool=POOL),
     ],
     ids=["eval", "double", "fuse", "momentum", "eps", "weight", "buffer", "virtual", "untracked", "pool"],
 )
@@ -126,6 +141,7 @@ def test_checkpoint_updates_the_running_statistics_once(long_ways: list[Tensor])
     assert len(long_ways) == 2  # the recomputation asks again
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch itself calls it, 2.14
 def test_forward_derivative_goes_the_long_way(long_ways: list[Tensor]) -> None:
     layer = BatchNorm2d(6, after=Activation("elu", 1.0))
     other = nn.Sequential(nn.BatchNorm2d(6), nn.ELU())

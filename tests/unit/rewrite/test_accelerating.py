@@ -219,9 +219,7 @@ def test_addition_is_taken_in_with_its_relu(name: str, order: str) -> None:
 
     done = accelerate(build(forward))
     assert held(done.model) == ("identity", "relu", False)
-    assert (
-        done.changes[0].reason == f"norm + {name.split()[0] if name == 'x' else 'add'} + eager of Net run as one layer"
-    )
+    assert done.changes[0].reason == "norm + add + eager of Net run as one layer"
     assert type(done.model.eager) is nn.Identity
 
 
@@ -302,6 +300,10 @@ def test_other_ranks_take_their_neighbours(rank: int) -> None:
     assert "as one layer" in done.changes[0].reason
 
 
+def write_behind(y: Tensor, x: Tensor) -> Tensor:
+    return y * x.add_(1.0)
+
+
 REFUSED: dict[str, Callable[[Net, Tensor, Tensor], Tensor]] = {
     "read twice": lambda net, x, side: (lambda y: F.relu(y) * y)(net.norm(x)),
     "gelu by tanh": lambda net, x, side: F.gelu(net.norm(x), approximate="tanh"),
@@ -316,6 +318,7 @@ REFUSED: dict[str, Callable[[Net, Tensor, Tensor], Tensor]] = {
     "sum that hangs on the norm": lambda net, x, side: (lambda y: y + F.mish(y))(net.norm(x)),
     "residual that is written into": lambda net, x, side: (lambda z: z + side)(side.add_(net.norm(x))),
     "activation in place on what others read": lambda net, x, side: (lambda y: net.norm(y) * x)(F.relu_(x)),
+    "activation on what is written into later": lambda net, x, side: write_behind(net.norm(F.relu(x.view_as(x))), x),
     "activation in place on what may be others'": lambda net, x, side: net.norm(F.relu_(x.view_as(x))),
     "pool with dilation": lambda net, x, side: net.norm(F.max_pool2d(x, 2, 1, 0, 2)),
     "pool of means": lambda net, x, side: net.norm(F.avg_pool2d(x, 2)),
@@ -364,6 +367,16 @@ def test_activation_that_is_shared_and_always_taken_in_becomes_an_identity() -> 
     done = accelerate(build(forward, norm2=nn.BatchNorm2d(C)))
     assert held(done.model) == held(done.model, "norm2") == ("identity", "relu", False)
     assert type(done.model.eager) is nn.Identity
+
+
+def test_activation_that_training_alone_runs_in_another_place_runs_on_there() -> None:
+    def forward(net: Net, x: Tensor, side: Tensor) -> Tensor:
+        y = net.act(net.norm(x))
+        return y * net.act(side) if net.training else y
+
+    done = accelerate(build(forward, act=nn.SiLU()))
+    assert held(done.model) == ("identity", "silu", False)
+    assert type(done.model.act) is nn.SiLU
 
 
 def test_activation_that_a_sequential_shares_is_taken_in() -> None:
@@ -471,6 +484,33 @@ def test_norm_at_the_end_of_a_sequential_takes_the_activation_behind() -> None:
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("behind", ["silu", "mish", "sum"])
+def test_norm_at_the_end_of_a_sequential_takes_the_activation_that_begins_the_next(behind: str) -> None:
+    def forward(net: Net, x: Tensor, side: Tensor) -> Tensor:
+        y = net.tail(net.body(x))
+        return y + side if behind == "sum" else getattr(F, behind)(y)
+
+    def make(*front: nn.Module) -> nn.Module:
+        return nn.Sequential(*front, nn.Conv2d(C, C, 1), nn.BatchNorm2d(C))
+
+    done = accelerate(build(forward, body=make(), tail=make(nn.Tanh())))
+    assert held(done.model, "body.1") == ("identity", "tanh", False)
+    assert held(done.model, "tail.2") == (("identity", "silu", False) if behind == "silu" else ALONE)
+    assert type(done.model.tail[0]) is nn.Identity
+
+
+def test_norm_at_the_end_of_a_sequential_says_why_it_takes_nothing() -> None:
+    def forward(net: Net, x: Tensor, side: Tensor) -> Tensor:
+        y = F.silu(net.body(x))
+        return y if y.sum() > 0 else y + side
+
+    done = accelerate(build(forward, body=nn.Sequential(nn.Conv2d(C, C, 1), nn.BatchNorm2d(C))))
+    assert held(done.model, "body.1") == ALONE
+    reasons = [skip.reason for skip in done.skipped if skip.site == "body.1"]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("what stands beside it stays, since the forward of Net cannot be made anew")
+
+
 def test_sequential_with_a_hook_stays_whole() -> None:
     model = settle(nn.Sequential(nn.Conv2d(3, 3, 1), Inverted(nn.ReLU())))
     model[1].body[1].register_forward_hook(ignore)
@@ -553,6 +593,26 @@ def test_layers_of_ours_take_neighbours_too() -> None:
     assert held(accelerate(model).model, "1") == ("identity", "relu", False)
 
 
+class BatchNormAct2d(nn.BatchNorm2d):
+    """What timm's norm of this name is, as far as it matters here."""
+
+    def __init__(self, channels: int, drop: nn.Module, act: nn.Module) -> None:
+        super().__init__(channels)
+        self.drop = drop
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.drop(super().forward(x)))
+
+
+def test_norm_with_an_activation_of_its_own_takes_it() -> None:
+    act = BatchNormAct2d(C, nn.Identity(), nn.SiLU(inplace=True))
+    done = accelerate(settle(nn.Sequential(nn.Conv2d(3, C, 3), act)))
+    assert held(done.model, "1") == ("identity", "silu", False)
+    assert [change.reason for change in done.changes] == ["1 and the SiLU in it run as one layer"]
+    assert type(done.model[1].act) is nn.Identity
+
+
 class Own(nn.BatchNorm2d):
     """A norm of the user's own."""
 
@@ -571,6 +631,14 @@ SKIPPED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "ParametrizedBatchNorm2d is a class of its own",
     ),
     "with a child": (lambda: with_child(nn.BatchNorm2d(C)), "it holds more than a norm does"),
+    "dropout in it": (
+        lambda: BatchNormAct2d(C, nn.Dropout(0.1), nn.ReLU()),
+        "dropout stands between it and its activation (Dropout)",
+    ),
+    "unknown activation in it": (
+        lambda: BatchNormAct2d(C, nn.Identity(), nn.Mish()),
+        "its activation Mish is none that a fused layer computes",
+    ),
     "several processes": (lambda: layers.SyncBatchNorm(C), "its statistics are those of several processes"),
 }
 
@@ -800,6 +868,32 @@ def test_forward_that_was_rewritten_since_is_not_restored() -> None:
     with pytest.raises(ModelError, match=r"Cannot restore Residual: its forward was rewritten again"):
         pn.restore_(model)
     assert held(model) == ("identity", "relu", False)
+
+
+def test_forward_that_was_rewritten_in_between_is_not_restored() -> None:
+    model = build(lambda net, x, side: F.relu(net.norm(x)) * F.mish(net.norm2(side)), norm2=nn.BatchNorm2d(C))
+    pn.accelerate_(model, INPUTS)
+    graphs = retrace(model)
+    for graph in (graphs.training, graphs.evaluation):
+        next(node for node in graph.nodes if node.target is F.mish).target = F.silu
+    graphs.install(model)
+    assert [change.site for change in pn.accelerate_(model, INPUTS).changes] == ["norm2"]
+    with pytest.raises(ModelError, match=r"Cannot restore Net: its forward was rewritten again"):
+        pn.restore_(model)
+
+
+@pytest.mark.parametrize("path", ["norm", ""], ids=["norm", "owner"])
+def test_module_that_was_parametrised_since_is_not_restored(path: str) -> None:
+    model = settle(Residual())
+    model.gain = nn.Parameter(torch.ones(1))
+    model = pn.accelerate(model, INPUTS).model
+    module = model.get_submodule(path)
+    parametrize.register_parametrization(module, "weight" if path else "gain", Doubled())
+    kinds = [type(each) for each in model.modules()]
+    with pytest.raises(ModelError, match=rf"Cannot restore {path or 'Param.*'}: it was made a Parametrized\w+ after"):
+        pn.restore_(model)
+    assert [type(each) for each in model.modules()] == kinds
+    model(INPUTS)
 
 
 def test_example_of_one_value_per_channel_is_doubled() -> None:

@@ -163,6 +163,24 @@ def test_model_that_does_not_train_on_the_example_is_an_error() -> None:
     assert pn.accelerate(Picky(), (IMAGES, torch.zeros(8))).max_error == 0.0
 
 
+class Wide(nn.Module):
+    """A network that trains in float64 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.dtype is not torch.float64:
+            raise RuntimeError("too narrow.")
+        return self.norm(x)
+
+
+def test_model_that_does_not_train_in_its_own_type_is_an_error() -> None:
+    with pytest.raises(ModelError, match=r"a copy of it in its own type for one step .* \(too narrow\); give example"):
+        pn.accelerate(Wide(), IMAGES)
+
+
 def test_model_that_does_not_run_on_the_example_is_an_error() -> None:
     with pytest.raises(ModelError, match="does not run on an input of shape"):
         pn.accelerate(make_net(), torch.zeros(2, 3))
