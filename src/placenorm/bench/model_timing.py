@@ -124,7 +124,11 @@ def _time_model(library: str, name: str, setting: Setting, accelerate: Accelerat
     try:
         candidates = _list_candidates(model, batch, setting, accelerate, troubles)
         rows = _take_samples(f"{library}:{name}", candidates, batch, setting, troubles)
-    except (ValueError, RuntimeError) as error:  # images too small for the model, or too many for the memory
+    except BenchError:
+        raise
+    except (
+        Exception
+    ) as error:  # images too small for the model, or too many for the memory; models raise what they like
         raise BenchError(
             f"Cannot time {name} on {len(images)} images of {setting.size}x{setting.size}: {first_line(error)}; give "
             "another --batch or --size."

@@ -154,7 +154,8 @@ class _OwnForward(_BatchNorm):
             torch.nn.modules.batchnorm._BatchNorm.forward, torch 2.14.
         """
         settings = None
-        if not torch.compiler.is_compiling() and mask is None and type(input) is Tensor and self._is_usual():
+        traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+        if not traced and mask is None and type(input) is Tensor and self._is_usual():
             settings = Settings(self.training, self.eps, self.momentum, torch.get_num_threads())
             known = self._known
             if known is not None and known.fits(input, residual, settings, self._list_owned()):
@@ -264,9 +265,11 @@ def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Pat
 
     Raises:
         ValueError: as the layer's forward.
-        TypeError: if it is no batch norm.
+        TypeError: if it is no batch norm, or x is no tensor.
     """
     _check_norm(layer)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"A norm is asked about an input, not about {type(x).__name__}; give a tensor of its shape.")
     if not isinstance(layer, _OwnForward):
         return Path("torch", "this is torch's own layer; put one of pn.layers in its place to gain.")
     layer._check_input_dim(x)  # type: ignore[no-untyped-call]

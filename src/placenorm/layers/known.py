@@ -98,8 +98,8 @@ class Known:
         assert var is not None
         if settings.training and tracked is not None:
             tracked.add_(1)
-        share = settings.momentum or 0.0
         of_batch, running = settings.training, (mean, var)
+        share = (settings.momentum or 0.0) if of_batch else 0.0
         return compose(
             x, residual, weight, bias, settings.eps, chain, running=running, of_batch=of_batch, momentum=share
         )

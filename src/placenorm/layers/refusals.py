@@ -65,8 +65,11 @@ def check_residual(residual: Tensor, x: Tensor) -> None:
     """Refuse a residual that cannot be added to the norm's output as it is.
 
     Raises:
+        TypeError: if it is no tensor.
         RuntimeError: if its shape, dtype or device is not that of x.
     """
+    if not isinstance(residual, Tensor):
+        raise TypeError(f"Cannot add {type(residual).__name__} behind a norm; give a tensor of the output's shape.")
     for what, mine, wanted in (
         ("shape", tuple(residual.shape), tuple(x.shape)),
         ("dtype", residual.dtype, x.dtype),

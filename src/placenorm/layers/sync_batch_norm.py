@@ -82,7 +82,10 @@ class SyncBatchNorm(nn.SyncBatchNorm):
             if getattr(module, "frozen", False):
                 return module
             if takes_neighbours(module) or getattr(module, "virtual_batch_size", None) is not None:
-                raise ValueError(f"Cannot convert {module}: what it holds beside the norm would be lost; take it out.")
+                raise ValueError(
+                    f"Cannot convert {module}: what it holds beside the norm would be lost; take it out, or convert "
+                    "what pn.restore gives."
+                )
             return cls._take(module, process_group)
         for name, child in module.named_children():
             setattr(module, name, cls.convert_sync_batchnorm(child, process_group))

@@ -51,6 +51,11 @@ MODEL_HEADS: Final = (
 """Over eager: how many times faster than the model as it is by torch, and than its own placement by torch where that is
 another."""
 
+DISPENSABLE: Final = (
+    "clock", "peak", "from, to", "taken", "saved", "norms", "peak, MB", "skipped", "saved, MB", "way", "of the floor"
+)  # fmt: skip
+"""Columns that a narrow terminal goes without, in this order."""
+
 SKIPS: Final = 3
 """So many of what was skipped in a model are printed."""
 
@@ -185,7 +190,24 @@ def _drop_empty(heads: tuple[str, ...], cells: Rows) -> tuple[tuple[str, ...], R
 
 
 def _print_table(heads: tuple[str, ...], cells: Rows, console: Console) -> None:
+    """Print a table; where the terminal is too narrow, without what is missed least."""
+    left_out = []
+    for head in DISPENSABLE:
+        if _measure(heads, cells) <= console.width:
+            break
+        if head in heads:
+            left_out.append(head)
+            place = heads.index(head)
+            heads = heads[:place] + heads[place + 1 :]
+            cells = [each[:place] + each[place + 1 :] for each in cells]
     table = Table(*heads)
     for each in cells:
         table.add_row(*each)
     console.print(table)
+    if left_out:
+        console.print(f"Left out for want of room: {', '.join(left_out)}; a wider terminal or --json has them.")
+
+
+def _measure(heads: tuple[str, ...], cells: Rows) -> int:
+    """Return the columns of a terminal that a table takes: each of its own is padded and has a line."""
+    return 1 + sum(3 + max(map(len, column)) for column in zip(heads, *cells, strict=True))

@@ -51,6 +51,7 @@ class _Plan:
         owners: in whose forward it stands, where it takes something in: its path.
         forwards: the edited graphs of the forwards that are made anew, by the paths of their owners.
         swallowed: how often modules were to run that are taken in, by their paths.
+        staying: of those, the ones that the same forward still calls elsewhere, if only in one mode.
         notes: why what stands beside a norm stays, by the path of the norm.
     """
 
@@ -58,6 +59,7 @@ class _Plan:
     owners: dict[str, str] = field(default_factory=dict)
     forwards: dict[str, OwnerGraphs] = field(default_factory=dict)
     swallowed: Counter[str] = field(default_factory=Counter)
+    staying: set[str] = field(default_factory=set)
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -107,7 +109,7 @@ class Accelerator:
         for path, graphs in self._plan.forwards.items():
             change_forward(self._model.get_submodule(path), graphs)
         for path, times in self._plan.swallowed.items():
-            if times == self._recording.calls[path] and not self._is_still_called(path):
+            if times == self._recording.calls[path] and path not in self._plan.staying:
                 become_identity(self._model.get_submodule(path))
         return changes, skipped
 
@@ -128,17 +130,6 @@ class Accelerator:
             return f"our layer in the place of {kind}; nothing beside it is taken in"
         owner = self._plan.owners[path]
         return f"{' + '.join(taking.words)} of {owner or type(self._model).__name__} run as one layer"
-
-    def _is_still_called(self, path: str) -> bool:
-        """Whether a forward that is made anew calls what was taken in, if only in the mode that was not recorded."""
-        module = self._model.get_submodule(path)
-        if attached_norms(module):
-            return False  # its one call stays for the norm that hangs on it
-        return any(
-            Surroundings(self._model.get_submodule(owner), copy_graph(graph)).find_targets(module)
-            for owner, graphs in self._plan.forwards.items()
-            for graph in (graphs.training, graphs.evaluation)
-        )
 
     # -- which norms
 
@@ -262,7 +253,8 @@ class Accelerator:
         for target in self._list_calls(owner, ""):
             given = graph.call_module(target, (given,))
         graph.output(given)
-        self._note(owner, self._take(norms, [Surroundings(module, graph)]))
+        views = [Surroundings(module, graph)]
+        self._note(owner, self._take(norms, views), views)
 
     def _list_calls(self, owner: str, inside: str) -> Iterator[str]:
         """Yield what a plain Sequential runs, by paths from the owner; Sequentials in it are looked into."""
@@ -345,7 +337,7 @@ class Accelerator:
         inlined = {norm: self._inline(owner, path, both) for norm, path in tails.items()}  # as on trial
         views = [Surroundings(module, graph) for graph in both]
         taken = self._take([*norms, *tails], views)
-        self._note(owner, taken)
+        self._note(owner, taken, views)
         for view in views:
             view.close()
         for norm, calls in inlined.items():
@@ -437,13 +429,17 @@ class Accelerator:
             taken[norm] = taking
         return taken
 
-    def _note(self, owner: str, taken: dict[str, Taking]) -> None:
-        """Make what norms of a forward take in part of the plan."""
+    def _note(self, owner: str, taken: dict[str, Taking], views: list[Surroundings]) -> None:
+        """Make what norms of a forward have taken in, in every graph of it, part of the plan."""
         module = self._model.get_submodule(owner)
         self._plan.takings |= taken
         self._plan.owners |= dict.fromkeys(taken, owner)
-        for path in (path for taking in taken.values() for path in taking.modules):
-            self._plan.swallowed[self._paths[id(module.get_submodule(path))]] += self._recording.calls[owner]
+        for target in (target for taking in taken.values() for target in taking.modules):
+            swallowed = module.get_submodule(target)
+            path = self._paths[id(swallowed)]
+            self._plan.swallowed[path] += self._recording.calls[owner]
+            if any(view.find_targets(swallowed) for view in views):
+                self._plan.staying.add(path)
 
     def _target(self, views: list[Surroundings], norm: str) -> str | None:
         """Return the path from an owner by which its forward calls a norm; None if it does so by several."""

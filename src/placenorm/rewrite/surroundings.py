@@ -83,8 +83,9 @@ class Surroundings:
         return [node for node in self.graph.nodes if node.op == "call_module" and str(node.target) == target]
 
     def find_targets(self, module: nn.Module) -> set[str]:
-        """Return the paths from the owner by which its forward calls a module."""
-        targets = {str(node.target) for node in self.graph.nodes if node.op == "call_module"}
+        """Return the paths from the owner by which its forward calls a module that no norm has taken in there."""
+        calls = (node for node in self.graph.nodes if node.op == "call_module" and node not in self._gone)
+        targets = {str(node.target) for node in calls}
         return {target for target in targets if self._owner.get_submodule(target) is module}
 
     def find(self, target: str) -> Taking:

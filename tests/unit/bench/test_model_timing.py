@@ -20,7 +20,8 @@ from placenorm.facts.codec import dumps, loads
 from placenorm.facts.edits import Change, Skip
 from placenorm.facts.timing import ModelTimings
 from placenorm.layers import BatchNorm2d
-from placenorm.report.bench_terminal import MODEL_HEADS, list_models
+from placenorm.report.bench_terminal import MODEL_HEADS, list_models, print_model_timings
+from placenorm.report.forms import print_to_text
 from placenorm.verbs.benching import bench_models
 
 CHANNELS, BATCH, SIZE = 4, 3, 8
@@ -221,6 +222,15 @@ def test_images_that_a_model_cannot_take_are_told() -> None:
         bench_models(["resnet18"], batch=BATCH, size=4)
 
 
+def test_whatever_a_model_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("Wrong image height! Expected 224")
+
+    monkeypatch.setattr(model_timing, "_list_candidates", refuse)
+    with pytest.raises(BenchError, match="Wrong image height! Expected 224; give another"):
+        bench_models(["resnet18"], batch=BATCH, size=8)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
@@ -276,6 +286,16 @@ def test_ratios_are_to_the_model_as_it_is_and_to_its_own_placement() -> None:
     over = [each[heads.index("over eager")] for each in cells]
     assert over == ["", "2.00x", "1.60x", "1.33x", "4.00x; 3.00x"]
     assert cells[-1][heads.index("peak, MB")] == "3"
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(80, True), (200, False)])
+def test_narrow_terminal_goes_without_what_is_missed_least(width: int, left_out: bool) -> None:
+    facts = bench().facts
+    text = print_to_text(lambda console: print_model_timings(facts, console), width)
+    table = text.partition("A step:")[0]
+    assert "over eager" in table
+    assert "\N{HORIZONTAL ELLIPSIS}" not in table
+    assert ("Left out for want of room: from, to" in text) is left_out
 
 
 def test_command_prints_a_table_and_writes_each_model_as_it_comes(tmp_path: Path) -> None:

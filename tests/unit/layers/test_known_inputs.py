@@ -165,3 +165,26 @@ def test_copies_and_files_carry_nothing_of_it() -> None:
     for other in (copy.deepcopy(layer), torch.load(file, weights_only=False)):
         assert other._known is None
         assert torch.equal(other(draw(1)), copy.deepcopy(layer)(draw(1)))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("calls", [0, 2], ids=["fresh", "known"])
+def test_traced_layer_runs_as_it_was(calls: int) -> None:
+    layer = BatchNorm2d(6, after="relu").eval()
+    for seed in range(calls):
+        layer(draw(seed))
+    traced = torch.jit.trace(layer, draw(0))  # which runs it several times and compares
+    torch.testing.assert_close(traced(draw(1)), layer(draw(1)), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda layer: layer(draw(0), 1), "Cannot add int behind a norm"),
+        (lambda layer: explain(layer, SHAPE), "asked about an input, not about tuple"),
+    ],
+    ids=["residual", "explain"],
+)
+def test_what_is_no_tensor_is_refused_in_a_sentence(ask: Callable[[nn.Module], object], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        ask(BatchNorm2d(6))

@@ -469,6 +469,7 @@ def test_norm_at_the_end_of_a_sequential_takes_the_sum_behind(name: str) -> None
     block = Inverted(nn.ReLU() if name == "relu" else nn.Identity())
     done = accelerate(settle(nn.Sequential(nn.Conv2d(3, 3, 1), block)))
     assert held(done.model, "1.body.0.1") == ("identity", "relu6", False)
+    assert type(done.model.get_submodule("1.body.0.2")) is nn.Identity
     assert held(done.model, "1.body.1.1") == ("identity", "relu" if name == "relu" else "identity", False)
     assert done.changes[1].reason.startswith("body.1.1 + add")
     assert_same(done.model, pickle.loads(pickle.dumps(done.model)))
