@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from placenorm.kernels import dispatch, pool_chain_reference
+from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.cpu import memory
 from placenorm.kernels.cpu import pool_chain as cpu
 from placenorm.kernels.pool_chain import MONOTONE, MaxPool, PoolChain
+from placenorm.layers import BatchNorm2d
 from placenorm.layers.pool_chain_operators import pool_chain as operator
 from support.cases.chains import find_activation
 from support.chains_compared import (
@@ -126,6 +129,16 @@ def test_second_derivative_raises() -> None:
 def test_pool_that_cannot_be_is_refused(make_pool: Callable[[], object], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         make_pool()
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "elu"])
+def test_activation_that_falls_is_not_fused_with_a_pool(name: str) -> None:
+    falling, rising = (PoolChain(POOLS[0], Activation(name, slope)) for slope in (-1.5, 1.5))
+    assert not falling.is_monotone
+    assert rising.is_monotone
+    x, layer = draw((2, 3, 6, 6)), BatchNorm2d(3, before=Activation(name, -1.5), pool=POOLS[0])
+    wanted = nn.BatchNorm2d(3)(F.max_pool2d(activate(x, Activation(name, -1.5)), 2))
+    torch.testing.assert_close(layer(x), wanted)
 
 
 def test_gap_names_what_no_kernel_covers() -> None:

@@ -72,7 +72,8 @@ class PoolChain:
     @property
     def is_monotone(self) -> bool:
         """Whether the largest input of a window gives the largest output."""
-        return self.before.name in MONOTONE and not (self.before.name == "leaky_relu" and self.before.parameter < 0)
+        falls = self.before.name in ("leaky_relu", "elu") and self.before.parameter < 0
+        return self.before.name in MONOTONE and not falls
 
     def __str__(self) -> str:
         front = "" if self.before.name == IDENTITY.name else f"{self.before.name}-"

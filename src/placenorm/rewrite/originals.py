@@ -17,8 +17,8 @@ from placenorm.rewrite.surroundings import Taking
 _ORIGINAL = "_placenorm_original"
 """Attribute of a module: its `Original`."""
 
-_HELD = ("before", "after", "pool")
-"""Attributes of our layers that say what they hold."""
+_HELD = ("before", "after", "pool", "_known")
+"""Attributes of our layers that torch's do not have: what they hold, and the input that they remember."""
 
 OUR_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 

@@ -40,6 +40,11 @@ class Step:
     gradients: tuple[Tensor | None, ...] = ()
     buffers: tuple[Tensor, ...] = ()
 
+    @property
+    def tells(self) -> bool:
+        """Whether numbers come out of it: NaN agrees with NaN, whatever became of it on the way."""
+        return any(bool(each.isfinite().any()) for each in tensors_in(self.outputs))
+
     def measure(self, other: "Step") -> float:
         """Return the largest difference of anything in another step, as a share of the largest value there."""
         return max(
@@ -87,6 +92,11 @@ class StepProof:
                 f"the example, and that fails ({first_line(error)}); give example inputs that it "
                 "trains on."
             ) from error
+        if not self._step.tells:
+            raise ModelError(
+                f"Cannot accelerate {type(model).__name__}: on the example it gives no finite number, which proves "
+                "nothing; give example inputs on which it does."
+            )
 
     def measure(self, model: nn.Module) -> tuple[float, float]:
         """Return how far a rewritten model is from what it was: a whole step in float64, and outputs in its own type.

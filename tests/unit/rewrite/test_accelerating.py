@@ -842,6 +842,7 @@ def test_restored_model_keeps_what_was_learned() -> None:
     assert [id(parameter) for parameter in done.model.parameters()] == values
     torch.testing.assert_close(done.model.state_dict(), state, rtol=0, atol=0)
     assert type(done.model) is Residual
+    assert vars(done.model.norm).keys() == vars(given.norm).keys()
     assert {type(module) for module in done.model.modules() if isinstance(module, nn.BatchNorm2d)} == {nn.BatchNorm2d}
     given.load_state_dict(state)
     assert_same(given, done.model)

@@ -176,6 +176,17 @@ class Wide(nn.Module):
         return self.norm(x)
 
 
+@pytest.mark.parametrize(
+    ("count", "value"), [(2, float("nan")), (2, float("inf")), (0, 1.0)], ids=["nan", "inf", "empty"]
+)
+def test_example_that_proves_nothing_is_an_error(count: int, value: float) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    with pytest.raises(
+        ModelError, match="on the example it gives no finite number, which proves nothing; give example"
+    ):
+        pn.accelerate(model, torch.full((count, 3, 8, 8), value))
+
+
 def test_model_that_does_not_train_in_its_own_type_is_an_error() -> None:
     with pytest.raises(ModelError, match=r"a copy of it in its own type for one step .* \(too narrow\); give example"):
         pn.accelerate(Wide(), IMAGES)
