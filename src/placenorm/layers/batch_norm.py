@@ -205,7 +205,8 @@ class _OwnForward(_BatchNorm):
     def _list_owned(self) -> Owned:
         buffers = self._buffers
         return (
-            self.weight, self.bias, buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"]
+            self.weight, self.bias, buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"],
+            self.before, self.after, self.pool,
         )  # fmt: skip
 
     def _forget(self) -> None:

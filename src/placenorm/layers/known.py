@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from placenorm.kernels.activations import Activation
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.running import Running
 from placenorm.layers.chain_operators import run_chain
 from placenorm.layers.composing import compose
@@ -21,8 +22,11 @@ from placenorm.layers.normalizing import is_recomputing, view_dense
 from placenorm.layers.paths import find_gap
 from placenorm.layers.pool_chain_operators import run_pool_chain
 
-Owned = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+Tensors = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 """A layer's weight, bias, running mean and variance, and number of batches."""
+
+Owned = tuple[*Tensors, Activation, Activation, MaxPool | None]
+"""A layer's tensors, and what it holds in front of the norm and behind it: activations and pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Known:
         dtype: of the input.
         device: of the input.
         settings: of the layer.
-        owned: the layer's own tensors.
+        owned: the layer's own, compared by identity.
         chain: what is fused with the norm.
         running: what the kernels brought up to date; None where the input went torch's way.
     """
@@ -88,7 +92,7 @@ class Known:
 
     def run(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """Return the layer's output, and bring its running statistics up to date where it is training."""
-        weight, bias, mean, var, tracked = self.owned
+        weight, bias, mean, var, tracked, *_ = self.owned
         settings, chain = self.settings, self.chain
         if self.running is not None:
             if isinstance(chain, PoolChain):
@@ -114,10 +118,10 @@ def remember(
         x: ``[N, C, *]``.
         residual: of its shape, or None.
         settings: of the layer.
-        owned: the layer's own tensors; it keeps running statistics.
+        owned: the layer's own; it keeps running statistics.
         chain: what is fused with the norm.
     """
-    *_, mean, var, tracked = owned
+    _, _, mean, var, tracked, *_ = owned
     if mean is None or var is None or settings.momentum is None or not _is_plain_call(x):
         return None
     running = None

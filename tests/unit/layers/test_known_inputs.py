@@ -77,6 +77,7 @@ def test_average_over_all_batches_is_asked_for_each_time(long_ways: list[Tensor]
         lambda layer: layer.eval(),
         lambda layer: layer.double(),
         lambda layer: layer.fuse(before="relu"),
+        lambda layer: setattr(layer, "after", Activation("relu")),
         lambda layer: setattr(layer, "momentum", 0.5),
         lambda layer: setattr(layer, "eps", 1e-3),
         lambda layer: setattr(layer, "weight", nn.Parameter(torch.full((6,), 2.0))),
@@ -85,7 +86,7 @@ def test_average_over_all_batches_is_asked_for_each_time(long_ways: list[Tensor]
         lambda layer: setattr(layer, "track_running_stats", False),
         lambda layer: layer.fuse(before="relu", pool=POOL),
     ],
-    ids=["eval", "double", "fuse", "momentum", "eps", "weight", "buffer", "virtual", "untracked", "pool"],
+    ids=["eval", "double", "fuse", "activation", "momentum", "eps", "weight", "buffer", "virtual", "untracked", "pool"],
 )
 def test_changed_layer_goes_the_long_way(change: Callable[[nn.Module], object], long_ways: list[Tensor]) -> None:
     layer, twin = BatchNorm2d(6, after="silu"), BatchNorm2d(6, after="silu")
