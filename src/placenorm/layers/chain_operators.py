@@ -52,18 +52,9 @@ def _run(
     return y, x.new_empty(0, dtype=torch.uint8) if bits is None else bits, mean, var, rstd
 
 
-def _run_directly(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    before: str,
-    after: str,
-    parameter: float,
-    running: Running | None,
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
-    """Do as `_run`, and bring running statistics up to date."""
+def _run_directly(*given: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
+    """Do as `_run`, and bring running statistics, which are given last, up to date."""
+    x, residual, weight, bias, eps, before, after, parameter, running = given
     fused = describe_chain(before, after, parameter, residual is not None)
     return dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused, running)
 
@@ -88,19 +79,9 @@ def _run_backward(
     return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
 
 
-def _run_backward_directly(
-    dy: Tensor,
-    x: Tensor,
-    told: Tensor | None,
-    mean: Tensor,
-    rstd: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    before: str,
-    after: str,
-    parameter: float,
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+def _run_backward_directly(*given: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """Do as `_run_backward`."""
+    dy, x, told, mean, rstd, weight, bias, before, after, parameter = given
     fused = describe_chain(before, after, parameter, told is not None)
     return dispatch.choose(x, fused).chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
 

@@ -43,18 +43,9 @@ def _run(
         return _run_directly(x, weight, bias, eps, before, parameter, pool, ceil_mode, None)
 
 
-def _run_directly(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    before: str,
-    parameter: float,
-    pool: list[int],
-    ceil_mode: bool,
-    running: Running | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do as `_run`, and bring running statistics up to date."""
+def _run_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Do as `_run`, and bring running statistics, which are given last, up to date."""
+    x, weight, bias, eps, before, parameter, pool, ceil_mode, running = given
     fused = describe_pool_chain(before, parameter, pool, ceil_mode)
     return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused, running)
 
@@ -80,21 +71,9 @@ def _run_backward(
         )
 
 
-def _run_backward_directly(
-    dy: Tensor,
-    winner: Tensor,
-    place: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
-    weight: Tensor | None,
-    height: int,
-    width: int,
-    before: str,
-    parameter: float,
-    pool: list[int],
-    ceil_mode: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _run_backward_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Do as `_run_backward`."""
+    dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool, ceil_mode = given
     fused = describe_pool_chain(before, parameter, pool, ceil_mode)
     kernels = dispatch.choose_pool(winner, fused)
     return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
