@@ -157,12 +157,6 @@ def makes_own_memory(node: fx.Node, owner: nn.Module) -> bool:
     return kind_of_call(node.target) in (*_MAKERS, "join")  # type: ignore[arg-type]
 
 
-def input_of(node: fx.Node) -> fx.Node | None:
-    """Return the one value of a network that a call reads first; None where there is none."""
-    given = node.args[0] if node.args else node.kwargs.get("input")
-    return given if isinstance(given, fx.Node) else None
-
-
 def _make_pool(given: dict[str, Any]) -> MaxPool | None:
     if given.get("return_indices") or any(isinstance(value, (fx.Node, Tensor)) for value in given.values()):
         return None

@@ -119,7 +119,7 @@ class OwnerGraphs:
         """Hand what the call with a place in the forward reads through a child; others read it as it was."""
         for calls in self._aligned():
             node = calls.first[ordinal]
-            read = _input_of(node)
+            read = _read_by(node)
             with node.graph.inserting_before(node):
                 norm = node.graph.call_module(target, (read,))
             node.replace_input_with(read, norm)
@@ -128,7 +128,7 @@ class OwnerGraphs:
         """Take out the call with a place in the forward, and return the path of the child it calls."""
         for calls in self._aligned():
             node = calls.last[ordinal]
-            node.replace_all_uses_with(_input_of(node))
+            node.replace_all_uses_with(_read_by(node))
             node.graph.erase_node(node)
         return str(self._aligned()[0].last[ordinal].target)
 
@@ -137,10 +137,10 @@ class OwnerGraphs:
         for calls in self._aligned():
             one, other = calls.last[first], calls.last[second]
             readers = list(other.users)
-            other.replace_input_with(one, _input_of(one))
+            other.replace_input_with(one, _read_by(one))
             for reader in readers:
                 reader.replace_input_with(other, one)
-            one.replace_input_with(_input_of(one), other)
+            one.replace_input_with(_read_by(one), other)
             other.append(one)
 
     def has(self, ordinal: int) -> bool:
@@ -181,10 +181,15 @@ class NodeCalls:
         return self.first.get(ordinal) is not None and self.first.get(ordinal) is self.last.get(ordinal)
 
 
-def _input_of(node: fx.Node) -> fx.Node:
-    """Return what a call of one input reads: its first argument."""
+def input_of(node: fx.Node) -> fx.Node | None:
+    """Return the one value of a network that a call reads first; None where there is none."""
     given = node.args[0] if node.args else node.kwargs.get("input")
-    return given if isinstance(given, fx.Node) else node.all_input_nodes[0]
+    return given if isinstance(given, fx.Node) else None
+
+
+def _read_by(node: fx.Node) -> fx.Node:
+    """Return what a call of one input reads, whatever the name of its argument."""
+    return input_of(node) or node.all_input_nodes[0]
 
 
 class _OwnerTracer(fx.Tracer):

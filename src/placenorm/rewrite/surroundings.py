@@ -15,12 +15,12 @@ from placenorm.rewrite.neighbours import (
     addends_of,
     attached_norm,
     has_hooks,
-    input_of,
     is_identity,
     makes_own_memory,
     pool_of,
     works_in_place,
 )
+from placenorm.rewrite.retracing import input_of
 
 _KINDS = "placenorm_kinds"
 """Key of a node's notes: shape, type and device of what it returned, for each time that a `KindReader` ran it."""
