@@ -26,7 +26,8 @@ class Accelerated:
         matched: number of batch norms in the model.
         max_error: max|difference| / max|value| against the model as given, the largest over outputs, gradients and
             buffers of a training step and outputs in evaluation, in float64.
-        max_error_dtype: the same over the outputs in training and evaluation, for the model in its own type.
+        max_error_dtype: the same in the model's own type, as returned. Gradients may make it large where rounding alone
+            turns a ReLU on or off.
         parameters: which parameters became which: all stayed.
     """
 
@@ -52,7 +53,7 @@ def accelerate_model(model: nn.Module, example_inputs: ExampleInputs) -> Acceler
 
     Raises:
         ModelError: if the model cannot be looked into, does not run or train on the inputs, or does not do the same on
-            fused layers.
+            fused layers, in float64 or in its own type.
         UsageError: if the example inputs are neither a tensor nor a tuple nor a dict.
     """
     norms = find_norms(model)
@@ -67,12 +68,7 @@ def accelerate_model(model: nn.Module, example_inputs: ExampleInputs) -> Acceler
     before = [(module, type(module), dict(module.__dict__)) for module in model.modules()]
     try:
         changes, skipped = accelerator.perform()
-        error, error_dtype = _measure(proof, model) if changes else (0.0, 0.0)
-        if not error <= EXACT:
-            raise ModelError(
-                f"Cannot accelerate {type(model).__name__}: on fused layers a training step differs by {error:.1e} in "
-                f"float64, where {EXACT:.0e} is rounding, so nothing was changed; please report this network."
-            )
+        error, error_dtype = _prove(proof, model) if changes else (0.0, 0.0)
     except BaseException:
         for module, kind, held in before:
             module.__class__ = kind
@@ -82,19 +78,36 @@ def accelerate_model(model: nn.Module, example_inputs: ExampleInputs) -> Acceler
     return Accelerated(model, tuple(changes), tuple(skipped), len(norms), error, error_dtype, same)
 
 
-def _measure(proof: StepProof, model: nn.Module) -> tuple[float, float]:
-    """Return how far a model on fused layers is from what it was.
+def _prove(proof: StepProof, model: nn.Module) -> tuple[float, float]:
+    """Return how far a model on fused layers is from what it was, in float64 and in its own type.
 
     Raises:
-        ModelError: if it does not run.
+        ModelError: if it does not run, or is further than rounding takes it.
     """
+    name = type(model).__name__
     try:
-        return proof.measure(model)
+        error = proof.measure(model)
+        if not error <= EXACT:
+            raise ModelError(
+                f"Cannot accelerate {name}: on fused layers a training step differs by {error:.1e} in float64, where "
+                f"{EXACT:.0e} is rounding, so nothing was changed; please report this network."
+            )
+        error_dtype, fault = proof.measure_as_returned(model)
+        if fault:
+            path, by_itself = proof.find_furthest(model)
+            raise ModelError(
+                f"Cannot accelerate {name}: on fused layers and in its own type, {fault}, so nothing was changed; of "
+                f"the norms, {path or name} is the furthest off by itself ({by_itself:.1e}); please report this "
+                "network."
+            )
+    except ModelError:
+        raise
     except Exception as error:  # the user's own forward runs, anything can come out of it
         raise ModelError(
-            f"Cannot accelerate {type(model).__name__}: it does not run on fused layers ({first_line(error)}), so "
-            "nothing was changed; please report this network."
+            f"Cannot accelerate {name}: it does not run on fused layers ({first_line(error)}), so nothing was changed; "
+            "please report this network."
         ) from error
+    return error, error_dtype
 
 
 def restore_model(model: nn.Module) -> int:

@@ -45,7 +45,7 @@ class ForwardProof:
     """Runs copies of modules as they are, and with the forwards that torch.fx has traced, on what they are called with.
 
     Both run in evaluation and in training mode under several seeds, with gradients for every parameter and input. Where
-    a module cannot train on its input (one value per channel), training runs on the input doubled along its first axis.
+    a module cannot train on its input (one value per channel), training runs on the input and the half of it.
 
     Args:
         model: the model; only copies of its modules run.
@@ -64,20 +64,20 @@ class ForwardProof:
         owner = self._model.get_submodule(path)
         if any(tensor.is_meta for tensor in (*owner.parameters(), *owner.buffers())):
             return ""
-        expected = _copy_with_gradients(owner)
+        expected = copy_with_gradients(owner)
         doubled = False
         try:
             try:
                 as_it_is = self._run(expected, path, doubled=False)
             except ValueError:
-                doubled, expected = True, _copy_with_gradients(owner)
+                doubled, expected = True, copy_with_gradients(owner)
                 as_it_is = self._run(expected, path, doubled=True)
         except Exception as error:  # the user's own forward, anything can come out of it
             return (
                 "the proof that a traced forward is the same cannot be run: it does not train on the example input, "
                 f"nor on that input doubled ({first_line(error)})"
             )
-        rewritten = _copy_with_gradients(owner)
+        rewritten = copy_with_gradients(owner)
         try:
             graphs.install(rewritten)
             return _find_difference(as_it_is, self._run(rewritten, path, doubled=doubled))
@@ -93,21 +93,27 @@ class ForwardProof:
             for seed in PROOF_SEEDS:
                 bound = self._captures.bind(path)
                 with fix_seed(seed), _gradients():
-                    given = [_Given(value, doubled=doubled and training) for value in (bound.args, bound.kwargs)]
-                    leaves = list(_leaves(copied(*given[0].value, **given[1].value)))
+                    given = Given((bound.args, bound.kwargs), doubled=doubled and training)
+                    args, kwargs = given.value
+                    leaves = list(_leaves(copied(*args, **kwargs)))
                     trained = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
                     if training and trained:  # random upstream gradients: that of a sum hides errors behind a norm
                         torch.autograd.backward(trained, [torch.rand_like(x) for x in trained])
-                    gradients.extend(tensor.grad for each in given for tensor in each.sources)
+                    gradients.extend(tensor.grad for tensor in given.sources)
                 outputs.append(map_tensors(lambda x: x.detach().requires_grad_(x.requires_grad), leaves))
         return _Run(outputs, gradients, copied)
 
 
-class _Given:
-    """Arguments whose tensors take gradients, and may be written to.
+class Given:
+    """Copies of arguments that may be written to, and that take gradients where these are switched on.
+
+    Args:
+        value: the arguments.
+        doubled: whether each comes with the half of it, one behind the other along the first axis: that makes a
+            variance where there is one value per channel.
 
     Attributes:
-        value: the arguments.
+        value: the copies.
         sources: the tensors in which the gradients of theirs gather.
     """
 
@@ -117,9 +123,10 @@ class _Given:
         self.value = map_tensors(self._prepare, value)
 
     def _prepare(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.detach().clone()
         if self._doubled and tensor.dim():
-            tensor = torch.cat([tensor, tensor])
-        if not tensor.is_floating_point():
+            tensor = torch.cat([tensor, tensor / 2 if tensor.is_floating_point() else tensor])
+        if not tensor.is_floating_point() or not torch.is_grad_enabled():
             return tensor
         self.sources.append(tensor.requires_grad_())
         return tensor.clone()
@@ -131,13 +138,14 @@ def _gradients() -> Iterator[None]:
         yield
 
 
-def _copy_with_gradients(module: nn.Module) -> nn.Module:
+def copy_with_gradients(module: nn.Module) -> nn.Module:
     """Return a copy whose every parameter takes a gradient, frozen ones too: who thaws them must find it right."""
     with _gradients():
         copied = copy.deepcopy(module)
         for parameter in copied.parameters():
             if parameter.is_floating_point() or parameter.is_complex():
                 parameter.requires_grad_(True)
+            parameter.grad = None
     return copied
 
 
@@ -196,7 +204,7 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def measure_error(expected: Any, found: Any, *, rest: bool = True) -> float:
+def measure_error(expected: Any, found: Any, *, rest: bool = True, floor: float = 0.0) -> float:
     """Return max|difference| / max|output| of two results of a network, the largest over their tensors.
 
     What is no floating-point or complex number has to be the same; infinite where it is not, or where the nests differ.
@@ -205,12 +213,13 @@ def measure_error(expected: Any, found: Any, *, rest: bool = True) -> float:
         expected: a tensor, or a nest of tuples, lists, dicts and dataclasses.
         found: the same nest with other values.
         rest: whether what is no floating-point or complex number counts.
+        floor: what a difference is at least a share of, however small the largest output is.
     """
     before, after = list(_leaves(expected)), list(_leaves(found))
     if len(before) != len(after):
         return math.inf
     pairs = zip(before, after, strict=True)
-    return max((_error_of_leaf(*pair) for pair in pairs if rest or _has_numbers(pair[0])), default=0.0)
+    return max((_error_of_leaf(*pair, floor) for pair in pairs if rest or _has_numbers(pair[0])), default=0.0)
 
 
 def count_numbers(result: Any) -> int:
@@ -238,27 +247,27 @@ def _has_numbers(leaf: Any) -> bool:
     return isinstance(leaf, float)
 
 
-def _error_of_leaf(before: Any, after: Any) -> float:
+def _error_of_leaf(before: Any, after: Any, floor: float) -> float:
     if isinstance(before, Tensor) and isinstance(after, Tensor):
         if before.shape != after.shape or before.is_complex() != after.is_complex():
             return math.inf
         if before.is_complex():
             before, after = torch.view_as_real(before), torch.view_as_real(after)
         if before.is_floating_point() and after.is_floating_point():
-            return _relative_error(before.double(), after.double()) if before.numel() else 0.0
+            return _relative_error(before.double(), after.double(), floor) if before.numel() else 0.0
         return 0.0 if torch.equal(before, after) else math.inf
     if isinstance(before, float) and isinstance(after, float):
-        return _relative_error(torch.tensor([before]), torch.tensor([after]))
+        return _relative_error(torch.tensor([before]), torch.tensor([after]), floor)
     if isinstance(before, _PLAIN) or isinstance(after, _PLAIN):
         return 0.0 if before == after else math.inf
     return 0.0 if type(before) is type(after) else math.inf
 
 
-def _relative_error(expected: Tensor, found: Tensor) -> float:
-    """Return max|difference| / max|expected|; infinite where one is no number and the other is."""
+def _relative_error(expected: Tensor, found: Tensor, floor: float) -> float:
+    """Return max|difference| / max|expected|, or of the floor; infinite where one is no number and the other is."""
     same = (expected == found) | (expected.isnan() & found.isnan())
     difference = float((expected - found).abs().masked_fill(same, 0.0).max())
     if math.isnan(difference):
         return math.inf
-    largest = float(expected.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    largest = max(float(expected.nan_to_num(0.0, 0.0, 0.0).abs().max()), floor)
     return difference / largest if largest else difference

@@ -19,7 +19,8 @@ def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
     Every batch norm becomes a layer of `placenorm.layers`, at its path, with its parameters, buffers, settings and
     hooks. It takes in an activation in front of it or behind it, a max pool in front, and the addition of a residual
     behind it, where nothing else reads what is between. The network computes, learns and evaluates what it did before:
-    that is proved in float64, for a step of training and for evaluation. `placenorm.restore` is the way back.
+    that is proved for a step of training and for evaluation, in float64 and in the model's own type, as returned.
+    `placenorm.restore` is the way back.
 
     Args:
         model: any model that runs and trains on the example.
@@ -27,11 +28,11 @@ def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
 
     Returns:
         The new model, the changes and what was skipped, each with site and reason, and how far it is from the model as
-        given: ``max_error`` in float64 (outputs, gradients, buffers), ``max_error_dtype`` as returned (outputs).
+        given, over outputs, gradients and buffers: ``max_error`` in float64, ``max_error_dtype`` as returned.
 
     Raises:
         ModelError: if the model cannot be looked into, does not run or train on the inputs, or does not do the same on
-            fused layers.
+            fused layers, but for rounding.
         UsageError: if the example inputs are neither a tensor nor a tuple nor a dict.
 
     Example:

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -994,3 +995,40 @@ def test_proof_looks_at_the_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
 def _scale_gradient(module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     x = given[0]
     return (x.detach() + 1.001 * (x - x.detach()), *given[1:])
+
+
+OFF: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "values": (lambda x: 1.001 * x, "outputs and buffers of a training step are"),
+    "gradients": (
+        lambda x: x.detach() + 1.5 * (x - x.detach()),
+        "gradients of a training step are 5.0e-01 off float64",
+    ),
+}
+"""What kernels do that are wrong in float32 alone: the proof in float64 runs torch's layers, which are right."""
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_proof_in_the_models_own_type_names_the_norm_and_leaves_the_model_as_it_was(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    become = fusing.become_fused
+    change, words = OFF[name]
+
+    def spoil(norm: nn.Module, taking: Taking) -> None:
+        become(norm, taking)
+        if taking.after.name == "silu":
+            norm.register_forward_hook(lambda module, given, y: change(y) if y.dtype is torch.float32 else y)
+
+    monkeypatch.setattr(fusing, "become_fused", spoil)
+    layers_of = (nn.Conv2d(3, C, 3), nn.BatchNorm2d(C), nn.SiLU(), nn.Conv2d(C, C, 1), nn.BatchNorm2d(C), nn.ReLU())
+    model = settle(nn.Sequential(*layers_of))
+    kinds = [type(module) for module in model.modules()]
+    with pytest.raises(ModelError, match=rf"in its own type, {re.escape(words)}.* of the norms, 1 is the furthest off"):
+        pn.accelerate_(model, INPUTS)
+    assert [type(module) for module in model.modules()] == kinds
+    assert pn.accelerate(model.double(), INPUTS.double()).max_error_dtype == 0.0
+
+
+def test_error_in_the_models_own_type_is_that_of_a_training_step() -> None:
+    model = settle(Residual())
+    assert 0.0 < pn.accelerate(model, INPUTS).max_error_dtype < 1e-4
