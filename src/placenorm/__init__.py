@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from placenorm.verbs.checking import check as check
     from placenorm.verbs.claiming import claims as claims
     from placenorm.verbs.comparing import compare as compare
+    from placenorm.verbs.folding import fold as fold
+    from placenorm.verbs.folding import fold_ as fold_
     from placenorm.verbs.outlying import outliers as outliers
     from placenorm.verbs.placing import place as place
     from placenorm.verbs.placing import place_ as place_
@@ -38,6 +40,8 @@ _HOME = {
     "check": "placenorm.verbs.checking",
     "claims": "placenorm.verbs.claiming",
     "compare": "placenorm.verbs.comparing",
+    "fold": "placenorm.verbs.folding",
+    "fold_": "placenorm.verbs.folding",
     "outliers": "placenorm.verbs.outlying",
     "place": "placenorm.verbs.placing",
     "place_": "placenorm.verbs.placing",
@@ -59,6 +63,8 @@ __all__ = [
     "check",
     "claims",
     "compare",
+    "fold",
+    "fold_",
     "layers",
     "outliers",
     "place",

@@ -256,9 +256,9 @@ class Rewriter:
     def _vanishing(self, edit: Edit) -> list[str]:
         """Return the names of the parameters and buffers that may be gone after an edit."""
         norm = None if edit.norm is None else self.graph.ops[edit.norm].module
-        opening = self.graph.ops[self.blocks[edit.block].weight].module
+        opening = self.graph.ops[self.blocks[edit.block].weight].module if edit.bias == "drop" else None
         gone = [f"{norm}.{name}" for name in _OF_NORMS] if norm is not None else []
-        return [*gone, f"{opening}.bias"] if edit.bias == "drop" and opening is not None else gone
+        return gone if opening is None else [*gone, f"{opening}.bias"]
 
     def _modules_of(self, edit: Edit, way: Way) -> list[str]:
         """Return the modules that an edit changes wherever they run: the norm, what it will hang on, the weight op."""
@@ -392,8 +392,11 @@ class Rewriter:
 
     def _perform(self, edit: Edit, way: Way) -> str:
         """Make one change and return it in words."""
-        opening = self.graph.ops[self.blocks[edit.block].weight]
-        words = [self._leave_alone(edit), self._change_norm(edit, way, opening), self._change_bias(opening, edit)]
+        words = [
+            self._leave_alone(edit),
+            self._remove(edit) if edit.anchor is None else self._change_norm(edit, way),
+            self._change_bias(edit),
+        ]
         return "; ".join(word for word in words if word)
 
     def _leave_alone(self, edit: Edit) -> str:
@@ -403,14 +406,19 @@ class Rewriter:
             self.model.get_submodule(path).inplace = False  # type: ignore[assignment]
         return f"{', '.join(paths)} no longer in place, since others read what it would write into" if paths else ""
 
-    def _change_norm(self, edit: Edit, way: Way, opening: Op) -> str:
+    def _remove(self, edit: Edit) -> str:
+        assert edit.norm is not None
+        norm = self.graph.ops[edit.norm]
+        self._take_out(norm)
+        return f"{norm.name} {norm.key} removed"
+
+    def _change_norm(self, edit: Edit, way: Way) -> str:
+        assert edit.anchor is not None
+        opening = self.graph.ops[self.blocks[edit.block].weight]
         norm = None if edit.norm is None else self.graph.ops[edit.norm]
         old = None if norm is None or norm.module is None else self.model.get_submodule(norm.module)
         if norm is not None and not way.keeps_path:
             self._take_out(norm)
-        if edit.anchor is None:
-            assert norm is not None
-            return f"{norm.name} {norm.key} removed"
         anchor = self.graph.ops[edit.anchor]
         swapped = self._swap(edit, anchor)
         if way.keeps_path:
@@ -549,9 +557,10 @@ class Rewriter:
             opening = self.graph.ops[self.blocks[edit.block].weight]
             self._replace(module, self._build(anchor, opening, edit))
 
-    def _change_bias(self, opening: Op, edit: Edit) -> str:
+    def _change_bias(self, edit: Edit) -> str:
         if edit.bias == "keep":
             return ""
+        opening = self.graph.ops[self.blocks[edit.block].weight]
         if opening.module is None:
             return f"bias of {_in_words(opening)} left as it is, since that stands in a forward of your own"
         module: Any = self.model.get_submodule(opening.module)

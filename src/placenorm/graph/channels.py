@@ -1,0 +1,678 @@
+"""What a network does with each of its channels: which values belong to one channel, and what happens to them.
+
+A model runs once on its example, and every tensor gets a label for every value: two values have one label if they are
+the same channel of the same tensor, or become so where a call only moves, picks or averages them. What calls compute
+is written down as rules for labels. A label stands for a channel that may be carried in another form,
+``scale * value + shift``, as long as every rule about it holds; `rewrite.forms` finds out which forms there are.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from placenorm.graph.tracing import ExampleInputs, bind_inputs, map_tensors, undisturbed
+from placenorm.graph.values import tensors_in
+from placenorm.graph.vocabulary import call_means_only, name_of_call
+
+Labels = NDArray[np.int64]
+
+GROUND: Final = 0
+"""The label of everything that stays as it is: inputs, constants, what an op gives that lets no other form pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightUse:
+    """One call of a conv, a transposed conv or a linear layer that can take other forms in, and give them.
+
+    Attributes:
+        path: of the module.
+        reads: label of every input channel, ``[C_in]``.
+        gives: label of every output channel, ``[C_out]``.
+        varies: whether a shift of its input is another shift of its output from place to place: zeros are padded, or
+            the op is transposed.
+    """
+
+    path: str
+    reads: Labels
+    gives: Labels
+    varies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NormUse:
+    """One call of a norm that evaluates by its running statistics.
+
+    Attributes:
+        path: of the module; of the module in whose forward it stands where the call is functional.
+        number: which norm this is among the calls of norms in its owner's forward, from 0; among its module's own
+            where it is a module.
+        functional: whether the call is no module of its own.
+        reads: label of every input channel, ``[C]``.
+        gives: label of every output channel, ``[C]``.
+        scale: ``[C]``, float64: what it multiplies with.
+        shift: ``[C]``, float64: what it adds then.
+        adjustable: whether the module can take other forms in and give them while it stays.
+        size: number of values that it normalises.
+    """
+
+    path: str
+    number: int
+    functional: bool
+    reads: Labels
+    gives: Labels
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    adjustable: bool
+    size: int
+
+
+@dataclass(slots=True)
+class ChannelRules:
+    """The rules that a network's calls set for the forms of its channels.
+
+    Attributes:
+        count: number of labels, `GROUND` among them.
+        weights: the calls of weight ops.
+        norms: the calls of norms.
+        scaled_alike: pairs of labels, ``[P, 2]``, whose scales must be the same.
+        alike: pairs of labels whose scales and shifts must be the same.
+        sums: rows of (label, addend, addend, sign of the second): the shift of the first is that of their sum.
+        centred: labels whose shift must be zero, each with what asks for it.
+        positive: labels whose scale must be positive, or zero, each with what asks for it.
+        fixed: labels that stay as they are, each with what asks for it.
+        odd: norms whose calls set no rules, by path: why they stay.
+    """
+
+    count: int = 1
+    weights: list[WeightUse] = field(default_factory=list)
+    norms: list[NormUse] = field(default_factory=list)
+    scaled_alike: list[tuple[Labels, Labels]] = field(default_factory=list)
+    alike: list[tuple[Labels, Labels]] = field(default_factory=list)
+    sums: list[tuple[Labels, Labels, Labels, int, str]] = field(default_factory=list)
+    centred: dict[int, str] = field(default_factory=dict)
+    positive: dict[int, str] = field(default_factory=dict)
+    fixed: dict[int, str] = field(default_factory=dict)
+    odd: dict[str, str] = field(default_factory=dict)
+
+    def add_labels(self, count: int) -> Labels:
+        """Return so many new labels."""
+        start = self.count
+        self.count += count
+        return np.arange(start, self.count)
+
+    def fix(self, labels: Iterable[int], cause: str) -> None:
+        """Keep channels as they are."""
+        _note(self.fixed, labels, cause)
+
+    def centre(self, labels: Iterable[int], cause: str) -> None:
+        """Allow channels no shift."""
+        _note(self.centred, labels, cause)
+
+    def keep_sign(self, labels: Iterable[int], cause: str) -> None:
+        """Allow channels no negative scale."""
+        _note(self.positive, labels, cause)
+
+
+def _note(rules: dict[int, str], labels: Iterable[int], cause: str) -> None:
+    for label in labels:
+        if label != GROUND:
+            rules.setdefault(int(label), cause)
+
+
+def follow_channels(model: nn.Module, example_inputs: ExampleInputs) -> ChannelRules:
+    """Return the rules that a model's calls in evaluation set for its channels; the model stays as it is.
+
+    Args:
+        model: a model that runs on the example.
+        example_inputs: what it is called with.
+
+    Raises:
+        ModelError: if the example inputs do not fit the forward.
+    """
+    with undisturbed(model):
+        bound = bind_inputs(model, map_tensors(lambda x: x.detach().clone(), example_inputs))
+        with _ChannelRecorder(model) as recorder:
+            output = model(*bound.args, **bound.kwargs)
+            return recorder.finish(output)
+
+
+_MOVING = frozenset(
+    {
+        "view", "reshape", "flatten", "unflatten", "permute", "transpose", "swapaxes", "swapdims", "movedim",
+        "moveaxis",
+        "unsqueeze", "squeeze", "getitem", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "narrow",
+        "select", "cat", "concat", "concatenate", "stack", "expand", "repeat", "repeat_interleave", "roll", "flip", "t",
+        "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "ravel", "unfold", "hsplit", "vsplit", "index_select",
+        "tile", "rot90", "as_strided",
+    }
+)  # fmt: skip
+"""Calls that move, pick or repeat values and do nothing else to them."""
+
+_MOVING_LIKE = frozenset({"view_as", "reshape_as", "expand_as"})
+_SAME = frozenset(
+    {
+        "contiguous",
+        "clone",
+        "detach",
+        "alias",
+        "to",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "type_as",
+        "identity",
+        "cpu",
+    }
+)
+_DROPPING = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"})
+_HOMOGENEOUS = frozenset({"relu", "leaky_relu", "prelu", "rrelu"})
+"""Activations with f(s x) = s f(x) for every s >= 0."""
+
+_ADDING = {"add": 1, "iadd": 1, "radd": 1, "sub": -1, "isub": -1}
+_MULTIPLYING = frozenset({"mul", "imul", "rmul", "multiply", "div", "truediv", "itruediv", "true_divide"})
+_TELLING = frozenset(
+    {
+        "size", "dim", "stride", "numel", "nelement", "ndimension", "is_contiguous", "is_floating_point", "type",
+        "get_device", "element_size", "storage_offset", "len", "is_complex", "data_ptr", "attribute", "has_names",
+        "is_nonzero", "is_same_size", "result_type", "broadcast_shapes", "format", "repr", "hash",
+    }
+)  # fmt: skip
+"""Calls that tell of a tensor and not of its values."""
+
+_CONVS = {f"conv{rank}d": rank for rank in (1, 2, 3)}
+_TRANSPOSED = {f"conv_transpose{rank}d": rank for rank in (1, 2, 3)}
+_WEIGHT_OPS = frozenset({*_CONVS, *_TRANSPOSED, "linear"})
+_PLAIN_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+_REDUCING = frozenset({"mean", "sum"})
+_RESIZING = frozenset({"interpolate", "upsample", "upsample_nearest", "upsample_bilinear"})
+
+
+class _ChannelRecorder(TorchFunctionMode):
+    """Labels the values of a model while it runs, and writes down the rules."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._rules = ChannelRules()
+        self._labels: Any = WeakTensorKeyDictionary()
+        self._modules = dict(model.named_modules())
+        self._paths: dict[int, str] = {}
+        self._owned: dict[int, tuple[str, str]] = {}
+        for path, module in self._modules.items():
+            self._paths.setdefault(id(module), path)
+            for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+                if tensor is not None:
+                    self._owned.setdefault(id(tensor), (path, name))
+        self._held = [tensor for module in model.modules() for tensor in module.parameters(recurse=False)]
+        self._running: list[str] = []
+        self._counts: dict[tuple[str, bool], int] = {}
+        self._touched: dict[str, str] = {}
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        self._handles.append(register_module_forward_pre_hook(self._enter_module))
+        self._handles.append(register_module_forward_hook(self._leave_module, always_call=True))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        for handle in self._handles:
+            handle.remove()
+
+    def finish(self, output: object) -> ChannelRules:
+        """Return the rules, closed by what the network returns, and by what its parameters are read for beside."""
+        for tensor in tensors_in(output):
+            self._fix(tensor, "the network's output")
+        rules = self._rules
+        uses: list[WeightUse | NormUse] = [*rules.weights, *rules.norms]
+        for use in uses:
+            cause = self._touched.get(use.path)
+            if cause is not None:
+                rules.fix((*use.reads, *use.gives), cause)
+        for path in {use.path for use in rules.weights}:
+            self._identify([use for use in rules.weights if use.path == path])
+        for path in {use.path for use in rules.norms if not use.functional}:
+            self._identify([use for use in rules.norms if use.path == path and not use.functional])
+        return rules
+
+    def _identify(self, uses: Sequence[WeightUse | NormUse]) -> None:
+        """Let every call of one module take in, and give, the same forms."""
+        for use in uses[1:]:
+            self._rules.alike.append((uses[0].reads, use.reads))
+            self._rules.alike.append((uses[0].gives, use.gives))
+
+    # -- modules
+
+    def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self._running.append(self._paths.get(id(module), type(module).__name__))
+
+    def _leave_module(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        self._running.pop()
+        if any(tensor not in self._labels and id(tensor) not in self._owned for tensor in tensors_in(output)):
+            for tensor in tensors_in(args):  # nobody saw who made it, compiled code say
+                self._fix(tensor, f"{type(module).__name__} {self._paths.get(id(module), '')}")
+
+    # -- calls
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = name_of_call(func)
+        given = [self._labels.get(tensor) for tensor in tensors_in((args, kwargs))]
+        # Read before the call, which may write into what it reads.
+        source = args[0] if args else kwargs.get("input")
+        shape = source.shape if isinstance(source, Tensor) else None
+        result = func(*args, **kwargs)
+        if name in _TELLING or name in ("set", "delete"):
+            if name == "attribute" and isinstance(result, Tensor):
+                self._note_attribute(func, source, result)
+            return result
+        if name not in _WEIGHT_OPS and name != "batch_norm":
+            self._note_owned((args, kwargs), name)
+        if all(labels is None for labels in given) and name not in _WEIGHT_OPS:
+            return result
+        self._note(func, name, args, kwargs, result, shape)
+        return result
+
+    def _note(
+        self,
+        func: Callable[..., Any],
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+        shape: Any,
+    ) -> None:
+        made = list(tensors_in(result))
+        source = args[0] if args else kwargs.get("input")
+        if name in _WEIGHT_OPS and isinstance(result, Tensor):
+            self._note_weight_op(name, args, kwargs, result)
+        elif name == "batch_norm" and isinstance(result, Tensor):
+            self._note_norm(args, kwargs, result)
+        elif name in _MOVING or name in _MOVING_LIKE:
+            self._note_moving(func, name, args, kwargs, made)
+        elif len(made) != 1 or not isinstance(source, Tensor):
+            self._note_other(args, kwargs, made, name)
+        elif name in _SAME or (name in _DROPPING and not self._drops(args, kwargs)):
+            self._carry(source, result, name)
+        elif name in _HOMOGENEOUS:
+            self._carry(source, result, name, positive=True, centred=True)
+        elif name in _ADDING:
+            self._note_sum(args, kwargs, result, name)
+        elif name in _MULTIPLYING:
+            self._note_product(args, kwargs, result, name)
+        elif name == "neg":
+            self._note_negation(source, result)
+        else:
+            self._note_spatial(func, name, args, kwargs, result, source)
+
+    def _note_spatial(
+        self,
+        func: Callable[..., Any],
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Tensor,
+        source: Tensor,
+    ) -> None:
+        """Note pools and what else makes places of other places, channel by channel."""
+        labels = self._find(source)
+        if "max_pool" in name:
+            self._spread(source, labels, result, name, args, kwargs, positive=True)
+        elif "avg_pool" in name or (name in _REDUCING and "dtype" not in kwargs):
+            means = call_means_only(func, args, kwargs, result) or name == "mean"
+            if name in _REDUCING:
+                self._reduce(source, labels, result, name, args, kwargs, centred=not means)
+            else:
+                self._spread(source, labels, result, name, args, kwargs, centred=not means)
+        elif name in _RESIZING:
+            self._spread(source, labels, result, name, args, kwargs)
+        elif name == "pad":
+            self._note_pad(source, labels, result, args, kwargs)
+        else:
+            self._note_other(args, kwargs, [result], name)
+
+    # -- labels of tensors
+
+    def _find(self, tensor: Tensor) -> Tensor:
+        """Return the label of every value of a tensor, in its shape; whoever nobody labelled stays as it is."""
+        labels: Tensor | None = self._labels.get(tensor)
+        if labels is None or labels.shape != tensor.shape:
+            return torch.zeros((), dtype=torch.int64).expand(tensor.shape)
+        return labels
+
+    def _where(self, name: str) -> str:
+        owner = self._running[-1] if self._running else ""
+        return f"{name} ({owner})" if owner else name
+
+    def _fix(self, tensor: Tensor, cause: str) -> None:
+        if tensor in self._labels:
+            self._rules.fix(_unique(self._labels[tensor]), cause)
+
+    def _set(self, tensor: Tensor, labels: Tensor) -> None:
+        self._labels[tensor] = labels
+
+    def _set_ground(self, tensor: Tensor) -> None:
+        self._set(tensor, torch.zeros((), dtype=torch.int64).expand(tensor.shape))
+
+    def _set_channels(self, tensor: Tensor, labels: Labels, axis: int) -> None:
+        shape = [1] * tensor.dim()
+        shape[axis] = -1
+        self._set(tensor, torch.from_numpy(labels).view(shape).expand(tensor.shape))
+
+    def _note_other(self, args: Any, kwargs: Any, made: list[Tensor], name: str) -> None:
+        """Note a call that lets no other form pass."""
+        for tensor in tensors_in((args, kwargs)):
+            self._fix(tensor, self._where(name))
+        for tensor in made:
+            self._set_ground(tensor)
+
+    def _note_owned(self, nest: Any, name: str) -> None:
+        """Note that a call reads parameters or buffers by itself."""
+        for tensor in tensors_in(nest):
+            if id(tensor) in self._owned and name not in _MULTIPLYING and name not in _HOMOGENEOUS:
+                path, held = self._owned[id(tensor)]
+                self._touched.setdefault(path, f"a forward that reads {path}.{held} by itself")
+
+    def _note_attribute(self, func: Any, source: Any, result: Tensor) -> None:
+        if not isinstance(source, Tensor) or source not in self._labels:
+            return
+        if result.shape == source.shape and result.data_ptr() == source.data_ptr():  # x.data
+            self._set(result, self._labels[source])
+        else:
+            self._note_other((source,), {}, [result], "attribute")
+
+    # -- what lets forms pass
+
+    def _carry(
+        self, source: Tensor, result: Tensor, name: str, *, positive: bool = False, centred: bool = False
+    ) -> None:
+        """Note a call that works value by value and keeps the form."""
+        labels = self._find(source)
+        if labels.shape != result.shape or not result.is_floating_point():
+            self._note_other((source,), {}, [result], name)
+            return
+        self._demand(labels, name, positive=positive, centred=centred)
+        self._set(result, labels)
+
+    def _demand(self, labels: Tensor, name: str, *, positive: bool = False, centred: bool = False) -> None:
+        if positive or centred:
+            found, cause = _unique(labels), self._where(name)
+            if positive:
+                self._rules.keep_sign(found, cause)
+            if centred:
+                self._rules.centre(found, cause)
+
+    def _spread(
+        self,
+        source: Tensor,
+        labels: Tensor,
+        result: Tensor,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        *,
+        positive: bool = False,
+        centred: bool = False,
+    ) -> None:
+        """Note a call that makes each place of a channel of places of that channel."""
+        axis = min(1, source.dim() - 1)
+        channels = _read_channels(labels, axis)
+        if channels is None or result.dim() != source.dim() or result.shape[: axis + 1] != source.shape[: axis + 1]:
+            self._note_other(args, kwargs, [result], name)
+            return
+        self._demand(labels, name, positive=positive, centred=centred)
+        self._set_channels(result, channels, axis)
+
+    def _reduce(
+        self, source: Tensor, labels: Tensor, result: Tensor, name: str, args: Any, kwargs: Any, *, centred: bool
+    ) -> None:
+        """Note a mean or a sum over axes along which the channel is the same."""
+        axes = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
+        if axes is None or isinstance(axes, str):
+            self._note_other(args, kwargs, [result], name)
+            return
+        places = [axis % source.dim() for axis in (axes if isinstance(axes, (tuple, list)) else (axes,))]
+        kept = labels
+        for axis in places:
+            if source.shape[axis] == 0 or not bool((labels == labels.narrow(axis, 0, 1)).all()):
+                self._note_other(args, kwargs, [result], name)
+                return
+            kept = kept.narrow(axis, 0, 1)
+        self._demand(labels, name, centred=centred)
+        self._set(result, kept.reshape(result.shape))
+
+    def _note_pad(self, source: Tensor, labels: Tensor, result: Tensor, args: Any, kwargs: Any) -> None:
+        mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")
+        value = args[3] if len(args) > 3 else kwargs.get("value")
+        if mode == "constant" and value not in (None, 0):
+            self._note_other(args, kwargs, [result], "pad")
+        else:
+            self._spread(source, labels, result, "zero padding", args, kwargs, centred=mode == "constant")
+
+    def _note_moving(
+        self, func: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: list[Tensor]
+    ) -> None:
+        """Note a call that moves values: what it does to them it does to their labels."""
+        if name in _MOVING_LIKE:
+            source = args[0]
+            try:
+                moved: Any = self._find(source).expand(made[0].shape) if name == "expand_as" else None
+                moved = self._find(source).reshape(made[0].shape) if moved is None else moved
+            except RuntimeError:
+                self._note_other(args, kwargs, made, name)
+                return
+        else:
+            moved = self._move(func, args, kwargs, dense=False)
+        found = list(tensors_in(moved))
+        if len(found) != len(made) or any(a.shape != b.shape for a, b in zip(found, made, strict=True)):
+            self._note_other(args, kwargs, made, name)
+            return
+        for tensor, labels in zip(made, found, strict=True):
+            self._set(tensor, labels)
+
+    def _move(self, func: Callable[..., Any], args: Any, kwargs: Any, *, dense: bool) -> Any:
+        """Return what a call makes of the labels of what it reads; None if it takes none."""
+
+        def read(tensor: Tensor) -> Tensor:
+            if not tensor.is_floating_point():
+                return tensor.cpu()
+            labels = self._find(tensor)
+            return torch.empty_like(tensor, dtype=torch.int64, device="cpu").copy_(labels) if dense else labels
+
+        try:
+            return func(*map_tensors(read, args), **map_tensors(read, kwargs))
+        except Exception:  # labels lie otherwise in memory than values, or the call takes no whole numbers
+            return None if dense else self._move(func, args, kwargs, dense=True)
+
+    def _note_sum(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, name: str) -> None:
+        other = args[1] if len(args) > 1 else kwargs.get("other")
+        first = args[0]
+        if not isinstance(other, Tensor) or kwargs.get("alpha", 1) != 1 or len(args) > 2:
+            if isinstance(other, (int, float)) and other == 0:
+                self._carry(first, result, name)
+                return
+            self._note_other(args, kwargs, [result], name)
+            return
+        self._note_total(self._find(first), self._find(other), _ADDING[name], result, name)
+
+    def _note_total(self, first: Tensor, other: Tensor, sign: int, result: Tensor, name: str) -> None:
+        """Note a sum or a difference of two tensors, by their labels."""
+        rules = self._rules
+        one, two = (_thin(each.expand(result.shape)) for each in (first, other))
+        one, two = torch.broadcast_tensors(one, two)
+        pairs, where = torch.unique(torch.stack([one.reshape(-1), two.reshape(-1)]), dim=1, return_inverse=True)
+        mine, others = pairs.numpy()
+        if not mine.any() and not others.any():
+            self._set_ground(result)
+            return
+        made = rules.add_labels(len(mine))
+        rules.scaled_alike.extend([(made, mine), (made, others)])
+        rules.sums.append((made, mine, others, sign, self._where(name)))
+        self._set(result, torch.from_numpy(made)[where].view(one.shape).expand(result.shape))
+
+    def _note_negation(self, source: Tensor, result: Tensor) -> None:
+        labels = self._find(source)
+        self._note_total(torch.zeros((), dtype=torch.int64).expand(labels.shape), labels, -1, result, "neg")
+
+    def _note_product(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, name: str) -> None:
+        """Note a product: what is multiplied with something that stays as it is keeps its scale, and has no shift."""
+        other = args[1] if len(args) > 1 else kwargs.get("other")
+        first = args[0]
+        if len(args) > 2 or kwargs.get("rounding_mode") is not None:
+            self._note_other(args, kwargs, [result], name)
+        elif not isinstance(other, Tensor):
+            if name in ("div", "truediv", "itruediv", "true_divide") and not other:
+                self._note_other(args, kwargs, [result], name)
+            else:
+                self._carry(first, result, name, centred=True)
+        else:
+            one, two = self._find(first), self._find(other)
+            still = [not bool(_thin(each).any()) for each in (one, two)]
+            if still[0] and "div" in name and not still[1]:
+                self._note_other(args, kwargs, [result], name)
+            elif not any(still):
+                self._note_meeting(args, kwargs, result, name, one, two)
+            else:
+                labels = two if still[0] else one
+                self._demand(labels, name, centred=True)
+                self._set(result, labels.expand(result.shape))
+
+    def _note_meeting(self, args: Any, kwargs: Any, result: Tensor, name: str, one: Tensor, two: Tensor) -> None:
+        """Note a product of two channels that could both have other forms: the second stays as it is."""
+        if "div" in name or one.shape != result.shape:
+            self._note_other(args, kwargs, [result], name)
+            return
+        self._rules.fix(_unique(two), self._where(name))
+        self._demand(one, name, centred=True)
+        self._set(result, one)
+
+    @staticmethod
+    def _drops(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        training = args[2] if len(args) > 2 else kwargs.get("training", True)
+        return bool(training)
+
+    # -- weight ops and norms
+
+    def _note_weight_op(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
+        named = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
+        source, weight, bias = named["input"], named["weight"], named.get("bias")
+        path, held = self._owned.get(id(weight), ("", ""))
+        module = self._modules.get(path)
+        rank = 0 if name == "linear" else {**_CONVS, **_TRANSPOSED}[name]
+        axis = source.dim() - 1 - rank
+        reads = _read_channels(self._find(source), axis)
+        own = (
+            isinstance(module, (nn.Linear, _ConvNd))
+            and held == "weight"
+            and isinstance(bias, Tensor) == (module.bias is not None)
+            and (bias is None or bias is module.bias)
+        )
+        if not own or reads is None or weight.dim() != rank + 2 or not weight.is_floating_point():
+            if id(weight) in self._owned:
+                self._touched.setdefault(path, f"a forward that calls {name} with {path}.{held} by itself")
+            for tensor in tensors_in((args, kwargs)):
+                self._fix(tensor, self._where(name))
+            self._set_ground(result)
+            return
+        padding = self._read_padding(args, kwargs) if rank else 0
+        padded = padding != "valid" and (any(padding) if isinstance(padding, (tuple, list)) else bool(padding))
+        varies = bool(rank) and (padded or isinstance(module, _ConvTransposeNd))
+        if varies and type(module) not in _PLAIN_CONVS:
+            self._rules.centre(reads, f"zero padding ({path})")
+        gives = self._rules.add_labels(result.shape[axis])
+        self._set_channels(result, gives, axis)
+        self._rules.weights.append(WeightUse(path, reads, gives, varies))
+
+    @staticmethod
+    def _read_padding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return args[4] if len(args) > 4 else kwargs.get("padding", 0)
+
+    def _note_norm(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
+        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+        named: dict[str, Any] = dict(zip(names, args, strict=False)) | kwargs
+        source, mean, var = named["input"], named.get("running_mean"), named.get("running_var")
+        path, held = self._owned.get(id(mean), ("", ""))
+        module = self._modules.get(path)
+        is_module = isinstance(module, _BatchNorm) and held == "running_mean"
+        where = path if is_module else (self._running[-1] if self._running else "")
+        number = self._counts[where, not is_module] = self._counts.get((where, not is_module), -1) + 1
+        reads = _read_channels(self._find(source), 1)
+        reason = ""
+        if named.get("training", False) or mean is None or var is None:
+            reason = "it normalises by the batch in evaluation too"
+        elif any(tensor in self._labels for tensor in (mean, var)):
+            reason = "its statistics are computed in the forward"
+        elif reads is None:
+            reason = "what it reads as one channel comes from several"
+        if reason or reads is None or mean is None or var is None:
+            self._rules.odd[where] = reason
+            self._note_other(args, kwargs, [result], "norm")
+            return
+        weight, bias = named.get("weight"), named.get("bias")
+        scale = (var.detach().double() + float(named.get("eps", 1e-5))).rsqrt()
+        if weight is not None:
+            scale = scale * weight.detach().double()
+        shift = -mean.detach().double() * scale
+        if bias is not None:
+            shift = shift + bias.detach().double()
+        gives = self._rules.add_labels(len(scale))
+        self._set_channels(result, gives, 1)
+        adjustable = is_module and weight is not None and bias is not None and weight is getattr(module, "weight", None)
+        self._rules.norms.append(
+            NormUse(
+                path=where,
+                number=number,
+                functional=not is_module,
+                reads=reads,
+                gives=gives,
+                scale=scale.cpu().numpy(),
+                shift=shift.cpu().numpy(),
+                adjustable=adjustable,
+                size=source.numel(),
+            )
+        )
+
+
+def _thin(labels: Tensor) -> Tensor:
+    """Return labels with one place along each axis along which they are stored once."""
+    for axis in range(labels.dim()):
+        if labels.stride(axis) == 0 and labels.shape[axis] > 1:
+            labels = labels.narrow(axis, 0, 1)
+    return labels
+
+
+def _unique(labels: Tensor) -> list[int]:
+    found: list[int] = torch.unique(_thin(labels)).tolist()
+    return found
+
+
+def _read_channels(labels: Tensor, axis: int) -> Labels | None:
+    """Return the label of every channel along an axis; None where one channel has several."""
+    if labels.dim() == 0 or 0 in labels.shape:
+        return None
+    thin = _thin(labels)
+    line = thin
+    for other in range(labels.dim()):
+        if other != axis:
+            line = line.narrow(other, 0, 1)
+    if thin.shape != line.shape and not bool((thin == line).all()):
+        return None
+    return line.reshape(-1).expand(labels.shape[axis]).contiguous().numpy()

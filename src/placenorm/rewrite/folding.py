@@ -1,0 +1,89 @@
+"""The weights of a network whose norms are folded: forms of its channels, written into weights.
+
+The derivation is in docs/maths/folding.md.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from placenorm.graph.channels import NormUse, WeightUse
+from placenorm.layers.bordered import add_border
+from placenorm.rewrite.absorbing import give_bias
+from placenorm.rewrite.forms import Forms
+
+
+def fold_weights(module: nn.Module, use: WeightUse, forms: Forms) -> bool:
+    """Let a weight op read its input, and give its output, in other forms, in place; return whether it changes.
+
+    Args:
+        module: a conv, a transposed conv or a linear layer.
+        use: what it reads and gives.
+        forms: the forms of the channels.
+
+    Source:
+        derived in docs/maths/folding.md.
+    """
+    if is_plain(use, forms):
+        return False
+    opened, lifted = (torch.from_numpy(each) for each in forms.undo(use.reads))
+    scale, shift = torch.from_numpy(forms.scale[use.gives]), torch.from_numpy(forms.shift[use.gives])
+    held: Any = module
+    groups = int(getattr(module, "groups", 1))
+    transposed = isinstance(module, nn.modules.conv._ConvTransposeNd)
+    weight = held.weight.detach().double().cpu()
+    places = [1] * (weight.dim() - 2)
+    # [groups, C_out / groups, C_in / groups, *kernel]
+    if transposed:
+        grouped = weight.view(groups, -1, *weight.shape[1:]).transpose(1, 2)
+    else:
+        grouped = weight.view(groups, -1, *weight.shape[1:])
+    grouped = grouped * scale.view(groups, -1, 1, *places)
+    taps = (grouped * lifted.view(groups, 1, -1, *places)).sum(2).flatten(0, 1)  # [C_out, *kernel]
+    grouped = grouped * opened.view(groups, 1, -1, *places)
+    added = taps.flatten(1).sum(1) if places else taps
+    with torch.no_grad():
+        changed = grouped.transpose(1, 2) if transposed else grouped
+        held.weight.copy_(changed.reshape(held.weight.shape))
+        before = 0.0 if held.bias is None else held.bias.detach().double().cpu() * scale
+        bias = before + added + shift
+        if held.bias is not None or bool((bias != 0).any()):
+            give_bias(module, len(bias))
+            held.bias.copy_(bias)
+    if use.varies and bool((taps != 0).any()):
+        add_border(module, taps)
+    return True
+
+
+def fold_norm(module: nn.Module, use: NormUse, forms: Forms) -> bool:
+    """Let a norm that stays read its input, and give its output, in other forms, in place; return whether it changes.
+
+    Args:
+        module: a norm with gamma and beta.
+        use: what it reads and gives.
+        forms: the forms of the channels.
+    """
+    if is_plain(use, forms):
+        return False
+    opened, lifted = forms.undo(use.reads)
+    scale, shift = forms.scale[use.gives], forms.shift[use.gives]
+    held: Any = module
+
+    def fill(tensor: Tensor, values: Any) -> None:
+        tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+
+    gamma = held.weight.detach().double().cpu().numpy()
+    with torch.no_grad():
+        fill(held.bias, scale * (use.scale * lifted + use.shift) + shift)
+        fill(held.weight, gamma * opened * scale)
+        held.running_mean.zero_()
+    return True
+
+
+def is_plain(use: WeightUse | NormUse, forms: Forms) -> bool:
+    """Whether a call reads and gives its channels as they were."""
+    opened, lifted = forms.undo(use.reads)
+    scale, shift = forms.scale[use.gives], forms.shift[use.gives]
+    return bool((opened == 1).all() and (lifted == 0).all() and (scale == 1).all() and (shift == 0).all())

@@ -1,0 +1,79 @@
+"""The verbs `fold` and `fold_`: a network for inference, its norms folded into its weights."""
+
+import copy
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from placenorm.errors import ModelError, NoEffectWarning, first_line
+from placenorm.graph.snapshot import ModuleSnapshot
+from placenorm.graph.tracing import ExampleInputs, check_model
+from placenorm.rewrite.unnorming import Folded, fold_model
+
+
+def fold(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool = True) -> Folded:
+    """Return a copy of a model for inference with its norms folded into its weights; the model stays as it is.
+
+    A norm in evaluation is a scale and a shift per channel. They are taken into the convs and linear layers before it
+    and behind it, through everything that lets them pass, so that nothing of the norm is left to compute; which way is
+    chosen for the whole network. A conv that pads with zeros and takes in a shift corrects its output at the border
+    (`placenorm.layers`), which is exact for every size of input. What cannot be exact stays, and says why.
+
+    Args:
+        model: any model in evaluation mode that runs on the example.
+        example_inputs: a tensor, a tuple of arguments or a dict of keyword arguments.
+        verify: whether to hold the result against the model in float64, on the example and on random inputs of two
+            other sizes. What does not verify is undone and reported.
+
+    Returns:
+        The new model with what was folded and what was not, each with site and reason, and how far it is from the
+        model as given (``max_error`` in float64, ``max_error_float32``, ``max_error_dtype`` as returned).
+
+    Raises:
+        ModelError: if the model trains, is quantised, has no values, cannot be looked into or does not run on the
+            inputs.
+        UsageError: if the example inputs are neither a tensor nor a tuple nor a dict.
+
+    Example:
+        >>> import torch, placenorm as pn
+        >>> parts = torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.BatchNorm2d(8), torch.nn.Conv2d(8, 4, 3)
+        >>> done = pn.fold(torch.nn.Sequential(*parts).eval(), torch.randn(1, 3, 16, 16))
+        >>> [(change.site, change.reason) for change in done.changes]
+        [('2', 'into 0 before it')]
+    """
+    check_model(model)
+    try:
+        with torch.inference_mode(False):
+            copied: Any = copy.deepcopy(model)
+    except Exception as error:  # the user's own attributes, anything can come out of it
+        raise ModelError(
+            f"Cannot copy {type(model).__name__}: {first_line(error)}; run a lazy model once, or use "
+            "torch.nn.utils.parametrizations in the place of hooks that recompute weights."
+        ) from error
+    return _fold(copied, example_inputs, verify=verify)
+
+
+def fold_(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool = True) -> Folded:
+    """Do as `fold` on the model itself; after an error it is as it was."""
+    check_model(model)
+    before = ModuleSnapshot(model)
+    try:
+        return _fold(model, example_inputs, verify=verify)
+    except BaseException:
+        before.restore(classes=True)
+        raise
+
+
+def _fold(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool) -> Folded:
+    """Fold a model in place; warn the caller of the verb if it has no norms."""
+    with torch.inference_mode(False):
+        done = fold_model(model, example_inputs, verify=verify)
+    if not done.matched:
+        warnings.warn(
+            f"Nothing to fold: {type(model).__name__} has no batch norms; give a model that has some.",
+            NoEffectWarning,
+            stacklevel=3,
+        )
+    return done
