@@ -1,18 +1,89 @@
 """Work on ranges, shared among as many threads as torch uses.
 
-Not numba's own threads: its workqueue layer aborts when two threads enter it, and its OpenMP layer after a fork. The
-kernels here hold no lock of the interpreter, so that plain threads do.
+In torch's own OpenMP team, where torch has one that is found here: its workers wait for work in a loop for a while, and
+would keep other threads from their cores. Elsewhere, and after a fork, where that team is dead, in plain threads.
+
+Not numba's own threads: its workqueue layer aborts when two threads enter it, and its OpenMP layer after a fork.
 """
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import torch
 
-_POOLS: Final[dict[tuple[int, int], ThreadPoolExecutor]] = {}
-"""By process and number of helpers: after a fork, threads of the parent are not there."""
+
+class Team(NamedTuple):
+    """Threads that work on a loop; see `placenorm.kernels.cpu.team`.
+
+    Attributes:
+        start: address of a function with the signature of GOMP_parallel; 0 where the calling thread works alone.
+        shares: into how many shares the work is parted.
+    """
+
+    start: int
+    shares: int
+
+
+ALONE: Final = Team(0, 1)
+
+
+def find_team() -> Team:
+    """Return as many threads as torch uses."""
+    threads = torch.get_num_threads()
+    return ALONE if threads == 1 else Team(find_torch_team() or _POOL_ADDRESS, threads)
+
+
+@cache
+def find_torch_team() -> int:
+    """Return the address of GOMP_parallel in the library that torch's threads are of; 0 where there is none.
+
+    It is looked for as the loader does for torch: among what all libraries see, then among those that torch's needs.
+    """
+    if not sys.platform.startswith("linux") or not torch.backends.openmp.is_available() or _FORKED:
+        return 0
+    for library in (None, str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")):
+        try:
+            return ctypes.cast(ctypes.CDLL(library).GOMP_parallel, ctypes.c_void_p).value or 0
+        except (OSError, AttributeError):
+            continue
+    return 0
+
+
+_FORKED: Final[list[int]] = []
+"""Processes since the first in which torch was imported: the threads of a parent are not there."""
+
+
+def _leave_torch_team() -> None:
+    _FORKED.append(os.getpid())
+    find_torch_team.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_torch_team)
+
+
+def _run_in_pool(work: int, block: int, threads: int, flags: int) -> None:
+    """Do as GOMP_parallel, in plain threads."""
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(work)
+    pool = _find_pool(torch.get_num_threads() - 1)
+    others = [pool.submit(run, block) for _ in range(torch.get_num_threads() - 1)]
+    run(block)  # returns when no share is left to begin, so that one that has not come need not
+    for other in others:
+        if not other.cancel():
+            other.result()
+
+
+_PARALLEL: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+"""The signature of GOMP_parallel: a function, its argument, the number of threads, and flags."""
+
+_POOL: Final = _PARALLEL(_run_in_pool)
+_POOL_ADDRESS: Final = ctypes.cast(_POOL, ctypes.c_void_p).value or 0
 
 
 def count_shares(count: int) -> int:
@@ -45,3 +116,7 @@ def _find_pool(helpers: int) -> ThreadPoolExecutor:
     if key not in _POOLS:
         _POOLS[key] = ThreadPoolExecutor(helpers, thread_name_prefix="placenorm")
     return _POOLS[key]
+
+
+_POOLS: Final[dict[tuple[int, int], ThreadPoolExecutor]] = {}
+"""By process and number of helpers: after a fork, threads of the parent are not there."""

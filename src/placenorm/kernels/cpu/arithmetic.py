@@ -5,10 +5,12 @@ numba compiles anew for other types and not for other values, so an activation i
 is part of the tuple's type: `CODES`.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
 IDENTITY, RELU, RELU6, LEAKY_RELU, SILU, GELU, HARDSWISH, TANH, SIGMOID, ELU = range(10)
 
@@ -32,16 +34,22 @@ CODES: Final[dict[str, tuple[int, ...]]] = {
 FASTMATH: Final = {"reassoc", "nsz", "contract", "arcp"}
 """Sums may be reordered, so that they vectorise; NaN and infinity stay what they are."""
 
+_INLINED: Final[Any] = {"forceinline": True, "fastmath": FASTMATH, "error_model": "numpy"}
+"""By LLVM; where numba inlined, it inferred the types of all activations anew at every place, for half a minute."""
+
+INLINE: Final = njit(**_INLINED)
+
 f32 = np.float32
 
 _LOG2_E, _HALF, _ONE, _ZERO = f32(1.4426950408889634), f32(0.5), f32(1.0), f32(0.0)
+_THREE, _SIX = f32(3.0), f32(6.0)
 _LOWEST, _HIGHEST = f32(-126.0), f32(127.9)
 """Powers of two that float32 holds in its normal range."""
 
 _ROOT_HALF, _DENSITY = f32(0.7071067811865476), f32(0.3989422804014327)
 
 
-@njit(inline="always")
+@INLINE
 def exponentiate(x: Any) -> Any:
     """Return e to the x in float32, within about two rounding errors: 2^n times a polynomial for the rest.
 
@@ -63,13 +71,13 @@ def exponentiate(x: Any) -> Any:
     return p * np.int32(bits).view(np.float32)
 
 
-@njit(inline="always")
+@INLINE
 def squash(x: Any) -> Any:
     """Return the logistic function."""
     return _ONE / (_ONE + exponentiate(-x))
 
 
-@njit(inline="always")
+@INLINE
 def bend(x: Any) -> Any:
     """Return the hyperbolic tangent; near 0 by a polynomial, where the difference of two numbers near 1 would lose it.
 
@@ -87,7 +95,7 @@ def bend(x: Any) -> Any:
     return near if z < f32(0.390625) else far
 
 
-@njit(inline="always")
+@INLINE
 def exponentiate_less_one(x: Any) -> Any:
     """Return e to the x, less 1, of a number that is not positive; near 0 by its series."""
     p = f32(1.0 / 5040.0)
@@ -100,7 +108,7 @@ def exponentiate_less_one(x: Any) -> Any:
     return near if x > f32(-0.5) else exponentiate(x) - _ONE
 
 
-@njit(inline="always")
+@INLINE
 def distribute(x: Any) -> Any:
     """Return the standard normal distribution function.
 
@@ -118,54 +126,70 @@ def distribute(x: Any) -> Any:
     return tail if x < _ZERO else _ONE - tail
 
 
-@njit(inline="always")
+@INLINE
+def _slope_of_silu(x: Any) -> Any:
+    gate = squash(x)
+    return gate * (_ONE + x * (_ONE - gate))
+
+
+@INLINE
+def _slope_of_tanh(x: Any) -> Any:
+    y = bend(x)
+    return _ONE - y * y
+
+
+@INLINE
+def _slope_of_sigmoid(x: Any) -> Any:
+    gate = squash(x)
+    return gate * (_ONE - gate)
+
+
+_ACTIVATIONS: Final[dict[int, Callable[..., Any]]] = {
+    IDENTITY: lambda x, code, parameter: x,
+    RELU: lambda x, code, parameter: _ZERO if x <= _ZERO else x,  # written so that NaN stays
+    RELU6: lambda x, code, parameter: _ZERO if x <= _ZERO else (_SIX if x >= _SIX else x),
+    LEAKY_RELU: lambda x, code, parameter: parameter * x if x <= _ZERO else x,
+    SILU: lambda x, code, parameter: x * squash(x),
+    GELU: lambda x, code, parameter: x * distribute(x),
+    HARDSWISH: lambda x, code, parameter: (
+        _ZERO if x <= -_THREE else (x if x >= _THREE else x * (x + _THREE) * f32(1.0 / 6.0))
+    ),
+    TANH: lambda x, code, parameter: bend(x),
+    SIGMOID: lambda x, code, parameter: squash(x),
+    ELU: lambda x, code, parameter: parameter * exponentiate_less_one(x) if x <= _ZERO else x,
+}
+
+_SLOPES: Final[dict[int, Callable[..., Any]]] = {
+    IDENTITY: lambda x, code, parameter: _ONE,
+    RELU: lambda x, code, parameter: _ZERO if x <= _ZERO else _ONE,
+    RELU6: lambda x, code, parameter: _ONE if (x > _ZERO) & (x < _SIX) else _ZERO,
+    LEAKY_RELU: lambda x, code, parameter: parameter if x <= _ZERO else _ONE,
+    SILU: lambda x, code, parameter: _slope_of_silu(x),
+    GELU: lambda x, code, parameter: distribute(x) + x * _DENSITY * exponentiate(-_HALF * x * x),
+    HARDSWISH: lambda x, code, parameter: (
+        _ZERO if x <= -_THREE else (_ONE if x >= _THREE else x * f32(1.0 / 3.0) + _HALF)
+    ),
+    TANH: lambda x, code, parameter: _slope_of_tanh(x),
+    SIGMOID: lambda x, code, parameter: _slope_of_sigmoid(x),
+    ELU: lambda x, code, parameter: parameter * exponentiate(x) if x <= _ZERO else _ONE,
+}
+
+
 def activate(x: Any, code: Any, parameter: Any) -> Any:
-    """Return the activation of one value."""
-    kind = len(code)
-    if kind == RELU:
-        return _ZERO if x <= _ZERO else x  # written so that NaN stays
-    if kind == RELU6:
-        return _ZERO if x <= _ZERO else (f32(6.0) if x >= f32(6.0) else x)
-    if kind == LEAKY_RELU:
-        return parameter * x if x <= _ZERO else x
-    if kind == SILU:
-        return x * squash(x)
-    if kind == GELU:
-        return x * distribute(x)
-    if kind == HARDSWISH:
-        return _ZERO if x <= f32(-3.0) else (x if x >= f32(3.0) else x * (x + f32(3.0)) * f32(1.0 / 6.0))
-    if kind == TANH:
-        return bend(x)
-    if kind == SIGMOID:
-        return squash(x)
-    if kind == ELU:
-        return parameter * exponentiate_less_one(x) if x <= _ZERO else x
-    return x
+    """Return the activation of one value, in compiled code."""
+    return _ACTIVATIONS[len(code)](x, code, parameter)
 
 
-@njit(inline="always")
 def differentiate(x: Any, code: Any, parameter: Any) -> Any:
-    """Return the derivative of the activation at one value."""
-    kind = len(code)
-    if kind == RELU:
-        return _ZERO if x <= _ZERO else _ONE
-    if kind == RELU6:
-        return _ONE if (x > _ZERO) & (x < f32(6.0)) else _ZERO
-    if kind == LEAKY_RELU:
-        return parameter if x <= _ZERO else _ONE
-    if kind == SILU:
-        gate = squash(x)
-        return gate * (_ONE + x * (_ONE - gate))
-    if kind == GELU:
-        return distribute(x) + x * _DENSITY * exponentiate(-_HALF * x * x)
-    if kind == HARDSWISH:
-        return _ZERO if x <= f32(-3.0) else (_ONE if x >= f32(3.0) else x * f32(1.0 / 3.0) + _HALF)
-    if kind == TANH:
-        y = bend(x)
-        return _ONE - y * y
-    if kind == SIGMOID:
-        gate = squash(x)
-        return gate * (_ONE - gate)
-    if kind == ELU:
-        return parameter * exponentiate(x) if x <= _ZERO else _ONE
-    return _ONE
+    """Return the derivative of the activation at one value, in compiled code."""
+    return _SLOPES[len(code)](x, code, parameter)
+
+
+@overload(activate, strict=False, jit_options=_INLINED)
+def _choose_activation(x: Any, code: Any, parameter: Any) -> Any:
+    return _ACTIVATIONS[len(code)]
+
+
+@overload(differentiate, strict=False, jit_options=_INLINED)
+def _choose_slope(x: Any, code: Any, parameter: Any) -> Any:
+    return _SLOPES[len(code)]

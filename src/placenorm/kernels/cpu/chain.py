@@ -7,13 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from placenorm.kernels.activations import Activation, activate
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.cpu import chain_loops
+from placenorm.kernels.cpu import chain_kernels as kernels
 from placenorm.kernels.cpu.arithmetic import CODES
 from placenorm.kernels.cpu.memory import empty_like
 from placenorm.kernels.running import Running
-from placenorm.kernels.threads import count_shares, share_out
+from placenorm.kernels.threads import find_team
 
 Array = NDArray[np.float32]
 Layout = Literal["planes", "rows"]
@@ -41,51 +40,16 @@ def chain_fwd(
     """
     channels = x.shape[1]
     y = empty_like(x)
-    mean, var = torch.empty(channels), torch.empty(channels)
+    mean, var, rstd = (torch.empty(channels) for _ in range(3))
     gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
-    codes = _encode(chain)
     view = _find_layout(x)
     given, out = _view(x, view), _view(y, view)
     added = given if residual is None else _view(_lay_out(residual, x), view)
-    if view == "planes":
-        share_out(
-            lambda _, start, stop: chain_loops.forward_planes(
-                given, added, out, mean.numpy(), var.numpy(), gamma, beta, eps, *codes, start, stop
-            ),
-            channels,
-        )
-        return _finish(y, mean, var, eps, running)
-    rows = given.shape[0]
-    parameter = codes[-1]
-    shift = _average_first(x, chain.before)
-    sums = np.zeros((count_shares(rows), 2, channels))
-    share_out(
-        lambda share, start, stop: chain_loops.measure_rows(
-            given, shift, sums[share], codes[0], parameter, start, stop
-        ),
-        rows,
-    )
-    total, squares = sums.sum(0) / rows
-    spread = np.maximum(squares - total * total, 0.0)
-    scale = (gamma / np.sqrt(spread + eps)).astype(np.float32)
-    centre = total.astype(np.float32)
-    mean.copy_(torch.from_numpy(shift + total))
-    var.copy_(torch.from_numpy(spread))
-    share_out(
-        lambda _, start, stop: chain_loops.forward_rows(
-            given, added, out, shift, centre, scale, beta, *codes, start, stop
-        ),
-        rows,
-    )
-    return _finish(y, mean, var, eps, running)
-
-
-def _finish(
-    y: Tensor, mean: Tensor, var: Tensor, eps: float, running: Running | None
-) -> tuple[Tensor, None, Tensor, Tensor, Tensor]:
+    forward = kernels.forward_planes if view == "planes" else kernels.forward_rows
+    forward(find_team(), given, added, out, mean.numpy(), var.numpy(), rstd.numpy(), gamma, beta, eps, *_encode(chain))
     if running is not None:
-        running.take(mean, var, y.numel() // y.shape[1])
-    return y, None, mean, var, (var + eps).rsqrt()
+        running.take(mean, var, x.numel() // channels)
+    return y, None, mean, var, rstd
 
 
 def chain_bwd(
@@ -115,39 +79,15 @@ def chain_bwd(
     dresidual = None if y is None else empty_like(x)
     dweight, dbias = torch.empty(channels), torch.empty(channels)
     gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
-    codes = _encode(chain)
     view = _find_layout(x)
     given, out, upstream = _view(x, view), _view(dx, view), _view(_lay_out(dy, x), view)
     seen = given if y is None else _view(_lay_out(y, x), view)
     branch = out if dresidual is None else _view(dresidual, view)
-    mu, r = mean.numpy(), rstd.numpy()
-    if view == "planes":
-        share_out(
-            lambda _, start, stop: chain_loops.backward_planes(
-                upstream, given, seen, out, branch, mu, r, gamma, beta, dweight.numpy(), dbias.numpy(),
-                *codes, start, stop,
-            ),
-            channels,
-        )  # fmt: skip
-        return dx, dresidual, dweight, dbias
-    rows = given.shape[0]
-    sums = np.zeros((count_shares(rows), 2, channels))
-    share_out(
-        lambda share, start, stop: chain_loops.sum_gradients_rows(
-            upstream, given, seen, mu, r, gamma, beta, sums[share], *codes, start, stop
-        ),
-        rows,
-    )
-    total, along = sums.sum(0)
-    dbias.copy_(torch.from_numpy(total))
-    dweight.copy_(torch.from_numpy(along))
-    shared, slope = (total / rows).astype(np.float32), (along / rows).astype(np.float32)
-    share_out(
-        lambda _, start, stop: chain_loops.backward_rows(
-            upstream, given, seen, out, branch, mu, r, gamma, beta, shared, slope, *codes, start, stop
-        ),
-        rows,
-    )
+    backward = kernels.backward_planes if view == "planes" else kernels.backward_rows
+    backward(
+        find_team(), upstream, given, seen, out, branch, mean.numpy(), rstd.numpy(), gamma, beta, dweight.numpy(),
+        dbias.numpy(), *_encode(chain),
+    )  # fmt: skip
     return dx, dresidual, dweight, dbias
 
 
@@ -176,9 +116,3 @@ def _fill(parameter: Tensor | None, channels: int, value: float) -> Array:
 def _encode(chain: Chain) -> tuple[Any, ...]:
     """Return what kernels take for the activations in front and behind, the addition, and the parameter."""
     return CODES[chain.before.name], CODES[chain.after.name], (0,) if chain.adds else (), np.float32(chain.parameter)
-
-
-def _average_first(x: Tensor, before: Activation) -> Array:
-    """Return the mean of every channel over the first rows, which is what its values are measured from."""
-    first: Array = activate(x.movedim(1, -1).flatten(0, -2)[: chain_loops.ROWS], before).mean(0).numpy()
-    return first

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from placenorm.kernels.cpu.arithmetic import FASTMATH, activate, differentiate, f32
+from placenorm.kernels.cpu.arithmetic import FASTMATH, INLINE, activate, differentiate, f32
 
 RUN: Final = 4096
 """Values of one plane that are summed up in float32, by at least 16 partial sums."""
@@ -28,7 +28,7 @@ ROWS: Final = 64
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 
 
-@njit(inline="always")
+@INLINE
 def _slope_behind(x_hat: Any, gamma: Any, beta: Any, y: Any, after: Any, adds: Any, parameter: Any) -> Any:
     """Return the derivative of the activation behind the norm at one value; after an addition the output tells it."""
     if len(adds):
@@ -50,6 +50,7 @@ def forward_planes(
     after: Any,
     adds: Any,  # () for nothing, (0,) for the residual
     parameter: Any,
+    share: int,
     start: int,
     stop: int,
 ) -> None:
@@ -110,6 +111,7 @@ def backward_planes(
     after: Any,
     adds: Any,
     parameter: Any,
+    share: int,
     start: int,
     stop: int,
 ) -> None:
@@ -158,14 +160,16 @@ def backward_planes(
 def measure_rows(
     x: Any,  # [M, C]
     shift: Any,  # [C]
-    sums: Any,  # [2, C], float64: of distances from shift, and of their squares
+    sums: Any,  # [shares, 2, C], float64: of distances from shift, and of their squares
     before: Any,
     parameter: Any,
+    share: int,
     start: int,
     stop: int,
 ) -> None:
     """Add up what the mean and the variance of every channel are made of, over the rows from start to stop."""
     channels = x.shape[1]
+    totals, squares = sums[share, 0], sums[share, 1]
     run_total = np.empty(channels, np.float32)
     run_squares = np.empty(channels, np.float32)
     for at in range(start, stop, ROWS):
@@ -178,8 +182,8 @@ def measure_rows(
                 run_total[c] += d
                 run_squares[c] += d * d
         for c in range(channels):
-            sums[0, c] += run_total[c]
-            sums[1, c] += run_squares[c]
+            totals[c] += run_total[c]
+            squares[c] += run_squares[c]
 
 
 @njit(**_OPTIONS)
@@ -195,6 +199,7 @@ def forward_rows(
     after: Any,
     adds: Any,
     parameter: Any,
+    share: int,
     start: int,
     stop: int,
 ) -> None:
@@ -220,16 +225,18 @@ def sum_gradients_rows(
     rstd: Any,  # [C]
     weight: Any,  # [C]
     bias: Any,  # [C]
-    sums: Any,  # [2, C], float64: of gradients, and of gradients times x-hat
+    sums: Any,  # [shares, 2, C], float64: of gradients, and of gradients times x-hat
     before: Any,
     after: Any,
     adds: Any,
     parameter: Any,
+    share: int,
     start: int,
     stop: int,
 ) -> None:
     """Add up the gradients of beta and gamma over the rows from start to stop."""
     channels = x.shape[1]
+    totals, alongs = sums[share, 0], sums[share, 1]
     run_total = np.empty(channels, np.float32)
     run_along = np.empty(channels, np.float32)
     for at in range(start, stop, ROWS):
@@ -245,8 +252,8 @@ def sum_gradients_rows(
                 run_total[c] += dz
                 run_along[c] += dz * x_hat
         for c in range(channels):
-            sums[0, c] += run_total[c]
-            sums[1, c] += run_along[c]
+            totals[c] += run_total[c]
+            alongs[c] += run_along[c]
 
 
 @njit(**_OPTIONS)
@@ -266,6 +273,7 @@ def backward_rows(
     after: Any,
     adds: Any,
     parameter: Any,
+    share: int,
     start: int,
     stop: int,
 ) -> None:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain as cpu_chain
+from placenorm.kernels.cpu import pool_chain_kernels as kernels
 from placenorm.kernels.cpu import pool_chain_loops as loops
 from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
 from placenorm.kernels.running import Running
-from placenorm.kernels.threads import share_out
+from placenorm.kernels.threads import find_team
 
 
 def pool_chain_fwd(
@@ -43,20 +44,10 @@ def pool_chain_fwd(
     winner, place = empty(shape, x.dtype, layout), empty(shape, torch.uint8, layout)
     arrays = [_view(each, layout) for each in (x, winner, place)]
     if layout == torch.channels_last:
-        share_out(
-            lambda _, start, stop: loops.pool_rows(
-                *arrays, window, pool.kernel_size, pool.stride, pool.padding, start, stop
-            ),
-            samples,
-        )
+        kernels.pool_rows(find_team(), *arrays, window, pool.kernel_size, pool.stride, pool.padding)
     else:
         down, right = pool.stride
-        share_out(
-            lambda _, start, stop: loops.pool_planes(
-                *arrays, window, (0,) * right, pool.kernel_size, down, pool.padding, start, stop
-            ),
-            channels,
-        )
+        kernels.pool_planes(find_team(), *arrays, window, (0,) * right, pool.kernel_size, down, pool.padding)
     y, _, mean, var, rstd = cpu_chain.chain_fwd(winner, None, weight, bias, eps, Chain(chain.before), running)
     return y, winner, place, mean, var, rstd
 
@@ -89,10 +80,8 @@ def pool_chain_bwd(
     passed, _, dweight, dbias = cpu_chain.chain_bwd(dy, winner, None, mean, rstd, weight, None, Chain(chain.before))
     dx = empty((samples, channels, *size), winner.dtype, layout)
     arrays = [_view(each, layout) for each in (passed, place, dx)]
-    unpool, count = (loops.unpool_rows, samples) if layout == torch.channels_last else (loops.unpool_planes, channels)
-    share_out(
-        lambda _, start, stop: unpool(*arrays, tiles, pool.kernel_size, pool.stride, pool.padding, start, stop), count
-    )
+    unpool = kernels.unpool_rows if layout == torch.channels_last else kernels.unpool_planes
+    unpool(find_team(), *arrays, tiles, pool.kernel_size, pool.stride, pool.padding)
     return dx, dweight, dbias
 
 
