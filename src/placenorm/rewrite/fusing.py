@@ -53,6 +53,7 @@ class _Plan:
         swallowed: how often modules were to run that are taken in, by their paths.
         staying: of those, the ones that the same forward still calls elsewhere, if only in one mode.
         notes: why what stands beside a norm stays, by the path of the norm.
+        reasons: why a norm takes nothing in, in one clause, by its path.
     """
 
     takings: dict[str, Taking] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class _Plan:
     swallowed: Counter[str] = field(default_factory=Counter)
     staying: set[str] = field(default_factory=set)
     notes: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 class Accelerator:
@@ -103,7 +105,8 @@ class Accelerator:
         for path, norm in self._norms.items():
             taking = self._plan.takings.get(path, Taking())
             if type(norm) in OUR_NORMS and taking.is_empty:
-                skipped.append(Skip(path, "it is a layer of ours already, and nothing stands beside it to take in"))
+                reason = f"it is a layer of ours already; nothing beside it is taken in: {self._plan.reasons[path]}"
+                skipped.append(Skip(path, reason))
                 continue
             changes.append(Change(path, self._fuse(path, norm, taking)))
         for path, graphs in self._plan.forwards.items():
@@ -127,7 +130,7 @@ class Accelerator:
         kind = type(norm).__name__
         become_fused(norm, taking)
         if taking.is_empty:
-            return f"our layer in the place of {kind}; nothing beside it is taken in"
+            return f"our layer in the place of {kind}; nothing beside it is taken in: {self._plan.reasons[path]}"
         owner = self._plan.owners[path]
         return f"{' + '.join(taking.words)} of {owner or type(self._model).__name__} run as one layer"
 
@@ -166,10 +169,15 @@ class Accelerator:
             return "there are hooks on what it holds"
         return ""
 
-    def _can_take(self, norm: nn.Module) -> bool:
-        """Whether a norm could take in what stands beside it: nothing looks at what it reads and returns."""
+    @staticmethod
+    def _refuse_neighbours(norm: nn.Module) -> str:
+        """Return why a norm must not take in what stands beside it; "" if it may."""
+        if has_hooks(norm):
+            return "hooks on it look at what it reads or returns"
+        if attached_norms(norm):
+            return "another norm hangs on it"
         own = getattr(norm, "act", None)
-        return not has_hooks(norm) and not attached_norms(norm) and (own is None or isinstance(own, nn.Identity))
+        return "" if own is None or isinstance(own, nn.Identity) else "it has an activation of its own"
 
     # -- who calls whom
 
@@ -205,10 +213,12 @@ class Accelerator:
         traced: defaultdict[str, list[str]] = defaultdict(list)
         plain: defaultdict[str, list[str]] = defaultdict(list)
         for path, norm in self._norms.items():
-            owner = self._owner_of(path) if self._can_take(norm) else None
-            if owner is None:
-                continue
-            if self._is_chain(owner):
+            owner = self._owner_of(path)
+            reason = self._refuse_neighbours(norm)
+            if reason or owner is None:
+                several = "it runs in several places, or several times in one forward"
+                self._plan.reasons[path] = reason or (several if self._callers.get(path) else "it runs by itself")
+            elif self._is_chain(owner):
                 plain[self._find_outermost(owner)].append(path)
             else:
                 traced[owner].append(path)
@@ -254,7 +264,9 @@ class Accelerator:
             given = graph.call_module(target, (given,))
         graph.output(given)
         views = [Surroundings(module, graph)]
-        self._note(owner, self._take(norms, views), views)
+        taken = self._take(norms, views)
+        self._note(owner, taken, views)
+        self._explain_rest(norms, taken, views)
 
     def _list_calls(self, owner: str, inside: str) -> Iterator[str]:
         """Yield what a plain Sequential runs, by paths from the owner; Sequentials in it are looked into."""
@@ -281,7 +293,11 @@ class Accelerator:
                 continue
             last = list(self._list_calls(path, ""))[-1]
             norm = self._paths[id(self._model.get_submodule(f"{path}.{last}"))]
-            if norm in self._norms and norm not in self._plan.takings and self._can_take(self._norms[norm]):
+            if (
+                norm in self._norms
+                and norm not in self._plan.takings
+                and not self._refuse_neighbours(self._norms[norm])
+            ):
                 tails[owner][norm] = path
         return tails
 
@@ -314,6 +330,7 @@ class Accelerator:
         name = owner or type(self._model).__name__
         words = f"what stands beside it stays, since the forward of {name} cannot be made anew: {reason}"
         self._plan.notes |= dict.fromkeys(norms, words)
+        self._plan.reasons |= dict.fromkeys(norms, f"the forward of {name} cannot be made anew")
 
     def _fuse_forward(
         self, owner: str, graphs: OwnerGraphs, norms: list[str], tails: dict[str, str], proof: ForwardProof
@@ -330,8 +347,10 @@ class Accelerator:
         trial = [copy_graph(graph) for graph in both]
         for path in tails.values():
             self._inline(owner, path, trial)
-        taken = self._take([*norms, *tails], [Surroundings(module, graph) for graph in trial])
+        views = [Surroundings(module, graph) for graph in trial]
+        taken = self._take([*norms, *tails], views)
         fault = proof.find_fault(owner, graphs) if taken else ""
+        self._explain_rest([*norms, *tails], taken, views)
         if fault or not taken:
             return fault
         inlined = {norm: self._inline(owner, path, both) for norm, path in tails.items()}  # as on trial
@@ -440,6 +459,22 @@ class Accelerator:
             self._plan.swallowed[path] += self._recording.calls[owner]
             if any(view.find_targets(swallowed) for view in views):
                 self._plan.staying.add(path)
+
+    def _explain_rest(self, norms: Iterable[str], taken: Collection[str], views: list[Surroundings]) -> None:
+        """Note of the norms of a forward that take nothing in why that is so."""
+        for norm in norms:
+            if norm not in taken:
+                self._plan.reasons[norm] = self._explain_norm(self._target(views, norm), views)
+
+    @staticmethod
+    def _explain_norm(target: str | None, views: list[Surroundings]) -> str:
+        """Return why a norm takes nothing in."""
+        called = [view for view in views if target is not None and view.calls_of(target)]
+        if target is None or any(len(view.calls_of(target)) > 1 for view in called):
+            return "the forward calls it several times, or by several paths"
+        if len({view.find(target) for view in called}) > 1:
+            return "training and evaluation run other things beside it"
+        return called[0].explain(target)
 
     def _target(self, views: list[Surroundings], norm: str) -> str | None:
         """Return the path from an owner by which its forward calls a norm; None if it does so by several."""

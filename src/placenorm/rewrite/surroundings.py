@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from placenorm.graph.vocabulary import name_of_call
+from placenorm.graph.vocabulary import kind_of_call, kind_of_module, name_of_call
 from placenorm.kernels.activations import IDENTITY, Activation
 from placenorm.kernels.chain import BEHIND_ADDITION
 from placenorm.kernels.pool_chain import MaxPool, PoolChain
@@ -92,6 +92,16 @@ class Surroundings:
         """Return what a norm that is called once can take in."""
         (node,) = self.calls_of(target)
         return self._describe(node, self._find(node))
+
+    def explain(self, target: str) -> str:
+        """Return why a norm that is called once takes nothing in: what stands beside it that it cannot take."""
+        (node,) = self.calls_of(target)
+        module: Any = self._owner.get_submodule(target)
+        if len(node.args) != 1 or node.kwargs:
+            return "it is called with more than its input"
+        if isinstance(getattr(module, "act", None), nn.Module) and not isinstance(module.act, nn.Identity):
+            return "it has an activation of its own"
+        return ", and ".join(filter(None, (self._explain_front(node), self._explain_back(node))))
 
     def take(self, target: str) -> None:
         """Take out of the graph what a norm takes in."""
@@ -256,6 +266,72 @@ class Surroundings:
             words=tuple(_in_words(each) for each in calls),
             modules=tuple(str(each.target) for each in calls if each.op == "call_module" and each is not node),
         )
+
+    # -- why not
+
+    def _explain_front(self, node: fx.Node) -> str:
+        """Return why what is in front of a norm is not taken in; "" where nothing is that could be."""
+        source = input_of(node)
+        while source is not None and self._hands_on(source):
+            source = input_of(source)
+        if source is None or self._kind_of(source) not in ("activation", "pool"):
+            return ""
+        words = self._name(source)
+        if len(source.users) > 1:
+            return f"others read {words} in front too"
+        if activation_of(source, self._owner) is not None:
+            return f"what {words} in front reads is read or written into by others"
+        return self._explain_kind(source, "in front")
+
+    def _explain_back(self, node: fx.Node) -> str:
+        """Return why what is behind a norm is not taken in."""
+        while len(node.users) == 1 and self._hands_on(next(iter(node.users))):
+            node = next(iter(node.users))
+        if len(node.users) != 1:
+            return f"its output goes to {len(node.users)} places" if node.users else "nothing reads its output"
+        reader = next(iter(node.users))
+        if reader.op == "output":
+            return f"its output is that of {type(self._owner).__name__}"
+        if addends_of(reader) is not None:
+            return self._explain_sum(node, reader)
+        if self._kind_of(reader) == "norm" and node in reader.args[1:]:
+            return f"{self._name(reader)} adds it as its residual"
+        return self._explain_kind(reader, "behind it")
+
+    def _explain_sum(self, node: fx.Node, add: fx.Node) -> str:
+        """Return why a norm does not take in a sum behind it."""
+        words = self._name(add)
+        if node.meta.get("attached"):
+            return f"{words} stands behind it, and a norm that hangs on a module takes no sum"
+        kinds = [each.meta.get(_KINDS) for each in addends_of(add) or ()]
+        if None in kinds:
+            return f"{words} stands behind it, and did not run by itself to tell of what shape its residual is"
+        if kinds[0] != kinds[1]:
+            return f"{words} behind it has a residual of another shape or type"
+        return f"what {words} behind it reads may be written into"
+
+    def _explain_kind(self, node: fx.Node, here: str) -> str:
+        """Return why a call is none that a norm takes in."""
+        words = self._name(node)
+        if node.op == "call_module" and has_hooks(self._owner.get_submodule(str(node.target))):
+            return f"there are hooks on {words} {here}"
+        if self._kind_of(node) == "activation" or here == "in front":
+            return f"no fused layer computes {words} {here}"
+        return f"{words} stands {here}"
+
+    def _kind_of(self, node: fx.Node) -> str:
+        """Return the role of a call, and of what is no call its place in a graph."""
+        if node.op == "call_module":
+            return kind_of_module(self._owner.get_submodule(str(node.target)))
+        if node.op == "call_method":
+            return kind_of_call(getattr(Tensor, str(node.target), len))
+        return kind_of_call(node.target) if node.op == "call_function" else node.op  # type: ignore[arg-type]
+
+    def _name(self, node: fx.Node) -> str:
+        """Return a call in the words of the forward; of a module also its class."""
+        if node.op != "call_module":
+            return _in_words(node)
+        return f"{type(self._owner.get_submodule(str(node.target))).__name__} {node.target}"
 
     # -- edits
 

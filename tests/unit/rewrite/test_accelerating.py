@@ -327,6 +327,36 @@ REFUSED: dict[str, Callable[[Net, Tensor, Tensor], Tensor]] = {
 }
 
 
+REASONS = {
+    "read twice": "its output goes to 2 places",
+    "gelu by tanh": "no fused layer computes gelu behind it",
+    "activation of its own": "no fused layer computes mish behind it",
+    "dropout between": "dropout stands behind it",
+    "scaled residual": "add stands behind it",
+    "residual that is broadcast": "add behind it has a residual of another shape or type",
+    "norm that is broadcast": "add behind it has a residual of another shape or type",
+    "residual of another type": "add behind it has a residual of another shape or type",
+    "number": "add stands behind it",
+    "sum with itself": "add stands behind it",
+    "sum that hangs on the norm": "its output goes to 2 places",
+    "residual that is written into": "what add behind it reads may be written into",
+    "activation in place on what others read": (
+        "what relu in front reads is read or written into by others, and mul stands behind it"
+    ),
+    "activation on what is written into later": (
+        "what relu in front reads is read or written into by others, and mul stands behind it"
+    ),
+    "activation in place on what may be others'": (
+        "what relu in front reads is read or written into by others, and its output is that of Net"
+    ),
+    "pool with dilation": "no fused layer computes max_pool2d in front, and its output is that of Net",
+    "pool of means": "no fused layer computes avg_pool2d in front, and its output is that of Net",
+    "input of the network": (
+        "what ReLU 0 in front reads is read or written into by others, and Conv2d 2 stands behind it"
+    ),
+}
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_would_be_another_function_is_not_taken_in(name: str) -> None:
     model = build(REFUSED[name])
@@ -335,8 +365,48 @@ def test_what_would_be_another_function_is_not_taken_in(name: str) -> None:
     done = accelerate(model)
     assert held(done.model, "norm" if name != "input of the network" else "1") == ALONE
     assert [change.reason for change in done.changes] == [
-        "our layer in the place of BatchNorm2d; nothing beside it is taken in"
+        f"our layer in the place of BatchNorm2d; nothing beside it is taken in: {REASONS[name]}"
     ]
+
+
+def hooked(module: nn.Module) -> nn.Module:
+    module.register_forward_hook(ignore)
+    return module
+
+
+BESIDE: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "unknown activation": (lambda: chain_with(nn.Softplus()), "no fused layer computes Softplus 2 behind it"),
+    "dropout": (lambda: chain_with(nn.Identity(), nn.Dropout()), "Dropout 3 stands behind it"),
+    "end": (lambda: chain_with(nn.Identity()), "its output is that of Sequential"),
+    "hooks beside": (lambda: chain_with(hooked(nn.ReLU())), "there are hooks on ReLU 2 behind it"),
+    "hooks": (lambda: chain_with(nn.ReLU(), norm=hooked(nn.BatchNorm2d(C))), "hooks on it look at what it reads or"),
+    "norm": (lambda: nn.BatchNorm2d(3), "it runs by itself"),
+    "twice": (lambda: build(lambda net, x, side: net.norm(net.norm(x)) + 1), "it runs in several places, or several"),
+    "modes": (
+        lambda: build(lambda net, x, side: (F.relu if net.training else F.silu)(net.norm(x))),
+        "training and evaluation run other things beside it",
+    ),
+    "forward": (
+        lambda: build(lambda net, x, side: F.relu(net.norm(x)) if x.sum() > 0 else net.norm(x)),
+        "the forward of Net cannot be made anew",
+    ),
+    "residual": (
+        lambda: build(lambda net, x, side: net.norm(x) + net.other(side), other=nn.BatchNorm2d(C)),
+        "BatchNorm2d norm adds it as its residual",
+    ),
+}
+
+
+def chain_with(*behind: nn.Module, norm: nn.Module | None = None) -> nn.Module:
+    return settle(nn.Sequential(nn.Conv2d(3, C, 3), norm or nn.BatchNorm2d(C), *behind))
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_norm_that_takes_nothing_in_says_why(name: str) -> None:
+    make, reason = BESIDE[name]
+    reasons = [change.reason for change in pn.accelerate(make(), INPUTS).changes]
+    why = next(each for each in reasons if "nothing beside it is taken in" in each)
+    assert why.split(": ")[1].startswith(reason)
 
 
 WRITTEN: dict[str, Callable[[Net, Tensor, Tensor], Tensor]] = {
@@ -768,7 +838,7 @@ def test_accelerating_twice_is_accelerating_once() -> None:
     assert_same(once.model, twice.model)
     plain = accelerate(build(lambda net, x, side: net.norm(x) + 1))
     assert [skip.reason for skip in pn.accelerate(plain.model, INPUTS).skipped] == [
-        "it is a layer of ours already, and nothing stands beside it to take in"
+        "it is a layer of ours already; nothing beside it is taken in: add stands behind it"
     ]
 
 
