@@ -1,16 +1,15 @@
 """The verbs `accelerate` and `accelerate_`: a network that trains on fused layers."""
 
-import copy
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import nn
 
-from placenorm.errors import ModelError, NoEffectWarning, first_line
+from placenorm.errors import NoEffectWarning
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.accelerating import Accelerated, accelerate_model
+from placenorm.verbs.copying import copy_model
 
 
 def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
@@ -43,15 +42,7 @@ def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
         ['1 + 2 of Sequential run as one layer']
     """
     check_model(model)
-    copies: dict[int, Any] = {}
-    try:
-        with torch.inference_mode(False):
-            copied = copy.deepcopy(model, copies)
-    except Exception as error:  # the user's own attributes, anything can come out of it
-        raise ModelError(
-            f"Cannot copy {type(model).__name__}: {first_line(error)}; run a lazy model once, or use "
-            "torch.nn.utils.parametrizations in the place of hooks that recompute weights."
-        ) from error
+    copied, copies = copy_model(model)
     done = _accelerate(copied, example_inputs)
     return replace(done, parameters=done.parameters.translate(copies, model))
 

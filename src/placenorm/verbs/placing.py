@@ -1,20 +1,19 @@
 """The verbs `place` and `place_`: a network with its norms somewhere else."""
 
-import copy
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from placenorm.errors import ModelError, NoEffectWarning, first_line
+from placenorm.errors import NoEffectWarning
 from placenorm.facts.placement import Placement, PlacementFile, read_placement
 from placenorm.graph.placements import BlockFilter
 from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import Placed, place_model
+from placenorm.verbs.copying import copy_model
 
 
 def place(
@@ -64,14 +63,7 @@ def place(
         ['BatchNorm1d 1.norm added behind ReLU 1']
     """
     check_model(model)
-    copies: dict[int, Any] = {}
-    try:
-        copied = copy.deepcopy(model, copies)
-    except Exception as error:  # the user's own attributes, anything can come out of it
-        raise ModelError(
-            f"Cannot copy {type(model).__name__}: {first_line(error)}; run a lazy model once, use "
-            "torch.nn.utils.parametrizations in the place of hooks that recompute weights, or place it with pn.place_."
-        ) from error
+    copied, copies = copy_model(model, ", or place it with pn.place_")
     placed = _place(copied, example_inputs, placement, norm, filter, preserve)
     return replace(placed, parameters=placed.parameters.translate(copies, model))
 

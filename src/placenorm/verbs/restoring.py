@@ -1,6 +1,5 @@
 """The verbs `restore` and `restore_`: the way back from `accelerate`."""
 
-import copy
 import warnings
 
 from torch import nn
@@ -8,6 +7,7 @@ from torch import nn
 from placenorm.errors import NoEffectWarning
 from placenorm.graph.tracing import check_model
 from placenorm.rewrite.accelerating import restore_model
+from placenorm.verbs.copying import copy_model
 
 
 def restore(model: nn.Module) -> nn.Module:
@@ -19,7 +19,8 @@ def restore(model: nn.Module) -> nn.Module:
         model: a model that `placenorm.accelerate` returned, trained or loaded since.
 
     Raises:
-        ModelError: if a forward was rewritten again since, or the model is compiled, scripted or wrapped.
+        ModelError: if a forward was rewritten again since, the model is compiled, scripted or wrapped, or it cannot be
+            copied.
 
     Example:
         >>> import torch, placenorm as pn
@@ -29,7 +30,7 @@ def restore(model: nn.Module) -> nn.Module:
         ['Identity', 'ReLU']
     """
     check_model(model)
-    restored = copy.deepcopy(model)
+    restored, _ = copy_model(model)
     _restore(restored)
     return restored
 

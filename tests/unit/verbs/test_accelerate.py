@@ -140,6 +140,14 @@ def test_model_that_cannot_be_looked_into_is_refused(model: Callable[[], nn.Modu
             verb(model())
 
 
+@pytest.mark.parametrize("verb", [lambda net: pn.accelerate(net, IMAGES), pn.restore], ids=["accelerate", "restore"])
+def test_model_that_cannot_be_copied_is_an_error(verb: Callable[[nn.Module], object]) -> None:
+    model = make_net()
+    model.cache = (x for x in range(3))  # type: ignore[assignment]
+    with pytest.raises(ModelError, match=r"^Cannot copy Sequential: cannot pickle 'generator' object; .* weights\.$"):
+        verb(model)
+
+
 class Picky(nn.Module):
     """A network that asks for labels when it trains."""
 
