@@ -7,7 +7,7 @@ is written down as rules for labels. A label stands for a channel that may be ca
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,7 +23,7 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from placenorm.graph.tracing import ExampleInputs, bind_inputs, map_tensors, undisturbed
-from placenorm.graph.values import tensors_in
+from placenorm.graph.values import list_contents, tensors_in
 from placenorm.graph.vocabulary import call_means_only, name_of_call
 
 Labels = NDArray[np.int64]
@@ -143,9 +143,11 @@ def follow_channels(model: nn.Module, example_inputs: ExampleInputs) -> ChannelR
     """
     with undisturbed(model):
         bound = bind_inputs(model, map_tensors(lambda x: x.detach().clone(), example_inputs))
-        with _ChannelRecorder(model) as recorder:
+        recorder = _ChannelRecorder(model)
+        recorder.note_inputs(bound.arguments)
+        with recorder:
             output = model(*bound.args, **bound.kwargs)
-            return recorder.finish(output)
+        return recorder.finish(output)
 
 
 _MOVING = frozenset(
@@ -155,11 +157,12 @@ _MOVING = frozenset(
         "unsqueeze", "squeeze", "getitem", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "narrow",
         "select", "cat", "concat", "concatenate", "stack", "expand", "repeat", "repeat_interleave", "roll", "flip", "t",
         "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "ravel", "unfold", "hsplit", "vsplit", "index_select",
-        "tile", "rot90", "as_strided",
+        "tile", "rot90",
     }
 )  # fmt: skip
 """Calls that move, pick or repeat values and do nothing else to them."""
 
+_JOINING = frozenset({"cat", "concat", "concatenate", "stack"})
 _MOVING_LIKE = frozenset({"view_as", "reshape_as", "expand_as"})
 _SAME = frozenset(
     {
@@ -173,6 +176,7 @@ _SAME = frozenset(
         "half",
         "bfloat16",
         "type_as",
+        "type",
         "identity",
         "cpu",
     }
@@ -187,10 +191,18 @@ _TELLING = frozenset(
     {
         "size", "dim", "stride", "numel", "nelement", "ndimension", "is_contiguous", "is_floating_point", "type",
         "get_device", "element_size", "storage_offset", "len", "is_complex", "data_ptr", "attribute", "has_names",
-        "is_nonzero", "is_same_size", "result_type", "broadcast_shapes", "format", "repr", "hash",
+        "is_same_size", "result_type", "broadcast_shapes", "format", "repr", "hash",
     }
 )  # fmt: skip
 """Calls that tell of a tensor and not of its values."""
+
+_OF_WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var"})
+"""Parameters and buffers that folding changes."""
+
+_LIKE = frozenset(
+    {"zeros_like", "ones_like", "empty_like", "rand_like", "randn_like", "new_zeros", "new_ones", "new_empty"}
+)
+"""Calls that read of a tensor only what it is like."""
 
 _CONVS = {f"conv{rank}d": rank for rank in (1, 2, 3)}
 _TRANSPOSED = {f"conv_transpose{rank}d": rank for rank in (1, 2, 3)}
@@ -216,15 +228,17 @@ class _ChannelRecorder(TorchFunctionMode):
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None:
                     self._owned.setdefault(id(tensor), (path, name))
-        self._held = [tensor for module in model.modules() for tensor in module.parameters(recurse=False)]
-        self._running: list[str] = []
+        contents = [value for module in model.modules() for _, value in list_contents(module)]
+        self._held = list(tensors_in(contents))
+        self._constants = {id(tensor) for tensor in self._held}
+        self._running: list[tuple[str, int]] = []
         self._counts: dict[tuple[str, bool], int] = {}
         self._touched: dict[str, str] = {}
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
         self._handles.append(register_module_forward_pre_hook(self._enter_module))
-        self._handles.append(register_module_forward_hook(self._leave_module, always_call=True))
+        self._handles.append(register_module_forward_hook(self._leave_module, with_kwargs=True, always_call=True))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -237,9 +251,11 @@ class _ChannelRecorder(TorchFunctionMode):
 
     def finish(self, output: object) -> ChannelRules:
         """Return the rules, closed by what the network returns, and by what its parameters are read for beside."""
+        rules = self._rules
         for tensor in tensors_in(output):
             self._fix(tensor, "the network's output")
-        rules = self._rules
+        if not all(self._knows(tensor) for tensor in tensors_in(output)) or not _is_open(output):
+            rules.fix(range(rules.count), "an output that cannot be looked into")
         uses: list[WeightUse | NormUse] = [*rules.weights, *rules.norms]
         for use in uses:
             cause = self._touched.get(use.path)
@@ -260,36 +276,75 @@ class _ChannelRecorder(TorchFunctionMode):
     # -- modules
 
     def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self._running.append(self._paths.get(id(module), type(module).__name__))
+        self._running.append((self._paths.get(id(module), type(module).__name__), self._rules.count))
 
-    def _leave_module(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        self._running.pop()
-        if any(tensor not in self._labels and id(tensor) not in self._owned for tensor in tensors_in(output)):
-            for tensor in tensors_in(args):  # nobody saw who made it, compiled code say
-                self._fix(tensor, f"{type(module).__name__} {self._paths.get(id(module), '')}")
+    def _leave_module(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        _, first = self._running.pop()
+        unseen = [tensor for tensor in tensors_in(output) if not self._knows(tensor)]
+        if unseen:  # compiled code made it, say, of what the module was given or made before
+            cause = f"{type(module).__name__} {self._paths.get(id(module), '')}"
+            with torch._C.DisableTorchFunction():  # what is done with labels is no call of the network
+                for tensor in tensors_in((args, kwargs)):
+                    self._fix(tensor, cause)
+                self._rules.fix(range(first, self._rules.count), cause)
+                for tensor in unseen:
+                    self._set_ground(tensor)
+
+    def _knows(self, tensor: Tensor) -> bool:
+        """Whether somebody saw who made a tensor, or it was there before."""
+        return tensor in self._labels or id(tensor) in self._constants
+
+    def _is_running(self, path: str) -> bool:
+        """Whether a call stands in the forward of the module at a path itself."""
+        return bool(self._running) and self._running[-1][0] == path
 
     # -- calls
+
+    def note_inputs(self, inputs: Any) -> None:
+        """Note that what the network is given stays as it is."""
+        for tensor in tensors_in(inputs):
+            self._set_ground(tensor)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        name = name_of_call(func)
-        given = [self._labels.get(tensor) for tensor in tensors_in((args, kwargs))]
+        name = _name_call(func)
+        if name == "iter":
+            return iter(self.__torch_function__(Tensor.unbind, types, args, kwargs))
+        given = list(tensors_in((args, kwargs)))
+        for tensor in given:
+            if not self._knows(tensor):
+                self._note_unseen(tensor, name)
         # Read before the call, which may write into what it reads.
         source = args[0] if args else kwargs.get("input")
         shape = source.shape if isinstance(source, Tensor) else None
         result = func(*args, **kwargs)
-        if name in _TELLING or name in ("set", "delete"):
+        if name in _TELLING and not (isinstance(result, Tensor) and name == "type"):
             if name == "attribute" and isinstance(result, Tensor):
-                self._note_attribute(func, source, result)
+                self._note_attribute(source, result)
+            return result
+        if name in ("set", "delete"):
+            if len(given) > 1:  # x.data = y
+                self._note_other(args, kwargs, given[:1], name)
             return result
         if name not in _WEIGHT_OPS and name != "batch_norm":
             self._note_owned((args, kwargs), name)
-        if all(labels is None for labels in given) and name not in _WEIGHT_OPS:
-            return result
+            if name in _LIKE or not any(self._carries(tensor) for tensor in given):
+                for tensor in tensors_in(result):
+                    self._set_ground(tensor)
+                return result
         self._note(func, name, args, kwargs, result, shape)
         return result
+
+    def _note_unseen(self, tensor: Tensor, name: str) -> None:
+        """Note that somebody made a tensor of something, and nobody saw of what."""
+        self._rules.fix(range(self._rules.count), f"{self._where(name)}, which reads what cannot be looked into")
+        self._set_ground(tensor)
+
+    def _carries(self, tensor: Tensor) -> bool:
+        """Whether anything of a tensor may have another form."""
+        return tensor in self._labels and bool(_thin(self._labels[tensor]).any())
 
     def _note(
         self,
@@ -308,12 +363,16 @@ class _ChannelRecorder(TorchFunctionMode):
             self._note_norm(args, kwargs, result)
         elif name in _MOVING or name in _MOVING_LIKE:
             self._note_moving(func, name, args, kwargs, made)
-        elif len(made) != 1 or not isinstance(source, Tensor):
+        elif len(made) != 1 or not isinstance(source, Tensor) or kwargs.get("out") is not None:
             self._note_other(args, kwargs, made, name)
         elif name in _SAME or (name in _DROPPING and not self._drops(args, kwargs)):
             self._carry(source, result, name)
         elif name in _HOMOGENEOUS:
+            for slope in tensors_in((args[1:], {key: held for key, held in kwargs.items() if key != "input"})):
+                self._fix(slope, self._where(name))
             self._carry(source, result, name, positive=True, centred=True)
+        elif (name in _ADDING or name == "neg") and result is source and self._is_shared(result):
+            self._note_other(args, kwargs, made, f"{name} in memory that others read")
         elif name in _ADDING:
             self._note_sum(args, kwargs, result, name)
         elif name in _MULTIPLYING:
@@ -359,7 +418,7 @@ class _ChannelRecorder(TorchFunctionMode):
         return labels
 
     def _where(self, name: str) -> str:
-        owner = self._running[-1] if self._running else ""
+        owner = self._running[-1][0] if self._running else ""
         return f"{name} ({owner})" if owner else name
 
     def _fix(self, tensor: Tensor, cause: str) -> None:
@@ -387,17 +446,22 @@ class _ChannelRecorder(TorchFunctionMode):
     def _note_owned(self, nest: Any, name: str) -> None:
         """Note that a call reads parameters or buffers by itself."""
         for tensor in tensors_in(nest):
-            if id(tensor) in self._owned and name not in _MULTIPLYING and name not in _HOMOGENEOUS:
-                path, held = self._owned[id(tensor)]
+            path, held = self._owned.get(id(tensor), ("", ""))
+            if held in _OF_WEIGHTS or (held and name not in _MULTIPLYING and name not in _HOMOGENEOUS):
                 self._touched.setdefault(path, f"a forward that reads {path}.{held} by itself")
 
-    def _note_attribute(self, func: Any, source: Any, result: Tensor) -> None:
+    def _note_attribute(self, source: Any, result: Tensor) -> None:
         if not isinstance(source, Tensor) or source not in self._labels:
-            return
-        if result.shape == source.shape and result.data_ptr() == source.data_ptr():  # x.data
-            self._set(result, self._labels[source])
+            self._set_ground(result)
+        elif result.shape == source.shape and result.stride() == source.stride() and _starts_alike(result, source):
+            self._set(result, self._labels[source])  # x.data
         else:
             self._note_other((source,), {}, [result], "attribute")
+
+    def _is_shared(self, tensor: Tensor) -> bool:
+        """Whether another tensor reads a tensor's memory."""
+        memory = _memory_of(tensor)
+        return any(other is not tensor and _memory_of(other) == memory for other in self._labels)
 
     # -- what lets forms pass
 
@@ -480,27 +544,28 @@ class _ChannelRecorder(TorchFunctionMode):
                 self._note_other(args, kwargs, made, name)
                 return
         else:
-            moved = self._move(func, args, kwargs, dense=False)
+            moved = self._move(func, args, kwargs, joins=name in _JOINING, dense=False)
         found = list(tensors_in(moved))
-        if len(found) != len(made) or any(a.shape != b.shape for a, b in zip(found, made, strict=True)):
+        fits = len(found) == len(made) and all(a.shape == b.shape for a, b in zip(found, made, strict=True))
+        if not fits or not all(tensor.is_floating_point() for tensor in made):
             self._note_other(args, kwargs, made, name)
             return
         for tensor, labels in zip(made, found, strict=True):
             self._set(tensor, labels)
 
-    def _move(self, func: Callable[..., Any], args: Any, kwargs: Any, *, dense: bool) -> Any:
+    def _move(self, func: Callable[..., Any], args: Any, kwargs: Any, *, joins: bool, dense: bool) -> Any:
         """Return what a call makes of the labels of what it reads; None if it takes none."""
 
         def read(tensor: Tensor) -> Tensor:
-            if not tensor.is_floating_point():
-                return tensor.cpu()
+            if not tensor.is_floating_point() and not joins:
+                return tensor.cpu()  # an index
             labels = self._find(tensor)
             return torch.empty_like(tensor, dtype=torch.int64, device="cpu").copy_(labels) if dense else labels
 
         try:
             return func(*map_tensors(read, args), **map_tensors(read, kwargs))
         except Exception:  # labels lie otherwise in memory than values, or the call takes no whole numbers
-            return None if dense else self._move(func, args, kwargs, dense=True)
+            return None if dense else self._move(func, args, kwargs, joins=joins, dense=True)
 
     def _note_sum(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, name: str) -> None:
         other = args[1] if len(args) > 1 else kwargs.get("other")
@@ -582,12 +647,12 @@ class _ChannelRecorder(TorchFunctionMode):
         own = (
             isinstance(module, (nn.Linear, _ConvNd))
             and held == "weight"
-            and isinstance(bias, Tensor) == (module.bias is not None)
-            and (bias is None or bias is module.bias)
+            and self._is_running(path)
+            and bias is module.bias
+            and (bias is None or self._owned.get(id(bias)) == (path, "bias"))
         )
         if not own or reads is None or weight.dim() != rank + 2 or not weight.is_floating_point():
-            if id(weight) in self._owned:
-                self._touched.setdefault(path, f"a forward that calls {name} with {path}.{held} by itself")
+            self._note_owned((weight, bias), name)
             for tensor in tensors_in((args, kwargs)):
                 self._fix(tensor, self._where(name))
             self._set_ground(result)
@@ -611,22 +676,24 @@ class _ChannelRecorder(TorchFunctionMode):
         source, mean, var = named["input"], named.get("running_mean"), named.get("running_var")
         path, held = self._owned.get(id(mean), ("", ""))
         module = self._modules.get(path)
-        is_module = isinstance(module, _BatchNorm) and held == "running_mean"
-        where = path if is_module else (self._running[-1] if self._running else "")
+        weight, bias = named.get("weight"), named.get("bias")
+        is_module = isinstance(module, _BatchNorm) and held == "running_mean" and self._is_running(path)
+        where = path if is_module else (self._running[-1][0] if self._running else "")
+        if not is_module:
+            self._note_owned((mean, var, weight, bias), "batch_norm")
         number = self._counts[where, not is_module] = self._counts.get((where, not is_module), -1) + 1
         reads = _read_channels(self._find(source), 1)
         reason = ""
         if named.get("training", False) or mean is None or var is None:
             reason = "it normalises by the batch in evaluation too"
-        elif any(tensor in self._labels for tensor in (mean, var)):
-            reason = "its statistics are computed in the forward"
+        elif any(tensor is not None and id(tensor) not in self._constants for tensor in (mean, var, weight, bias)):
+            reason = "its statistics, its gamma or its beta are computed in the forward"
         elif reads is None:
             reason = "what it reads as one channel comes from several"
         if reason or reads is None or mean is None or var is None:
             self._rules.odd[where] = reason
             self._note_other(args, kwargs, [result], "norm")
             return
-        weight, bias = named.get("weight"), named.get("bias")
         scale = (var.detach().double() + float(named.get("eps", 1e-5))).rsqrt()
         if weight is not None:
             scale = scale * weight.detach().double()
@@ -635,7 +702,13 @@ class _ChannelRecorder(TorchFunctionMode):
             shift = shift + bias.detach().double()
         gives = self._rules.add_labels(len(scale))
         self._set_channels(result, gives, 1)
-        adjustable = is_module and weight is not None and bias is not None and weight is getattr(module, "weight", None)
+        adjustable = (
+            is_module
+            and weight is not None
+            and weight is getattr(module, "weight", None)
+            and bias is not None
+            and bias is getattr(module, "bias", None)
+        )
         self._rules.norms.append(
             NormUse(
                 path=where,
@@ -649,6 +722,36 @@ class _ChannelRecorder(TorchFunctionMode):
                 size=source.numel(),
             )
         )
+
+
+def _name_call(func: Callable[..., Any]) -> str:
+    """Return the name of a call; of an op that torch does not bring along, one that no other call has."""
+    home = str(getattr(func, "__module__", ""))
+    name = name_of_call(func)
+    return f"{home}.{name}" if home.startswith("torch._ops.") and home != "torch._ops.aten" else name
+
+
+def _memory_of(tensor: Tensor) -> int:
+    """Return where a tensor's memory begins; its own number where it has none of the usual kind."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return -id(tensor)
+
+
+def _starts_alike(one: Tensor, two: Tensor) -> bool:
+    return _memory_of(one) == _memory_of(two) and int(one.storage_offset()) == int(two.storage_offset())
+
+
+def _is_open(value: Any) -> bool:
+    """Whether every tensor of a nest can be seen: it has no objects of unknown kinds."""
+    if isinstance(value, dict):
+        return all(_is_open(held) for held in value.values())
+    if isinstance(value, (tuple, list)):
+        return all(_is_open(held) for held in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return all(_is_open(getattr(value, each.name)) for each in fields(value))
+    return value is None or isinstance(value, (Tensor, bool, int, float, complex, str, bytes, torch.Size))
 
 
 def _thin(labels: Tensor) -> Tensor:

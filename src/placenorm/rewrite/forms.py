@@ -280,7 +280,9 @@ class _Shifts:
         self._order: list[int] = []
         for made, first, other, sign, _ in rules.sums:
             for a, b, c in zip(made.tolist(), first.tolist(), other.tolist(), strict=True):
-                self._add({a: 1.0, b: -1.0, c: -float(sign)})
+                row = {a: 1.0, b: -1.0}
+                row[c] = row.get(c, 0.0) - sign  # x + x has one addend, twice
+                self._add(row)
 
     def mark(self) -> int:
         """Return where to go back to."""
@@ -301,8 +303,12 @@ class _Shifts:
             raise StuckError(f"no shift can pass {self._tell(label)} behind it, nor go back before it")
 
     def _add(self, row: Row) -> bool:
-        """Solve one more equation; return whether it does not contradict the others."""
-        left = self._reduce(row)
+        """Solve one more equation between labels; return whether it does not contradict the others."""
+        classes: Row = {}
+        for key, value in row.items():
+            held = int(self._class[key]) if key >= 0 else key
+            classes[held] = classes.get(held, 0.0) + value
+        left = self._reduce(classes)
         unknown = [key for key in left if key >= 0]
         if not unknown:
             return not left
@@ -313,9 +319,9 @@ class _Shifts:
         return True
 
     def _reduce(self, row: Row) -> Row:
-        """Return an expression in unknowns that are not solved, and known numbers."""
+        """Return an expression in classes as one in unknowns that are not solved, and known numbers."""
         found: Row = {}
-        pending = [(int(self._class[key]) if key >= 0 else key, value) for key, value in row.items()]
+        pending = list(row.items())
         while pending:
             key, value = pending.pop()
             solved = self._solved.get(key)
@@ -345,7 +351,7 @@ class _Shifts:
                 values[key] = sum(known[other] * share for other, share in row.items() if other < 0)
             return values[key]
 
-        return np.array([evaluate(int(each)) for each in self._class])
+        return np.array([evaluate(int(each)) for each in self._class], dtype=np.float64)
 
     def _tell(self, label: int) -> str:
         if label in self._rules.centred:
