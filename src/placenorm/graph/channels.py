@@ -24,7 +24,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from placenorm.graph.tracing import ExampleInputs, bind_inputs, map_tensors, undisturbed
 from placenorm.graph.values import list_contents, tensors_in
-from placenorm.graph.vocabulary import call_means_only, name_of_call
+from placenorm.graph.vocabulary import call_means_only, kind_of_call, name_of_call
 
 Labels = NDArray[np.int64]
 
@@ -373,6 +373,8 @@ class _ChannelRecorder(TorchFunctionMode):
             self._carry(source, result, name, positive=True, centred=True)
         elif (name in _ADDING or name == "neg") and result is source and self._is_shared(result):
             self._note_other(args, kwargs, made, f"{name} in memory that others read")
+        elif kind_of_call(func) == "activation":
+            self._note_activation(source, result, name)
         elif name in _ADDING:
             self._note_sum(args, kwargs, result, name)
         elif name in _MULTIPLYING:
@@ -475,6 +477,20 @@ class _ChannelRecorder(TorchFunctionMode):
             return
         self._demand(labels, name, positive=positive, centred=centred)
         self._set(result, labels)
+
+    def _note_activation(self, source: Tensor, result: Tensor, name: str) -> None:
+        """Note an activation that lets no other form pass: its channels stay channels, as they are."""
+        labels = self._find(source)
+        if labels.shape != result.shape:
+            self._note_other((source,), {}, [result], name)
+            return
+        cause = self._where(name)
+        held, where = torch.unique(_thin(labels), return_inverse=True)
+        self._rules.fix(held.tolist(), cause)
+        made = self._rules.add_labels(len(held))
+        made[held.numpy() == GROUND] = GROUND
+        self._rules.fix(made.tolist(), cause)
+        self._set(result, torch.from_numpy(made)[where].view(_thin(labels).shape).expand(result.shape))
 
     def _demand(self, labels: Tensor, name: str, *, positive: bool = False, centred: bool = False) -> None:
         if positive or centred:

@@ -3,6 +3,7 @@
 The derivation is in docs/maths/folding.md.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,22 @@ from placenorm.graph.channels import NormUse, WeightUse
 from placenorm.layers.bordered import add_border
 from placenorm.rewrite.absorbing import give_bias
 from placenorm.rewrite.forms import Forms
+from placenorm.rewrite.parallels import Parallel
 
 
-def fold_weights(module: nn.Module, use: WeightUse, forms: Forms) -> bool:
+def fold_weights(module: nn.Module, use: WeightUse, forms: Forms, beside: Sequence[Parallel] = ()) -> bool:
     """Let a weight op read its input, and give its output, in other forms, in place; return whether it changes.
 
     Args:
         module: a conv, a transposed conv or a linear layer.
         use: what it reads and gives.
         forms: the forms of the channels.
+        beside: what it takes in of norms beside it.
 
     Source:
         derived in docs/maths/folding.md.
     """
-    if is_plain(use, forms):
+    if is_plain(use, forms) and not beside:
         return False
     opened, lifted = (torch.from_numpy(each) for each in forms.undo(use.reads))
     scale, shift = torch.from_numpy(forms.scale[use.gives]), torch.from_numpy(forms.shift[use.gives])
@@ -44,6 +47,12 @@ def fold_weights(module: nn.Module, use: WeightUse, forms: Forms) -> bool:
     taps = (grouped * lifted.view(groups, 1, -1, *places)).sum(2).flatten(0, 1)  # [C_out, *kernel]
     grouped = grouped * opened.view(groups, 1, -1, *places)
     added = taps.flatten(1).sum(1) if places else taps
+    wide = grouped.shape[1]
+    for each in beside:
+        one, less = (float(values[0]) for values in forms.undo(np.array([each.source])))
+        carried = float(forms.scale[each.label])
+        grouped[(each.gives // wide, each.gives % wide, each.reads, *each.tap)] += carried * each.scale * one
+        added[each.gives] += carried * (each.scale * less + each.shift)
     with torch.no_grad():
         changed = grouped.transpose(1, 2) if transposed else grouped
         held.weight.copy_(changed.reshape(held.weight.shape))
@@ -87,3 +96,19 @@ def is_plain(use: WeightUse | NormUse, forms: Forms) -> bool:
     opened, lifted = forms.undo(use.reads)
     scale, shift = forms.scale[use.gives], forms.shift[use.gives]
     return bool((opened == 1).all() and (lifted == 0).all() and (scale == 1).all() and (shift == 0).all())
+
+
+def find_centre(module: nn.Module) -> tuple[int, ...] | None:
+    """Return the tap with which a conv reads, at every place of its output, the same place of its input; else None.
+
+    Args:
+        module: a conv, a transposed conv or a linear layer; the last has one tap, without an index.
+    """
+    if isinstance(module, nn.Linear):
+        return ()
+    held: Any = module
+    if held.transposed or any(step != 1 for step in held.stride) or any(size % 2 == 0 for size in held.kernel_size):
+        return None
+    reach = [step * (size // 2) for step, size in zip(held.dilation, held.kernel_size, strict=True)]
+    padding = reach if held.padding == "same" else [0] * len(reach) if held.padding == "valid" else list(held.padding)
+    return tuple(size // 2 for size in held.kernel_size) if padding == reach else None

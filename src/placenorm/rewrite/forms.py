@@ -8,7 +8,7 @@ those whose ratios close no circle and whose equations do not contradict. The de
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from placenorm.graph.channels import GROUND, ChannelRules, Labels, NormUse
+from placenorm.rewrite.parallels import Parallel, ParallelFinder
 
 Values = NDArray[np.float64]
 Row = dict[int, float]
@@ -86,6 +87,15 @@ class FormFinder:
             del self._numbers[numbers:]
             raise
         self._folded.extend(uses)
+
+    def skip(self, uses: Sequence[NormUse]) -> None:
+        """Fold a norm that weight ops beside it take in: what it reads and gives is carried in one form.
+
+        Raises:
+            StuckError: as `fold`.
+        """
+        ones = [replace(use, scale=np.ones_like(use.scale), shift=np.zeros_like(use.shift)) for use in uses]
+        self.fold(ones)
 
     def _fold_call(self, use: NormUse) -> None:
         reads, gives = use.reads.tolist(), use.gives.tolist()
@@ -369,17 +379,24 @@ class Choice:
     """Which norms are folded, which stay and why, and the forms that go with it.
 
     Attributes:
+        forms: the forms of the channels.
         folded: the norms that go, each as all its calls.
         kept: the norms that stay, each with the reason.
-        forms: the forms of the channels.
+        parallels: what weight ops take in of norms beside them.
     """
 
+    forms: Forms
     folded: list[tuple[NormUse, ...]]
-    kept: list[tuple[tuple[NormUse, ...], str]] = field(default_factory=list)
-    forms: Forms | None = None
+    kept: list[tuple[tuple[NormUse, ...], str]]
+    parallels: list[Parallel]
 
 
-def choose_forms(rules: ChannelRules, norms: Sequence[tuple[NormUse, ...]]) -> Choice:
+FindParallels = Callable[[Iterable[NormUse]], ParallelFinder]
+
+
+def choose_forms(
+    rules: ChannelRules, norms: Sequence[tuple[NormUse, ...]], look_beside: FindParallels | None = None
+) -> Choice:
     """Return which norms of a network are folded, as many as can be, and the forms of its channels then.
 
     Those that cost most are taken first: of norms that shut each other out, the cheaper one stays.
@@ -387,15 +404,30 @@ def choose_forms(rules: ChannelRules, norms: Sequence[tuple[NormUse, ...]]) -> C
     Args:
         rules: what the network's calls ask of the forms.
         norms: every norm that may go, as all its calls.
+        look_beside: makes what finds weight ops beside norms, of the norms that are folded; None for not looking.
     """
     finder = FormFinder(rules)
-    choice = Choice([])
+    folded: list[tuple[NormUse, ...]] = []
+    stuck: list[tuple[tuple[NormUse, ...], str]] = []
     for uses in sorted(norms, key=lambda uses: -sum(use.size for use in uses)):
         try:
             finder.fold(uses)
-        except StuckError as reason:
-            choice.kept.append((uses, str(reason)))
+        except StuckError as error:
+            stuck.append((uses, str(error)))
         else:
-            choice.folded.append(uses)
-    choice.forms = finder.find()
-    return choice
+            folded.append(uses)
+    kept: list[tuple[tuple[NormUse, ...], str]] = []
+    parallels: list[Parallel] = []
+    beside = look_beside(use for uses in folded for use in uses) if look_beside is not None and stuck else None
+    for uses, reason in stuck:
+        found = beside.find(uses[0]) if beside is not None and len(uses) == 1 else None
+        try:
+            if found is None:
+                raise StuckError(reason)
+            finder.skip(uses)
+        except StuckError:
+            kept.append((uses, reason))
+        else:
+            folded.append(uses)
+            parallels.extend(found)
+    return Choice(finder.find(), folded, kept, parallels)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -17,9 +18,10 @@ from placenorm.layers.bordered import is_bordered
 from placenorm.probe.measuring import fit_inputs
 from placenorm.randomness import fix_seed
 from placenorm.rewrite.accelerating import restore_model
-from placenorm.rewrite.folding import fold_norm, fold_weights, is_plain
+from placenorm.rewrite.folding import find_centre, fold_norm, fold_weights, is_plain
 from placenorm.rewrite.forms import Forms, choose_forms
 from placenorm.rewrite.keeping import EXACT
+from placenorm.rewrite.parallels import Parallel, ParallelFinder
 from placenorm.rewrite.plain_norms import make_norms_plain
 from placenorm.rewrite.proving import measure_error
 from placenorm.rewrite.rewriter import Rewriter, Way
@@ -126,6 +128,7 @@ class _Chosen:
     folded: list[NormKey]
     forms: Forms
     kept: dict[NormKey, str]
+    beside: dict[str, list[Parallel]]
 
 
 class _Folder:
@@ -228,8 +231,7 @@ class _Folder:
         held: set[NormKey] = {key for key in self._uses if key not in wanted and not self._is_adjustable(key)}
         while True:
             rules = self._hold(held)
-            choice = choose_forms(rules, list(wanted.values()))
-            assert choice.forms is not None
+            choice = choose_forms(rules, list(wanted.values()), partial(self._look_beside, rules))
             kept = {names[id(uses)]: reason for uses, reason in choice.kept}
             unfit = {
                 key
@@ -240,11 +242,20 @@ class _Folder:
             }
             if not unfit:
                 folded = [names[id(uses)] for uses in choice.folded]
-                return _Chosen(folded, choice.forms, self._refused | kept)
+                beside: dict[str, list[Parallel]] = {}
+                for each in choice.parallels:
+                    beside.setdefault(each.path, []).append(each)
+                return _Chosen(folded, choice.forms, self._refused | kept, beside)
             held |= unfit
             for key in unfit:
                 del wanted[key]
                 self._refused.setdefault(key, kept[key])
+
+    def _look_beside(self, rules: ChannelRules, folded: Iterable[NormUse]) -> ParallelFinder:
+        find = self._model.get_submodule
+        return ParallelFinder(
+            rules, folded, lambda path: find_centre(find(path)), lambda path: int(getattr(find(path), "groups", 1))
+        )
 
     def _is_adjustable(self, key: NormKey) -> bool:
         return all(use.adjustable for use in self._uses[key])
@@ -269,7 +280,7 @@ class _Folder:
             module = model.get_submodule(use.path)
             if id(module) not in done:
                 done.add(id(module))
-                fold_weights(module, use, chosen.forms)
+                fold_weights(module, use, chosen.forms, chosen.beside.get(use.path, ()))
         for key, uses in self._uses.items():
             if key not in chosen.folded and self._is_adjustable(key):
                 fold_norm(model.get_submodule(key[0]), uses[0], chosen.forms)
