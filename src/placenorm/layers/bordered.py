@@ -9,7 +9,7 @@ docs/maths/folding.md.
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
 _MOST_MAPS = 8
@@ -17,6 +17,9 @@ _MOST_MAPS = 8
 
 _WHOLE: Final = 1 << 18
 """Outputs of fewer values are corrected as a whole: one small addition is then faster than four smaller ones."""
+
+Step = tuple[int, int, int, int]
+"""How a kernel walks along an axis: its size, its stride, its dilation, and how many zeros are padded in front."""
 
 
 class _Bordered(_ConvNd):
@@ -29,21 +32,28 @@ class _Bordered(_ConvNd):
 
     taps: Tensor
     _maps: dict[Any, tuple[Tensor, list[tuple[Any, Tensor]]]]
+    _of: tuple[Tensor, int]
 
-    def forward(self, input: Tensor, *more: Any) -> Tensor:  # noqa: A002 - torch's name
+    def forward(self, input: Tensor, *more: Any, **named: Any) -> Tensor:  # noqa: A002 - torch's name
         """Return the conv's output, corrected at the border.
 
         Args:
             input: ``[N, C_in, *]`` or ``[C_in, *]``.
             more: what else torch's layer takes.
+            named: the same, by name.
         """
-        y: Tensor = super().forward(input, *more)
+        y: Tensor = super().forward(input, *more, **named)
+        if isinstance(input, fx.Proxy):
+            return add_correction(y, input, self.taps, self._steps(), self.transposed)
         rank = len(self.kernel_size)
         inner, outer = tuple(input.shape[-rank:]), tuple(y.shape[-rank:])
         traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
         if traced or (torch.is_grad_enabled() and y.requires_grad):
             return y + self._correct(inner, outer, y.dtype)
-        key = (inner, outer, y.dtype, y.device, self.taps._version, y.stride(-1) == 1)
+        if self._of[0] is not self.taps or self._of[1] != _count_writes(self.taps):
+            self._of = self.taps, _count_writes(self.taps)
+            self._maps.clear()
+        key = (inner, outer, y.dtype, y.device, y.stride(-1) == 1)
         known = self._maps.get(key)
         if known is None:
             if len(self._maps) >= _MOST_MAPS:
@@ -64,8 +74,8 @@ class _Bordered(_ConvNd):
                 whole = whole.unsqueeze(0).contiguous(memory_format=torch.channels_last).squeeze(0)
             strips: list[tuple[Any, Tensor]] = []
             inside: list[slice] = []
-            for axis, (size, count) in enumerate(zip(inner, outer, strict=True)):
-                full = self._reach(axis, size, count).all(1).nonzero().flatten().tolist()
+            for axis, (size, count, step) in enumerate(zip(inner, outer, self._steps(), strict=True)):
+                full = _reach(size, count, step, self.transposed, whole.device).all(1).nonzero().flatten().tolist()
                 if not full or full != list(range(full[0], full[-1] + 1)):
                     return whole, []
                 rest = [slice(None)] * (len(outer) - axis - 1)
@@ -77,35 +87,74 @@ class _Bordered(_ConvNd):
             return whole, strips
 
     def _correct(self, inner: tuple[int, ...], outer: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return what the output lacks, ``[C_out, *outer]``: minus the taps that do not read the input."""
-        read = self.taps
-        for axis, (size, count) in enumerate(zip(inner, outer, strict=True)):
-            reach = self._reach(axis, size, count).to(read)
-            read = torch.tensordot(read, reach, dims=([1], [1]))
-        whole = self.taps.flatten(1).sum(1).view(-1, *(1 for _ in outer))
-        return (read - whole).to(dtype)
+        return find_correction(self.taps, inner, outer, self._steps(), self.transposed).to(dtype)
 
-    def _reach(self, axis: int, size: int, count: int) -> Tensor:
-        """Return which taps read the input at each place of the output along an axis, ``[count, kernel]``."""
-        place = torch.arange(count, device=self.taps.device).unsqueeze(1)
-        tap = torch.arange(self.kernel_size[axis], device=self.taps.device) * self.dilation[axis]
-        stride = self.stride[axis]
-        if self.transposed:
-            spread = place + self._pads(axis) - tap
-            return (spread >= 0) & (spread < size * stride) & (spread % stride == 0)
-        read = place * stride - self._pads(axis) + tap
-        return (read >= 0) & (read < size)
-
-    def _pads(self, axis: int) -> int:
-        """Return how many zeros are padded in front along an axis."""
+    def _steps(self) -> tuple[Step, ...]:
+        """Return how the kernel walks, axis by axis."""
         if isinstance(self.padding, str):
-            behind_first = self._reversed_padding_repeated_twice
-            return behind_first[2 * (len(self.kernel_size) - 1 - axis)]
-        return int(self.padding[axis])
+            pads = self._reversed_padding_repeated_twice[-2::-2]
+        else:
+            pads = [int(pad) for pad in self.padding]
+        return tuple(zip(self.kernel_size, self.stride, self.dilation, pads, strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and stored."""
-        return {**self.__dict__, "_maps": {}}
+        return {**self.__dict__, "_maps": {}, "_of": (None, 0)}
+
+
+def find_correction(
+    taps: Tensor, inner: tuple[int, ...], outer: tuple[int, ...], steps: tuple[Step, ...], transposed: bool
+) -> Tensor:
+    """Return what an output lacks, ``[C_out, *outer]``: minus the taps that do not read the input.
+
+    Args:
+        taps: ``[C_out, *kernel]``: what each tap adds where it reads the input.
+        inner: size of the input.
+        outer: size of the output.
+        steps: how the kernel walks, axis by axis.
+        transposed: whether the conv is.
+    """
+    read = taps
+    for size, count, step in zip(inner, outer, steps, strict=True):
+        reach = _reach(size, count, step, transposed, taps.device).to(read)
+        read = torch.tensordot(read, reach, dims=([1], [1]))
+    whole = taps.flatten(1).sum(1).view(-1, *(1 for _ in outer))
+    return read - whole
+
+
+def add_correction(y: Tensor, x: Tensor, taps: Tensor, steps: tuple[Step, ...], transposed: bool) -> Tensor:
+    """Return a conv's output, corrected at the border: one op in a symbolic trace.
+
+    Args:
+        y: the output, ``[N, C_out, *]`` or ``[C_out, *]``.
+        x: the input.
+        taps: ``[C_out, *kernel]``.
+        steps: how the kernel walks, axis by axis.
+        transposed: whether the conv is.
+    """
+    rank = len(steps)
+    inner, outer = tuple(x.shape[-rank:]), tuple(y.shape[-rank:])
+    return y + find_correction(taps, inner, outer, steps, transposed).to(y.dtype)
+
+
+fx.wrap("add_correction")
+
+
+def _reach(size: int, count: int, step: Step, transposed: bool, device: torch.device) -> Tensor:
+    """Return which taps read the input at each place of the output along an axis, ``[count, kernel]``."""
+    kernel, stride, dilation, pad = step
+    place = torch.arange(count, device=device).unsqueeze(1)
+    tap = torch.arange(kernel, device=device) * dilation
+    if transposed:
+        spread = place + pad - tap
+        return (spread >= 0) & (spread < size * stride) & (spread % stride == 0)
+    read = place * stride - pad + tap
+    return (read >= 0) & (read < size)
+
+
+def _count_writes(tensor: Tensor) -> int:
+    """Return how often a tensor was written to in place; 0 where nobody counts."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 class BorderedConv1d(_Bordered, nn.Conv1d):
@@ -158,6 +207,7 @@ def add_border(conv: nn.Module, taps: Tensor) -> None:
     weight: Any = conv.weight
     conv.__class__ = kind
     conv.__dict__["_maps"] = {}
+    conv.__dict__["_of"] = (None, 0)
     conv.register_buffer("taps", taps.to(weight))
 
 
