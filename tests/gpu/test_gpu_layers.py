@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from placenorm.layers import BatchNorm2d, MaxPool, explain, paths
 from placenorm.layers.chain_operators import chain as chain_operator
+from placenorm.layers.chain_pool_operators import chain_pool as chain_pool_operator
 from placenorm.layers.pool_chain_operators import pool_chain as pool_operator
 from support.cases.chains import COMMON, ChainInput
 
@@ -24,6 +25,10 @@ LAYERS = {
     "relu-maxpool-norm": (
         lambda: BatchNorm2d(48, before="relu", pool=POOL),
         lambda norm, x, r: norm(F.max_pool2d(F.relu(x), 2)),
+    ),
+    "norm-relu-maxpool": (
+        lambda: BatchNorm2d(48, after="relu", pool_after=POOL),
+        lambda norm, x, r: F.max_pool2d(F.relu(norm(x)), 2),
     ),
 }
 EACH_LAYER = pytest.mark.parametrize("name", LAYERS)
@@ -52,7 +57,7 @@ def run(layer: nn.Module, given: list[Tensor], dy: Tensor) -> list[Tensor]:
 
 def run_torch(name: str, given: list[Tensor], dy: Tensor) -> list[Tensor]:
     norm = nn.BatchNorm2d(48, device="cuda", dtype=torch.float64)
-    norm(given[0].double() if "pool" not in name else F.max_pool2d(F.relu(given[0].double()), 2))
+    norm(given[0].double() if name != "relu-maxpool-norm" else F.max_pool2d(F.relu(given[0].double()), 2))
     norm.reset_running_stats()
     wide = [each.detach().double().requires_grad_() for each in given]
     y = LAYERS[name][1](norm, wide[0], wide[-1])
@@ -123,10 +128,11 @@ def test_chain_operator_is_what_torch_asks_of_one(chain: object) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-def test_pool_operator_is_what_torch_asks_of_one() -> None:
+@pytest.mark.parametrize("operator", [pool_operator, chain_pool_operator], ids=["in front", "behind"])
+def test_pool_operator_is_what_torch_asks_of_one(operator: object) -> None:
     x = torch.randn(3, 8, 6, 7, device="cuda").contiguous(memory_format=torch.channels_last).requires_grad_()
     weight, bias = (torch.randn(8, device="cuda", requires_grad=True) for _ in range(2))
-    found = torch.library.opcheck(pool_operator, (x, weight, bias, 1e-5, "relu", 0.0, [3, 3, 2, 2, 1, 1], False))
+    found = torch.library.opcheck(operator, (x, weight, bias, 1e-5, "relu", 0.0, [3, 3, 2, 2, 1, 1, 0]))
     assert set(found.values()) == {"SUCCESS"}
 
 

@@ -96,7 +96,7 @@ def test_backward_keeps_five_bytes_for_each_value_that_is_left(lay_out: Callable
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        operator(x, None, None, EPS, "relu", 0.0, [2, 2, 2, 2, 0, 0], False)
+        operator(x, None, None, EPS, "relu", 0.0, [2, 2, 2, 2, 0, 0, 0])
     large = [each for each in saved if each.numel() > 8]
     assert sum(each.numel() * each.element_size() for each in large) == 5 * x.numel() // 4
 
@@ -106,13 +106,13 @@ def test_backward_keeps_five_bytes_for_each_value_that_is_left(lay_out: Callable
 @EACH_LAYOUT
 def test_operator_is_what_torch_asks_of_one(lay_out: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
     x, _, weight, bias = (each.to(dtype).requires_grad_() for each in make_pooled(SHAPES[0], POOLS[1], lay_out))
-    found = torch.library.opcheck(operator, (x, weight, bias, EPS, "relu", 0.0, [3, 3, 2, 2, 1, 1], False))
+    found = torch.library.opcheck(operator, (x, weight, bias, EPS, "relu", 0.0, [3, 3, 2, 2, 1, 1, 0]))
     assert set(found.values()) == {"SUCCESS"}
 
 
 def test_second_derivative_raises() -> None:
     x = draw((2, 3, 4, 4)).requires_grad_()
-    y = operator(x, None, None, EPS, "relu", 0.0, [2, 2, 2, 2, 0, 0], False)[0]
+    y = operator(x, None, None, EPS, "relu", 0.0, [2, 2, 2, 2, 0, 0, 0])[0]
     with pytest.raises(RuntimeError, match="Cannot differentiate a pooled norm a second time"):
         torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
 

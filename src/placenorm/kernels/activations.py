@@ -16,14 +16,31 @@ class Activation:
 
     Attributes:
         name: a key of `FUNCTIONS`.
-        parameter: the slope of leaky_relu, the alpha of elu; without meaning for the others.
+        parameter: the slope of leaky_relu, the alpha of elu; 0 for the others, which have none.
+
+    Raises:
+        ValueError: an activation without a parameter is given one.
     """
 
     name: str
     parameter: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.parameter != 0.0 and self.name in FUNCTIONS and self.name not in PARAMETRIC:
+            raise ValueError(
+                f"The activation {self.name} has no parameter, and {self.parameter} is none of it; leave it out. "
+                f"One have {' and '.join(PARAMETRIC)}."
+            )
 
-IDENTITY: Final = Activation("identity")
+
+def choose_parameter(name: str, parameter: float) -> Activation:
+    """Return an activation by name, with the parameter where it has one."""
+    return Activation(name, parameter if name in PARAMETRIC else 0.0)
+
+
+PARAMETRIC: Final = ("leaky_relu", "elu")
+"""Activations with a parameter."""
+
 
 FUNCTIONS: Final[dict[str, Callable[[Tensor, float], Tensor]]] = {
     "identity": lambda x, _: x,
@@ -38,6 +55,8 @@ FUNCTIONS: Final[dict[str, Callable[[Tensor, float], Tensor]]] = {
     "elu": F.elu,
 }
 """What torch computes, by name; the second argument is the parameter."""
+
+IDENTITY: Final = Activation("identity")
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which kernels compute a chain or a pooled chain: the fast ones where they cover the input, else the readable ones."""
+"""Which kernels compute a chain, or one with a pool: the fast ones where they cover the input, else the readable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,15 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
-from placenorm.kernels import chain_reference, pool_chain_reference
+from placenorm.kernels import chain_pool_reference, chain_reference, pool_chain_reference
 from placenorm.kernels.activations import FUNCTIONS
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.chain_pool import ChainPool
+from placenorm.kernels.pool_chain import MaxPool, Pool, PoolChain
 from placenorm.kernels.running import Running
+
+Fused = Chain | PoolChain | ChainPool
+"""A norm with what is fused with it."""
 
 LARGEST_WINDOW: Final = 3
 LARGEST_STRIDE: Final = 2
@@ -89,6 +93,35 @@ class PoolChainKernels(Protocol):
         """Return ``(dx, dweight, dbias)``."""
 
 
+class ChainPoolKernels(Protocol):
+    """A module of kernels, with the two functions of `chain_pool_reference`."""
+
+    def chain_pool_fwd(
+        self,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        chain: ChainPool,
+        running: Running | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return ``(y, winner, place, mean, var, rstd)``."""
+
+    def chain_pool_bwd(
+        self,
+        dy: Tensor,
+        x: Tensor,
+        winner: Tensor,
+        place: Tensor,
+        mean: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        chain: ChainPool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ``(dx, dweight, dbias)``."""
+
+
 def find_gap(x: Tensor, chain: Chain) -> str:
     """Return why no fast kernels cover a chain; "" where some do.
 
@@ -161,13 +194,9 @@ def find_pool_gap(x: Tensor, chain: PoolChain) -> str:
         x: input, ``[N, C, H, W]``, or what is pooled of it.
         chain: what is fused with the norm.
     """
-    if not chain.is_monotone:
+    if isinstance(chain.pool, MaxPool) and not chain.is_monotone:
         return f"{chain.before.name} may make a smaller input of a window the larger output"
-    if max(chain.pool.stride) > LARGEST_STRIDE or max(chain.pool.kernel_size) > LARGEST_WINDOW:
-        return f"there are kernels for windows up to {LARGEST_WINDOW} and strides up to {LARGEST_STRIDE}"
-    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
-        return _find_gap(x, chain.before.name)
-    return _STRANGE
+    return _find_window_gap(chain.pool) or _find_planar_gap(x, chain.before.name)
 
 
 def choose_pool(x: Tensor, chain: PoolChain) -> PoolChainKernels:
@@ -181,6 +210,52 @@ def choose_pool(x: Tensor, chain: PoolChain) -> PoolChainKernels:
     from placenorm.kernels.cpu import pool_chain as cpu
 
     return cpu
+
+
+def find_chain_pool_gap(x: Tensor, chain: ChainPool) -> str:
+    """Return why no fast kernels cover a chain with a pool behind it; "" where some do.
+
+    Args:
+        x: input, ``[N, C, H, W]``.
+        chain: what is fused with the norm.
+    """
+    return _find_window_gap(chain.pool) or _find_planar_gap(x, chain.after.name)
+
+
+def choose_chain_pool(x: Tensor, chain: ChainPool) -> ChainPoolKernels:
+    """Return the kernels that compute a chain with a pool behind it, both directions; x as in `find_chain_pool_gap`."""
+    if find_chain_pool_gap(x, chain):
+        return chain_pool_reference
+    if x.is_cuda:
+        from placenorm.kernels.triton import chain_pool as gpu
+
+        return gpu
+    from placenorm.kernels.cpu import chain_pool as cpu
+
+    return cpu
+
+
+def find_any_gap(x: Tensor, fused: Fused) -> str:
+    """Return why no fast kernels cover a norm with what is fused with it; "" where some do."""
+    if isinstance(fused, PoolChain):
+        return find_pool_gap(x, fused)
+    if isinstance(fused, ChainPool):
+        return find_chain_pool_gap(x, fused)
+    return find_gap(x, fused)
+
+
+def _find_window_gap(pool: Pool) -> str:
+    if not isinstance(pool, MaxPool):
+        return "of pools there are kernels for max pools alone"
+    if max(pool.stride) > LARGEST_STRIDE or max(pool.kernel_size) > LARGEST_WINDOW:
+        return f"there are kernels for windows up to {LARGEST_WINDOW} and strides up to {LARGEST_STRIDE}"
+    return ""
+
+
+def _find_planar_gap(x: Tensor, activation: str) -> str:
+    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+        return _find_gap(x, activation)
+    return _STRANGE
 
 
 def _find_gap(x: Tensor, *activations: str) -> str:

@@ -1,7 +1,7 @@
-"""What a pooled chain is: an activation and a max pool in front of a norm."""
+"""What a pooled chain is: an activation and a pool in front of a norm."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 from placenorm.kernels.activations import IDENTITY, Activation
 
@@ -10,13 +10,13 @@ MONOTONE: Final = ("identity", "relu", "relu6", "leaky_relu", "tanh", "sigmoid",
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPool:
-    """A two-dimensional max pool; the arguments are those of torch.nn.MaxPool2d.
+class Pool:
+    """A two-dimensional pool, abstract; the arguments are those of torch's layers.
 
     Attributes:
         kernel_size: height and width of a window.
         stride: from one window to the next, down and to the right.
-        padding: rows and columns that are added at each edge; they never win.
+        padding: rows and columns that are added at each edge.
         ceil_mode: whether a window may begin inside and end outside.
 
     Raises:
@@ -30,9 +30,9 @@ class MaxPool:
 
     def __post_init__(self) -> None:
         if min(*self.kernel_size, *self.stride) < 1:
-            raise ValueError(f"A pool's window and stride are at least 1; {self} has less.")
+            raise ValueError(f"A pool's window and stride are at least 1; {self!r} has less.")
         if any(not 0 <= 2 * pad <= size for pad, size in zip(self.padding, self.kernel_size, strict=True)):
-            raise ValueError(f"A pool's padding is at least 0 and at most half of its window; {self} has another.")
+            raise ValueError(f"A pool's padding is at least 0 and at most half of its window; {self!r} has another.")
 
     def find_size(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what is pooled, as torch has them.
@@ -57,6 +57,38 @@ class MaxPool:
         return sizes[0], sizes[1]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class MaxPool(Pool):
+    """A two-dimensional max pool, as torch.nn.MaxPool2d; the padding never wins."""
+
+    def __str__(self) -> str:
+        return "maxpool"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AvgPool(Pool):
+    """A two-dimensional average pool, as torch.nn.AvgPool2d.
+
+    Attributes:
+        count_include_pad: whether the padding counts.
+        divisor_override: what a window's sum is divided by; None for the number of its values.
+    """
+
+    count_include_pad: bool = True
+    divisor_override: int | None = None
+
+    def __str__(self) -> str:
+        return "avgpool"
+
+
+def never_falls(activation: Activation) -> bool:
+    """Whether the largest input of a window gives the largest output."""
+    falls = activation.name in ("leaky_relu", "elu") and activation.parameter < 0
+    return activation.name in MONOTONE and not falls
+
+
 @dataclass(frozen=True, slots=True)
 class PoolChain:
     """What is fused with a norm: ``norm(pool(before(x)))``.
@@ -66,15 +98,14 @@ class PoolChain:
         pool: the pool.
     """
 
-    pool: MaxPool
+    pool: Pool
     before: Activation = IDENTITY
 
     @property
     def is_monotone(self) -> bool:
         """Whether the largest input of a window gives the largest output."""
-        falls = self.before.name in ("leaky_relu", "elu") and self.before.parameter < 0
-        return self.before.name in MONOTONE and not falls
+        return never_falls(self.before)
 
     def __str__(self) -> str:
         front = "" if self.before.name == IDENTITY.name else f"{self.before.name}-"
-        return f"{front}maxpool-norm"
+        return f"{front}{self.pool}-norm"

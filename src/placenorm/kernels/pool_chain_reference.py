@@ -10,7 +10,7 @@ from torch import Tensor
 
 from placenorm.kernels import reference
 from placenorm.kernels.activations import activate, differentiate
-from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.kernels.running import Running
 
 
@@ -41,7 +41,7 @@ def pool_chain_fwd(
     winner, flat = F.max_pool2d(
         x, pool.kernel_size, pool.stride, pool.padding, ceil_mode=pool.ceil_mode, return_indices=True
     )
-    place = _find_place(flat, x.shape[3], chain)
+    place = find_place(flat, x.shape[3], pool)
     u = activate(reference.widen(winner), chain.before)
     y, mean, var, rstd = reference.batch_norm_fwd(u.flatten(2), weight, bias, eps)
     if running is not None:
@@ -82,24 +82,25 @@ def pool_chain_bwd(
     du, dweight, dbias = reference.batch_norm_bwd(reference.widen(dy).flatten(2), u.flatten(2), mean, rstd, weight)
     dv = du.view(u.shape) * differentiate(wide, chain.before)
     dx = dv.new_zeros(*winner.shape[:2], size[0] * size[1])
-    dx.scatter_add_(2, _find_flat(place, size[1], chain).flatten(2), dv.flatten(2))
+    dx.scatter_add_(2, find_flat(place, size[1], chain.pool).flatten(2), dv.flatten(2))
     return dx.view(*winner.shape[:2], *size).to(winner.dtype), dweight, dbias
 
 
-def _corners(place: Tensor, chain: PoolChain) -> tuple[Tensor, Tensor]:
+def _corners(place: Tensor, pool: Pool) -> tuple[Tensor, Tensor]:
     """Return row and column of each window's first value, ``[OH, 1]`` and ``[1, OW]``; negative in the padding."""
-    pool = chain.pool
     rows = torch.arange(place.shape[2], device=place.device)[:, None] * pool.stride[0] - pool.padding[0]
     columns = torch.arange(place.shape[3], device=place.device)[None, :] * pool.stride[1] - pool.padding[1]
     return rows, columns
 
 
-def _find_place(flat: Tensor, width: int, chain: PoolChain) -> Tensor:
-    rows, columns = _corners(flat, chain)
-    return ((flat // width - rows) * chain.pool.kernel_size[1] + flat % width - columns).to(torch.uint8)
+def find_place(flat: Tensor, width: int, pool: Pool) -> Tensor:
+    """Return where in its window each winner stands, uint8, from where it stands in a plane of this width."""
+    rows, columns = _corners(flat, pool)
+    return ((flat // width - rows) * pool.kernel_size[1] + flat % width - columns).to(torch.uint8)
 
 
-def _find_flat(place: Tensor, width: int, chain: PoolChain) -> Tensor:
-    rows, columns = _corners(place, chain)
-    across = chain.pool.kernel_size[1]
+def find_flat(place: Tensor, width: int, pool: Pool) -> Tensor:
+    """Undo `find_place`."""
+    rows, columns = _corners(place, pool)
+    across = pool.kernel_size[1]
     return (place.long() // across + rows) * width + place.long() % across + columns

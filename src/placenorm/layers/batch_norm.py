@@ -5,17 +5,19 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.utils import _pair
 
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
 from placenorm.kernels.chain import BEHIND_ADDITION, Chain
-from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.kernels.chain_pool import ChainPool
+from placenorm.kernels.dispatch import Fused
+from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.layers.chain_operators import describe_chain
 from placenorm.layers.composing import compose
 from placenorm.layers.known import Known, Owned, Settings, remember
 from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
-from placenorm.layers.pool_chain_operators import describe_pool_chain, list_sizes
+from placenorm.layers.pools import describe_chain_pool, describe_pool_chain, list_pool, read_pool
+from placenorm.layers.refusals import check_alone, check_channels
 
 
 class _OwnForward(_BatchNorm):
@@ -33,18 +35,20 @@ class _OwnForward(_BatchNorm):
         after: activation behind the norm, and behind the residual where one is given; None for none.
         virtual_batch_size: samples that are normalised together when training (ghost batch norm, Hoffer et al. 2017);
             the running statistics take one such batch after the other. None for the whole batch.
-        pool: a max pool between the activation in front and the norm, in `BatchNorm2d`: a layer of torch's, which is
-            read and not kept, or a `MaxPool`; None for none.
+        pool: a max or average pool between the activation in front and the norm, in `BatchNorm2d`: a layer of torch's,
+            which is read and not kept, a `MaxPool` or an `AvgPool`; None for none.
+        pool_after: the same behind the activation behind the norm; a layer has one of the two.
         more: what else torch's layer takes in this version.
 
     Raises:
-        ValueError: an activation is unknown, both are given, or one behind a norm with a pool; a pool is given to
-            another layer than `BatchNorm2d`; or the virtual batch size is not positive.
+        ValueError: an activation is unknown, both are given, or one on the other side of the norm than a pool; both
+            pools are given, or one to another layer than `BatchNorm2d`; or the virtual batch size is not positive.
     """
 
     before: Activation = IDENTITY
     after: Activation = IDENTITY
-    pool: MaxPool | None = None
+    pool: Pool | None = None
+    pool_after: Pool | None = None
     virtual_batch_size: int | None = None
     frozen: bool = False
     _known: Known | None = None
@@ -61,12 +65,13 @@ class _OwnForward(_BatchNorm):
         *,
         before: str | Activation | None = None,
         after: str | Activation | None = None,
-        pool: nn.MaxPool2d | MaxPool | None = None,
+        pool: nn.MaxPool2d | nn.AvgPool2d | Pool | None = None,
+        pool_after: nn.MaxPool2d | nn.AvgPool2d | Pool | None = None,
         virtual_batch_size: int | None = None,
         **more: Any,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, **more)
-        self.fuse(before=before, after=after, pool=pool)
+        self.fuse(before=before, after=after, pool=pool, pool_after=pool_after)
         if virtual_batch_size is not None and virtual_batch_size < 1:
             raise ValueError(
                 f"A virtual batch has at least one sample, not {virtual_batch_size}; give a larger number."
@@ -78,7 +83,8 @@ class _OwnForward(_BatchNorm):
         *,
         before: str | Activation | None = None,
         after: str | Activation | None = None,
-        pool: nn.MaxPool2d | MaxPool | None = None,
+        pool: nn.MaxPool2d | nn.AvgPool2d | Pool | None = None,
+        pool_after: nn.MaxPool2d | nn.AvgPool2d | Pool | None = None,
     ) -> Self:
         """Take what stands in front of this norm or behind it into the layer, and return the layer.
 
@@ -88,12 +94,19 @@ class _OwnForward(_BatchNorm):
         chain = Chain(_name(before), _name(after))
         if pool is not None and chain.after != IDENTITY:
             raise ValueError(f"A norm with a pool in front has no {chain.after.name} behind it; leave that a layer.")
-        if pool is not None and not isinstance(self, nn.BatchNorm2d):
+        if pool_after is not None and chain.before != IDENTITY:
+            raise ValueError(f"A norm with a pool behind has no {chain.before.name} in front; leave that a layer.")
+        if pool is not None and pool_after is not None:
+            raise ValueError("A norm is fused with one pool, not with one in front and one behind; leave one a layer.")
+        if (pool is not None or pool_after is not None) and not isinstance(self, nn.BatchNorm2d):
             raise ValueError(f"Only BatchNorm2d takes a pool, {type(self).__name__} does not; leave it a layer.")
-        self.before, self.after, self.pool = chain.before, chain.after, _read_pool(pool)
+        read, read_after = read_pool(pool), read_pool(pool_after)
+        self.before, self.after, self.pool, self.pool_after = chain.before, chain.after, read, read_after
         self._forget()
-        if self.pool is not None:
-            describe_pool_chain(chain.before.name, chain.parameter, list_sizes(self.pool), self.pool.ceil_mode)
+        if read is not None:
+            describe_pool_chain(chain.before.name, chain.parameter, list_pool(read))
+        if read_after is not None:
+            describe_chain_pool(chain.after.name, chain.parameter, list_pool(read_after))
         for adds in (False, True):
             if not adds or chain.after.name in BEHIND_ADDITION:
                 describe_chain(chain.before.name, chain.after.name, chain.parameter, adds)
@@ -130,6 +143,8 @@ class _OwnForward(_BatchNorm):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Return ``after(norm(before(input)) + residual)``.
+
+        With a pool it is ``norm(pool(before(input)))`` or ``pool_after(after(norm(input)))``.
 
         In training mode the statistics are the batch's and the running ones are updated; in evaluation mode they
         are the running ones, or the batch's where none are kept. A forward that activation checkpointing runs for the
@@ -171,7 +186,7 @@ class _OwnForward(_BatchNorm):
         else:
             self._check_input_dim(input)  # type: ignore[no-untyped-call]
         buffers_in_use = self.track_running_stats or not self.training
-        pool = self.pool
+        pool = self.pool_after if self.pool is None else self.pool
         y = normalize_batch(
             input,
             residual,
@@ -188,15 +203,21 @@ class _OwnForward(_BatchNorm):
             self.after.name,
             self.before.parameter or self.after.parameter,
             self.virtual_batch_size,
-            None if pool is None else list_sizes(pool),
-            pool is not None and pool.ceil_mode,
+            None if pool is None else list_pool(pool),
+            self.pool is None,
         )
         if settings is not None:
-            chain: Chain | PoolChain = Chain(self.before, self.after, residual is not None)
-            if pool is not None:
-                chain = PoolChain(pool, self.before)
+            chain = self._describe(residual is not None)
             self.__dict__["_known"] = remember(input, residual, settings, self._list_owned(), chain)
         return y
+
+    def _describe(self, adds: bool) -> Fused:
+        """Return what is fused with the norm."""
+        if self.pool is not None:
+            return PoolChain(self.pool, self.before)
+        if self.pool_after is not None:
+            return ChainPool(self.pool_after, self.after)
+        return Chain(self.before, self.after, adds)
 
     def _is_usual(self) -> bool:
         """Whether the layer is set to what `Known` speaks of."""
@@ -206,7 +227,7 @@ class _OwnForward(_BatchNorm):
         buffers = self._buffers
         return (
             self.weight, self.bias, buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"],
-            self.before, self.after, self.pool,
+            self.before, self.after, self.pool, self.pool_after,
         )  # fmt: skip
 
     def _forget(self) -> None:
@@ -225,8 +246,8 @@ class _OwnForward(_BatchNorm):
         """Return the settings; those that torch's layer has not only where they are set."""
         fused = {"before": self.before, "after": self.after}
         extra = [f"{name}={each.name}" for name, each in fused.items() if each != IDENTITY]
-        if self.pool is not None:
-            extra.append(f"pool={self.pool}")
+        pools = {"pool": self.pool, "pool_after": self.pool_after}
+        extra += [f"{name}={each!r}" for name, each in pools.items() if each is not None]
         if self.virtual_batch_size is not None:
             extra.append(f"virtual_batch_size={self.virtual_batch_size}")
         if self.frozen:
@@ -252,7 +273,10 @@ class BatchNorm3d(_OwnForward, nn.BatchNorm3d):
 def takes_neighbours(module: nn.Module) -> bool:
     """Whether a module is one of our norms with an activation or a pool of its own."""
     return isinstance(module, _OwnForward) and (
-        module.before != IDENTITY or module.after != IDENTITY or module.pool is not None
+        module.before != IDENTITY
+        or module.after != IDENTITY
+        or module.pool is not None
+        or module.pool_after is not None
     )
 
 
@@ -265,7 +289,8 @@ def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Pat
         residual: what would be added behind the norm.
 
     Raises:
-        ValueError: as the layer's forward.
+        ValueError: if the rank is not this layer's, or a residual is given to a norm with a pool.
+        RuntimeError: if the number of channels does not fit, or nothing is left of a pool.
         TypeError: if it is no batch norm, or x is no tensor.
     """
     _check_norm(layer)
@@ -275,11 +300,13 @@ def explain(layer: _BatchNorm, x: Tensor, residual: Tensor | None = None) -> Pat
         return Path("torch", "this is torch's own layer; put one of pn.layers in its place to gain.")
     layer._check_input_dim(x)  # type: ignore[no-untyped-call]
     uses_batch = layer.training or layer.running_mean is None
+    chain = layer._describe(residual is not None)
+    check_channels(x, {"running_mean": layer.running_mean, "weight": layer.weight})
+    if not isinstance(chain, Chain):
+        check_alone(residual, None)
+        chain.pool.find_size(x.shape[2], x.shape[3])
     if layer.training and layer.virtual_batch_size is not None:
         x = x[: layer.virtual_batch_size]
-    chain: Chain | PoolChain = Chain(layer.before, layer.after, residual is not None)
-    if layer.pool is not None:
-        chain = PoolChain(layer.pool, layer.before)
     return find_path(view_dense(x), chain, of_batch=uses_batch)
 
 
@@ -292,7 +319,7 @@ def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
         x: ``[N, C, *]``.
 
     Returns:
-        ``[N, C, *]``, pooled where there is a pool: distances from the channel's mean, in its standard deviations.
+        Distances from the mean in standard deviations of a channel, ``[N, C, *]``, pooled where a pool is in front.
 
     Raises:
         ValueError: if the rank is not the layer's, or if there is one value per channel.
@@ -314,17 +341,6 @@ def _check_norm(layer: nn.Module) -> None:
         raise TypeError(
             f"This is about batch norms, and {type(layer).__name__} is none; give one of pn.layers or torch.nn."
         )
-
-
-def _read_pool(pool: nn.MaxPool2d | MaxPool | None) -> MaxPool | None:
-    """Return a pool as kernels take it."""
-    if pool is None or isinstance(pool, MaxPool):
-        return pool
-    if not isinstance(pool, nn.MaxPool2d) or pool.return_indices or _pair(pool.dilation) != (1, 1):
-        raise ValueError(
-            f"A norm takes a torch.nn.MaxPool2d without dilation and indices in front, not {pool}; leave it a layer."
-        )
-    return MaxPool(_pair(pool.kernel_size), _pair(pool.stride), _pair(pool.padding), pool.ceil_mode)
 
 
 def _name(activation: str | Activation | None) -> Activation:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from placenorm.kernels import dispatch
-from placenorm.kernels.activations import IDENTITY, Activation, differentiate
+from placenorm.kernels.activations import IDENTITY, choose_parameter, differentiate
 from placenorm.kernels.chain import Chain, unpack
+from placenorm.kernels.dispatch import Fused
 from placenorm.kernels.reference import widened
 from placenorm.kernels.running import Running
 from placenorm.layers.composing import compose
@@ -113,7 +114,7 @@ def describe_chain(before: str, after: str, parameter: float, adds: bool) -> Cha
     key = before, after, parameter, adds
     held = _CHAINS.get(key)
     if held is None:
-        held = Chain(Activation(before, parameter), Activation(after, parameter), adds)
+        held = Chain(choose_parameter(before, parameter), choose_parameter(after, parameter), adds)
         if not torch.compiler.is_compiling():
             _CHAINS[key] = held
     return held
@@ -143,13 +144,14 @@ def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tens
     else:
         backward = _run_backward_directly if getattr(ctx, "is_direct", False) else chain_backward
         dx, dresidual, dweight, dbias = backward(dy, x, told, mean, rstd, weight, bias, *ctx.activations)
-        gamma = None if weight is None else _cast(dweight, weight)
-        beta = None if bias is None else _cast(dbias, bias)
+        gamma = None if weight is None else cast_gradient(dweight, weight)
+        beta = None if bias is None else cast_gradient(dbias, bias)
     branch = dy if told is None else dresidual
     return dx, branch if ctx.adds else None, gamma, beta, None, None, None, None
 
 
-def _cast(gradient: Tensor, parameter: Tensor) -> Tensor:
+def cast_gradient(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """Return the gradient of a parameter in the parameter's dtype."""
     return gradient if gradient.dtype == parameter.dtype else gradient.to(parameter.dtype)
 
 
@@ -171,13 +173,29 @@ def _differentiate_through(
         on = unpack(told, x) if told.dtype == torch.uint8 else differentiate(told.detach(), fused.after)
         dz = dy * on
         fused = Chain(before=fused.before)
+    dx, gamma, beta = differentiate_composed(dz, x, weight, bias, eps, fused)
+    return [dx, None if told is None else dz, gamma, beta]
+
+
+def differentiate_composed(
+    dy: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: Fused
+) -> list[Tensor | None]:
+    """Return the gradients of a chain's input, gamma and beta by torch's operators; they can be differentiated again.
+
+    Args:
+        dy: gradient of the output.
+        x: ``[N, C, *]``.
+        weight: gamma, ``[C]``, or None.
+        bias: beta, ``[C]``, or None.
+        eps: what is added to the variance.
+        fused: the chain, without an addition.
+    """
     x = x.view_as(x)
     weight, bias = (None if each is None else each.view_as(each) for each in (weight, bias))
     found = compose(x, None, weight, bias, eps, fused)
     wanted = [each for each in (x, weight, bias) if each is not None and each.requires_grad]
-    given = iter(torch.autograd.grad(found, wanted, dz, create_graph=True)) if wanted else iter(())
-    dx, gamma, beta = (next(given) if each is not None and each.requires_grad else None for each in (x, weight, bias))
-    return [dx, None if told is None else dz, gamma, beta]
+    given = iter(torch.autograd.grad(found, wanted, dy, create_graph=True)) if wanted else iter(())
+    return [next(given) if each is not None and each.requires_grad else None for each in (x, weight, bias)]
 
 
 chain.register_autograd(_differentiate, setup_context=_save)

@@ -5,7 +5,9 @@ from torch import Tensor
 
 from placenorm.kernels.activations import activate
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.chain_pool import ChainPool
+from placenorm.kernels.dispatch import Fused
+from placenorm.kernels.pool_chain import AvgPool, Pool, PoolChain
 
 
 def compose(
@@ -14,7 +16,7 @@ def compose(
     weight: Tensor | None,
     bias: Tensor | None,
     eps: float,
-    chain: Chain | PoolChain,
+    chain: Fused,
     *,
     running: tuple[Tensor, Tensor] | None = None,
     of_batch: bool = True,
@@ -24,7 +26,7 @@ def compose(
 
     Args:
         x: ``[N, C, *]``.
-        residual: of the shape of x; None for nothing, and behind a pool.
+        residual: of the shape of x; None for nothing, and where there is a pool.
         weight: gamma, ``[C]``; None for 1.
         bias: beta, ``[C]``; None for 0.
         eps: what is added to the variance.
@@ -34,10 +36,18 @@ def compose(
         momentum: weight of this batch in the running statistics.
     """
     mean, var = running or (None, None)
-    u = activate(x, chain.before)
+    u = x if isinstance(chain, ChainPool) else activate(x, chain.before)
     if isinstance(chain, PoolChain):
-        pool = chain.pool
-        u = F.max_pool2d(u, pool.kernel_size, pool.stride, pool.padding, ceil_mode=pool.ceil_mode)
-        return F.batch_norm(u, mean, var, weight, bias, of_batch, momentum, eps)
+        u = apply_pool(u, chain.pool)
     z = F.batch_norm(u, mean, var, weight, bias, of_batch, momentum, eps)
-    return activate(z if residual is None else z + residual, chain.after)
+    if isinstance(chain, Chain):
+        return activate(z if residual is None else z + residual, chain.after)
+    return apply_pool(activate(z, chain.after), chain.pool) if isinstance(chain, ChainPool) else z
+
+
+def apply_pool(x: Tensor, pool: Pool) -> Tensor:
+    """Return what torch's pool makes of ``[N, C, H, W]``."""
+    sizes = pool.kernel_size, pool.stride, pool.padding
+    if isinstance(pool, AvgPool):
+        return F.avg_pool2d(x, *sizes, pool.ceil_mode, pool.count_include_pad, pool.divisor_override)
+    return F.max_pool2d(x, *sizes, ceil_mode=pool.ceil_mode)

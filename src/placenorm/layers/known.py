@@ -13,9 +13,12 @@ from torch.autograd import forward_ad
 
 from placenorm.kernels.activations import Activation
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.kernels.chain_pool import ChainPool
+from placenorm.kernels.dispatch import Fused
+from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.kernels.running import Running
 from placenorm.layers.chain_operators import run_chain
+from placenorm.layers.chain_pool_operators import run_chain_pool
 from placenorm.layers.composing import compose
 from placenorm.layers.direct import is_eager
 from placenorm.layers.normalizing import is_recomputing, view_dense
@@ -25,8 +28,8 @@ from placenorm.layers.pool_chain_operators import run_pool_chain
 Tensors = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 """A layer's weight, bias, running mean and variance, and number of batches."""
 
-Owned = tuple[*Tensors, Activation, Activation, MaxPool | None]
-"""A layer's tensors, and what it holds in front of the norm and behind it: activations and pool."""
+Owned = tuple[*Tensors, Activation, Activation, Pool | None, Pool | None]
+"""A layer's tensors, and what it holds in front of the norm and behind it: activations, then pools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Known:
     device: torch.device
     settings: Settings
     owned: Owned
-    chain: Chain | PoolChain
+    chain: Fused
     running: Running | None
 
     def fits(self, x: Tensor, residual: Tensor | None, settings: Settings, owned: Owned) -> bool:
@@ -97,6 +100,8 @@ class Known:
         if self.running is not None:
             if isinstance(chain, PoolChain):
                 return run_pool_chain(x, weight, bias, settings.eps, chain, self.running)[0]
+            if isinstance(chain, ChainPool):
+                return run_chain_pool(x, weight, bias, settings.eps, chain, self.running)[0]
             return run_chain(x, residual, weight, bias, settings.eps, chain, self.running)[0]
         assert mean is not None
         assert var is not None
@@ -109,9 +114,7 @@ class Known:
         )
 
 
-def remember(
-    x: Tensor, residual: Tensor | None, settings: Settings, owned: Owned, chain: Chain | PoolChain
-) -> Known | None:
+def remember(x: Tensor, residual: Tensor | None, settings: Settings, owned: Owned, chain: Fused) -> Known | None:
     """Return what a layer can know of an input that it has just taken; None where the way depends on more.
 
     Args:

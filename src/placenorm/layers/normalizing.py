@@ -10,14 +10,18 @@ from torch import Tensor
 from placenorm.kernels import reference
 from placenorm.kernels.activations import activate
 from placenorm.kernels.chain import Chain
+from placenorm.kernels.chain_pool import ChainPool
+from placenorm.kernels.dispatch import Fused
 from placenorm.kernels.pool_chain import PoolChain
 from placenorm.kernels.running import Running
 from placenorm.layers.chain_operators import describe_chain, run_chain
+from placenorm.layers.chain_pool_operators import run_chain_pool
 from placenorm.layers.composing import compose
 from placenorm.layers.direct import is_eager
 from placenorm.layers.paths import find_gap
-from placenorm.layers.pool_chain_operators import describe_pool_chain, run_pool_chain
-from placenorm.layers.refusals import check_input, check_residual, check_values, view_mask
+from placenorm.layers.pool_chain_operators import run_pool_chain
+from placenorm.layers.pools import describe_chain_pool, describe_pool_chain
+from placenorm.layers.refusals import check_alone, check_input, check_residual, check_values, view_mask
 
 
 def normalize_batch(
@@ -37,9 +41,11 @@ def normalize_batch(
     parameter: float = 0.0,
     virtual_batch_size: int | None = None,
     pool: list[int] | None = None,
-    ceil_mode: bool = False,
+    pools_behind: bool = False,
 ) -> Tensor:
     """Return ``after(norm(before(x)) + residual)``; when training, bring the running statistics up to date in place.
+
+    A pool stands between the activation in front and the norm, or behind the activation behind it.
 
     Args:
         x: ``[N, C, *]``.
@@ -57,9 +63,8 @@ def normalize_batch(
         after: name of the activation behind it, or behind the addition.
         parameter: the activation's parameter.
         virtual_batch_size: samples that are normalised together when training; None for all of them.
-        pool: window, stride and padding, each down and to the right, of a max pool between the activation in front and
-            the norm; None for none.
-        ceil_mode: of the pool.
+        pool: as `list_pool` gives it; None for none.
+        pools_behind: whether it stands behind the norm.
 
     Returns:
         ``[N, C, *]`` in the dtype and the memory format of x, pooled where there is a pool; 0 where the mask is False.
@@ -70,13 +75,16 @@ def normalize_batch(
         RuntimeError: if a number of channels, a shape, a dtype or a device does not fit.
         NotImplementedError: if x is not floating point.
     """
-    chain: Chain | PoolChain = describe_chain(before, after, parameter, residual is not None)
+    chain: Fused = describe_chain(before, after, parameter, residual is not None)
+    if pool is not None and pools_behind:
+        chain = describe_chain_pool(after, parameter, pool)
+    elif pool is not None:
+        chain = describe_pool_chain(before, parameter, pool)
     positions = prod(x.shape[2:])
-    if pool is not None:
-        if residual is not None or mask is not None:
-            raise ValueError("A norm behind a pool takes no residual and no mask; make the pool a layer of its own.")
-        chain = describe_pool_chain(before, parameter, pool, ceil_mode)
-        positions = prod(chain.pool.find_size(x.shape[2], x.shape[3]))
+    if not isinstance(chain, Chain):
+        check_alone(residual, mask)
+        left = prod(chain.pool.find_size(x.shape[2], x.shape[3]))
+        positions = left if isinstance(chain, PoolChain) else positions
     norm = _Norm(running_mean, running_var, num_batches_tracked, weight, bias, training, momentum, eps, chain)
     size = virtual_batch_size if training and virtual_batch_size is not None else max(x.shape[0], 1)
     owned = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
@@ -105,7 +113,7 @@ class _Norm:
     training: bool
     momentum: float | None
     eps: float
-    chain: Chain | PoolChain
+    chain: Fused
 
     @property
     def uses_batch(self) -> bool:
@@ -150,10 +158,13 @@ class _Norm:
         chain = self.chain
         if isinstance(chain, PoolChain):
             y, mean, var = run_pool_chain(x, self.weight, self.bias, self.eps, chain, offered)
+        elif isinstance(chain, ChainPool):
+            y, mean, var = run_chain_pool(x, self.weight, self.bias, self.eps, chain, offered)
         else:
             y, mean, var = run_chain(x, residual, self.weight, self.bias, self.eps, chain, offered)
         if updates and mean is not None and var is not None:
-            self._take(mean, var, y.numel() // x.shape[1])
+            seen = y if isinstance(chain, PoolChain) else x
+            self._take(mean, var, seen.numel() // x.shape[1])
         return y
 
     def _offer(self, x: Tensor) -> Running | None:

@@ -9,7 +9,7 @@ from torch.autograd import forward_ad
 
 from placenorm.kernels import dispatch
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.dispatch import Fused
 
 LEAST_VALUES: Final = 1 << 17
 """Smaller inputs go to torch: calling a kernel of one's own costs more than fusing saves (docs/performance.md)."""
@@ -38,7 +38,7 @@ class Path:
         return f"{self.name}: {self.reason}"
 
 
-def find_path(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> Path:
+def find_path(x: Tensor, chain: Fused, *, of_batch: bool) -> Path:
     """Return the way of an input through a norm.
 
     Args:
@@ -68,13 +68,13 @@ def _find_least(x: Tensor) -> int:
     return alone if threads == 1 or not alone else max(alone, LEAST_SHARE * threads)
 
 
-def find_gap(x: Tensor, chain: Chain | PoolChain, *, of_batch: bool) -> str:
+def find_gap(x: Tensor, chain: Fused, *, of_batch: bool) -> str:
     """Return why an input goes the way of torch; "" where it goes ours. The arguments are those of `find_path`."""
     if not of_batch:
         return "with running statistics a norm is a scale and a shift, which torch's own operators do and export"
     if x.numel() < _find_least(x):
         return f"an input of {x.numel()} values is too small to gain"
-    gap = dispatch.find_pool_gap(x, chain) if isinstance(chain, PoolChain) else dispatch.find_gap(x, chain)
+    gap = dispatch.find_any_gap(x, chain)
     if gap:
         return gap
     if not x.is_cuda and isinstance(chain, Chain) and chain.is_plain and not x.is_contiguous():

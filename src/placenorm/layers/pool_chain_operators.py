@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from placenorm.kernels import dispatch
-from placenorm.kernels.activations import Activation
-from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.kernels.pool_chain import PoolChain
 from placenorm.kernels.reference import widened
 from placenorm.kernels.running import Running
 from placenorm.layers.direct import is_eager, make_direct
+from placenorm.layers.pools import describe_pool_chain, list_pool
 
 
 def _run(
@@ -25,7 +25,6 @@ def _run(
     before: str,
     parameter: float,
     pool: list[int],
-    ceil_mode: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return ``(y, winner, place, mean, var, rstd)`` of ``norm(pool(before(x)))`` as `pool_chain_reference`.
 
@@ -36,17 +35,16 @@ def _run(
         eps: what is added to the variance.
         before: name of the activation in front of the pool.
         parameter: its parameter.
-        pool: window, stride and padding of the pool, each down and to the right.
-        ceil_mode: of the pool.
+        pool: a max pool, as `list_pool` gives it.
     """
     with dispatch.as_operator(x):
-        return _run_directly(x, weight, bias, eps, before, parameter, pool, ceil_mode, None)
+        return _run_directly(x, weight, bias, eps, before, parameter, pool, None)
 
 
 def _run_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Do as `_run`, and bring running statistics, which are given last, up to date."""
-    x, weight, bias, eps, before, parameter, pool, ceil_mode, running = given
-    fused = describe_pool_chain(before, parameter, pool, ceil_mode)
+    x, weight, bias, eps, before, parameter, pool, running = given
+    fused = describe_pool_chain(before, parameter, pool)
     return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused, running)
 
 
@@ -62,19 +60,16 @@ def _run_backward(
     before: str,
     parameter: float,
     pool: list[int],
-    ceil_mode: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``(dx, dweight, dbias)`` as `pool_chain_reference.pool_chain_bwd`."""
     with dispatch.as_operator(dy):
-        return _run_backward_directly(
-            dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool, ceil_mode
-        )
+        return _run_backward_directly(dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool)
 
 
 def _run_backward_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Do as `_run_backward`."""
-    dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool, ceil_mode = given
-    fused = describe_pool_chain(before, parameter, pool, ceil_mode)
+    dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool = given
+    fused = describe_pool_chain(before, parameter, pool)
     kernels = dispatch.choose_pool(winner, fused)
     return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
 
@@ -85,8 +80,8 @@ pool_chain_backward = torch.library.custom_op("placenorm::pool_chain_backward", 
 
 @pool_chain.register_fake
 def _(x: Tensor, *given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    *_, before, parameter, pool, ceil_mode = given
-    size = describe_pool_chain(before, parameter, pool, ceil_mode).pool.find_size(x.shape[2], x.shape[3])
+    *_, before, parameter, pool = given
+    size = describe_pool_chain(before, parameter, pool).pool.find_size(x.shape[2], x.shape[3])
     y = _like(x, (*x.shape[:2], *size), x.dtype)
     mean, var, rstd = (x.new_empty(x.shape[1], dtype=widened(x.dtype)) for _ in range(3))
     return y, torch.empty_like(y), torch.empty_like(y, dtype=torch.uint8), mean, var, rstd
@@ -97,34 +92,6 @@ def _(dy: Tensor, winner: Tensor, place: Tensor, mean: Tensor, *given: Any) -> t
     _, _, height, width, *_ = given
     dx = _like(winner, (*winner.shape[:2], height, width), winner.dtype)
     return dx, torch.empty_like(mean), torch.empty_like(mean)
-
-
-def list_sizes(pool: MaxPool) -> list[int]:
-    """Return window, stride and padding of a pool, each down and to the right."""
-    return [*pool.kernel_size, *pool.stride, *pool.padding]
-
-
-def describe_pool_chain(before: str, parameter: float, pool: list[int], ceil_mode: bool) -> PoolChain:
-    """Return the pooled chain of an activation by name, its parameter, and a pool.
-
-    Args:
-        before: name of the activation.
-        parameter: its parameter.
-        pool: window, stride and padding, each down and to the right.
-        ceil_mode: of the pool.
-    """
-    key = before, parameter, tuple(pool), ceil_mode
-    held = _POOL_CHAINS.get(key)
-    if held is None:
-        window, stride, padding = ((pool[at], pool[at + 1]) for at in (0, 2, 4))
-        held = PoolChain(MaxPool(window, stride, padding, ceil_mode), Activation(before, parameter))
-        if not torch.compiler.is_compiling():
-            _POOL_CHAINS[key] = held
-    return held
-
-
-_POOL_CHAINS: dict[tuple[str, float, tuple[int, ...], bool], PoolChain] = {}
-"""Those there have been, as in `chain_operators`."""
 
 
 def _like(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -143,7 +110,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 
 def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     if dy is None:
-        return (None,) * 8
+        return (None,) * 7
     winner, place, weight, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
         raise RuntimeError(
@@ -153,7 +120,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tens
     dx, dweight, dbias = backward(dy, winner, place, mean, rstd, weight, *ctx.size, *ctx.settings)
     gamma = None if weight is None else dweight.to(weight.dtype)
     beta = None if ctx.bias_dtype is None else dbias.to(ctx.bias_dtype)
-    return dx, gamma, beta, None, None, None, None, None
+    return dx, gamma, beta, None, None, None, None
 
 
 pool_chain.register_autograd(_differentiate, setup_context=_save)
@@ -171,7 +138,7 @@ def run_pool_chain(
     give None where the call is not eager.
     """
     pool, before = fused.pool, fused.before
-    given = x, weight, bias, eps, before.name, before.parameter, list_sizes(pool), pool.ceil_mode
+    given = x, weight, bias, eps, before.name, before.parameter, list_pool(pool)
     if running is not None:
         return _DirectPoolChain.apply(*given, running), None, None
     y, _, _, mean, var, _ = _DirectPoolChain.apply(*given, None) if is_eager(x) else pool_chain(*given)

@@ -25,11 +25,10 @@ def check_input(x: Tensor, owned: Mapping[str, Tensor | None], eps: float) -> No
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     if not x.is_floating_point():
         raise NotImplementedError(f"Cannot take batch norm of {x.dtype}: it is not floating point; cast it first.")
+    check_channels(x, owned)
     for name, tensor in owned.items():
         if tensor is None:
             continue
-        if tensor.numel() != x.shape[1]:
-            raise RuntimeError(f"{name} should contain {x.shape[1]} elements not {tensor.numel()}")
         if tensor.dtype != x.dtype and tensor.dtype != reference.widened(x.dtype):
             raise RuntimeError(
                 f"Cannot take batch norm of {x.dtype} with {name} in {tensor.dtype}: mixed dtype means a 16-bit input "
@@ -39,6 +38,27 @@ def check_input(x: Tensor, owned: Mapping[str, Tensor | None], eps: float) -> No
             raise RuntimeError(
                 f"Cannot take batch norm of an input on {x.device} with {name} on {tensor.device}; move one of them."
             )
+
+
+def check_channels(x: Tensor, owned: Mapping[str, Tensor | None]) -> None:
+    """Refuse an input ``[N, C, *]`` with another number of channels than the layer's parameters and buffers have.
+
+    Raises:
+        RuntimeError: it has.
+    """
+    for name, tensor in owned.items():
+        if tensor is not None and tensor.numel() != x.shape[1]:
+            raise RuntimeError(f"{name} should contain {x.shape[1]} elements not {tensor.numel()}")
+
+
+def check_alone(residual: Tensor | None, mask: Tensor | None) -> None:
+    """Refuse what a norm with a pool does not take.
+
+    Raises:
+        ValueError: there is a residual or a mask.
+    """
+    if residual is not None or mask is not None:
+        raise ValueError("A norm with a pool takes no residual and no mask; make the pool a layer of its own.")
 
 
 def check_values(x: Tensor, eps: float, together: int, positions: int) -> None:

@@ -174,7 +174,7 @@ def test_pool_of_torch_is_read() -> None:
     x = draw(4, C, 9, 6)
     twin = nn.Sequential(nn.ReLU(), given, nn.BatchNorm2d(C))
     torch.testing.assert_close(layers.BatchNorm2d(C, before="relu", pool=given)(x), twin(x), rtol=1e-5, atol=1e-5)
-    for other in (nn.MaxPool2d(2, dilation=2), nn.MaxPool2d(2, return_indices=True), nn.AvgPool2d(2), 2):
+    for other in (nn.MaxPool2d(2, dilation=2), nn.MaxPool2d(2, return_indices=True), nn.LPPool2d(2, 2), 2):
         with pytest.raises(ValueError, match="without dilation and indices"):
             layers.BatchNorm2d(C, pool=other)
 

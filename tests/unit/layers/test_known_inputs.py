@@ -45,12 +45,13 @@ def step(layer: nn.Module, *given: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("least", [0, 1 << 30], ids=["fused", "torch"])
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize("kind", ["alone", "added", "pooled"])
+@pytest.mark.parametrize("kind", ["alone", "added", "pooled", "pooled-behind"])
 def test_short_way_gives_the_same_to_the_last_bit(
     kind: str, training: bool, least: int, long_ways: list[Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "LEAST_VALUES", least)
-    layer = BatchNorm2d(6, before="relu", pool=POOL) if kind == "pooled" else BatchNorm2d(6, after="relu")
+    options = {"pooled": {"before": "relu", "pool": POOL}, "pooled-behind": {"after": "relu", "pool_after": POOL}}
+    layer = BatchNorm2d(6, **options.get(kind, {"after": "relu"}))
     layer.train(training)
     twin = copy.deepcopy(layer)
     for seed in range(3):
@@ -85,8 +86,22 @@ def test_average_over_all_batches_is_asked_for_each_time(long_ways: list[Tensor]
         lambda layer: setattr(layer, "virtual_batch_size", 2),
         lambda layer: setattr(layer, "track_running_stats", False),
         lambda layer: layer.fuse(before="relu", pool=POOL),
+        lambda layer: setattr(layer, "pool_after", POOL),
     ],
-    ids=["eval", "double", "fuse", "activation", "momentum", "eps", "weight", "buffer", "virtual", "untracked", "pool"],
+    ids=[
+        "eval",
+        "double",
+        "fuse",
+        "activation",
+        "momentum",
+        "eps",
+        "weight",
+        "buffer",
+        "virtual",
+        "untracked",
+        "pool",
+        "pool-after",
+    ],
 )
 def test_changed_layer_goes_the_long_way(change: Callable[[nn.Module], object], long_ways: list[Tensor]) -> None:
     layer, twin = BatchNorm2d(6, after="silu"), BatchNorm2d(6, after="silu")

@@ -14,7 +14,7 @@ from placenorm.kernels.cpu import chain as cpu_chain
 from placenorm.kernels.cpu import pool_chain_kernels as kernels
 from placenorm.kernels.cpu import pool_chain_loops as loops
 from placenorm.kernels.cpu.memory import empty
-from placenorm.kernels.pool_chain import MaxPool, PoolChain
+from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.kernels.running import Running
 from placenorm.kernels.threads import find_team
 
@@ -38,11 +38,11 @@ def pool_chain_fwd(
         running: brought up to date in place.
     """
     samples, channels, height, width = x.shape
-    pool, window = chain.pool, _find_window(chain.pool)
+    pool, window = chain.pool, find_window(chain.pool)
     shape = (samples, channels, *pool.find_size(height, width))
-    layout = _find_layout(x)
+    layout = find_layout(x)
     winner, place = empty(shape, x.dtype, layout), empty(shape, torch.uint8, layout)
-    arrays = [_view(each, layout) for each in (x, winner, place)]
+    arrays = [view(each, layout) for each in (x, winner, place)]
     if layout == torch.channels_last:
         kernels.pool_rows(find_team(), *arrays, window, pool.kernel_size, pool.stride, pool.padding)
     else:
@@ -75,33 +75,34 @@ def pool_chain_bwd(
         chain: as in `pool_chain_fwd`.
     """
     samples, channels = winner.shape[:2]
-    pool, tiles = chain.pool, _find_tiles(chain.pool, size)
-    layout = _find_layout(winner)
+    pool, tiles = chain.pool, find_tiles(chain.pool, size)
+    layout = find_layout(winner)
     passed, _, dweight, dbias = cpu_chain.chain_bwd(dy, winner, None, mean, rstd, weight, None, Chain(chain.before))
     dx = empty((samples, channels, *size), winner.dtype, layout)
-    arrays = [_view(each, layout) for each in (passed, place, dx)]
+    arrays = [view(each, layout) for each in (passed, place, dx)]
     unpool = kernels.unpool_rows if layout == torch.channels_last else kernels.unpool_planes
     unpool(find_team(), *arrays, tiles, pool.kernel_size, pool.stride, pool.padding)
     return dx, dweight, dbias
 
 
-def _find_layout(x: Tensor) -> torch.memory_format:
+def find_layout(x: Tensor) -> torch.memory_format:
+    """Return the layout of ``[N, C, H, W]``, which is one of the two."""
     return torch.contiguous_format if x.is_contiguous() else torch.channels_last
 
 
-def _view(x: Tensor, layout: torch.memory_format) -> NDArray[Any]:
+def view(x: Tensor, layout: torch.memory_format) -> NDArray[Any]:
     """Return the numbers of a tensor, ``[N, C, H, W]`` or ``[N, H, W, C]``, without a copy."""
     view: NDArray[Any] = (x.permute(0, 2, 3, 1) if layout == torch.channels_last else x).detach().numpy()
     return view
 
 
-def _find_window(pool: MaxPool) -> tuple[int, ...]:
+def find_window(pool: Pool) -> tuple[int, ...]:
     """Return as many elements as a square window that has a loop of its own is wide; none for other windows."""
     height, width = pool.kernel_size
     return (0,) * width if height == width and width in (loops.TWO, loops.THREE) else ()
 
 
-def _find_tiles(pool: MaxPool, size: tuple[int, int]) -> tuple[int, ...]:
+def find_tiles(pool: Pool, size: tuple[int, int]) -> tuple[int, ...]:
     """Return one element where windows of 2x2 tile an input of this size without an edge outside, else none."""
     tiled = pool.kernel_size == pool.stride == (2, 2) and pool.padding == (0, 0)
     inside = not pool.ceil_mode or (size[0] % 2 == size[1] % 2 == 0)

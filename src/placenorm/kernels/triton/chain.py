@@ -37,18 +37,24 @@ def chain_fwd(
         chain: what is fused with the norm.
         running: brought up to date in place.
     """
-    shape = cut(x)
     with on_device_of(x):
-        plan = _plan(kernels.sum_values, shape, launch.SUM_VALUES, x.device, BEFORE=chain.before.name)
-        mean, var, rstd = make_statistics(x)
-        kernels.sum_values.start(
-            plan,
-            (x, make_partial(x, plan.grid[0] * shape.folds), find_counters(x, shape.blocks), mean, var, rstd,
-             *give(running)),
-            float(eps), share_of(running), float(chain.parameter),
-        )  # fmt: skip
+        mean, var, rstd = find_moments(x, eps, chain, running)
         y, bits = apply_norm(x, residual, mean, rstd, weight, bias, chain)
     return y, bits, mean, var, rstd
+
+
+def find_moments(x: Tensor, eps: float, chain: Chain, running: Running | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, biased variance and rstd of what reaches the norm, ``[C]`` each, and mix in the running ones."""
+    shape = cut(x)
+    plan = _plan(kernels.sum_values, shape, launch.SUM_VALUES, x.device, BEFORE=chain.before.name)
+    mean, var, rstd = make_statistics(x)
+    kernels.sum_values.start(
+        plan,
+        (x, make_partial(x, plan.grid[0] * shape.folds), find_counters(x, shape.blocks), mean, var, rstd,
+         *give(running)),
+        float(eps), share_of(running), float(chain.parameter),
+    )  # fmt: skip
+    return mean, var, rstd
 
 
 def make_partial(x: Tensor, partials: int) -> Tensor:

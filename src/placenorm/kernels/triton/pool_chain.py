@@ -12,7 +12,7 @@ import triton
 from torch import Tensor
 
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.pool_chain import PoolChain
+from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.kernels.running import Running
 from placenorm.kernels.triton import launch
 from placenorm.kernels.triton import pool_chain_kernels as kernels
@@ -53,9 +53,11 @@ def pool_chain_fwd(
     samples, channels, height, width = x.shape
     size = chain.pool.find_size(height, width)
     planes = x.is_contiguous()
-    winner = _make((samples, channels, *size), x, x.dtype, planes)
-    place = _make((samples, channels, *size), x, torch.uint8, planes)
-    plan = _plan(kernels.pool_values, x, size, (*x.shape[2:], *size), launch.POOL, chain)
+    winner = make_pooled((samples, channels, *size), x, x.dtype, planes)
+    place = make_pooled((samples, channels, *size), x, torch.uint8, planes)
+    plan = plan_pool(
+        kernels.pool_values, x, size, (*x.shape[2:], *size), launch.POOL, chain.pool, BEFORE=chain.before.name
+    )
     mean, var, rstd = make_statistics(x)
     with on_device_of(x):
         kernels.pool_values.start(
@@ -91,40 +93,51 @@ def pool_chain_bwd(
         chain: as in `pool_chain_fwd`.
     """
     samples, channels, *pooled = winner.shape
-    dx = _make((samples, channels, *size), winner, winner.dtype, place.is_contiguous())
-    (down, across), (padded_down, padded_across) = chain.pool.stride, chain.pool.padding
-    cells = -(-(size[0] + padded_down) // down), -(-(size[1] + padded_across) // across)
+    dx = make_pooled((samples, channels, *size), winner, winner.dtype, place.is_contiguous())
+    cells = count_cells(size, chain.pool)
     with on_device_of(winner):
         upstream = lay_out(dy, winner)
         dweight, dbias = sum_gradients(upstream, winner, None, mean, rstd, weight, None, Chain(chain.before))
+        plan = plan_pool(
+            kernels.spread_gradients, dx, cells, (*size, *pooled, *cells), launch.UNPOOL, chain.pool,
+            BEFORE=chain.before.name,
+        )  # fmt: skip
         kernels.spread_gradients.start(
-            _plan(kernels.spread_gradients, dx, cells, (*size, *pooled, *cells), launch.UNPOOL, chain),
+            plan,
             (upstream, winner, place, dx, mean, rstd, weight, dweight, dbias),
             float(samples * pooled[0] * pooled[1]), float(chain.before.parameter),
         )  # fmt: skip
     return dx, dweight, dbias
 
 
-def _make(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype, planes: bool) -> Tensor:
+def count_cells(size: tuple[int, int], pool: Pool) -> tuple[int, int]:
+    """Return how many cells of the stride's size an input and its padding are cut into, down and to the right."""
+    (down, across), (padded_down, padded_across) = pool.stride, pool.padding
+    return -(-(size[0] + padded_down) // down), -(-(size[1] + padded_across) // across)
+
+
+def make_pooled(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype, planes: bool) -> Tensor:
+    """Return room on a tensor's device for ``[N, C, H, W]``, in planes or with the channels last."""
     layout = torch.contiguous_format if planes else torch.channels_last
     return torch.empty(shape, dtype=dtype, device=like.device, memory_format=layout)
 
 
-def _plan(
-    kernel: Kernel, x: Tensor, walked: tuple[int, int], sizes: tuple[int, ...], how: Launch, chain: PoolChain
+def plan_pool(
+    kernel: Kernel, x: Tensor, walked: tuple[int, int], sizes: tuple[int, ...], how: Launch, pool: Pool, **names: Any
 ) -> Plan:
-    """Return what a kernel is started with.
+    """Return what a kernel with a pool is started with.
 
     Args:
-        kernel: one of `pool_chain_kernels`.
+        kernel: of `pool_chain_kernels` or `chain_pool_kernels`.
         x: of the shape and layout of the chain's input.
         walked: lines and columns of what the kernel goes through, of every sample and channel.
         sizes: heights and widths that it is told.
         how: its tiles and programs.
-        chain: what is fused with the norm.
+        pool: the pool.
+        names: what else it is compiled for.
     """
     planes = x.is_contiguous()
-    key = kernel, x.shape, planes, how, x.device, chain
+    key = kernel, x.shape, planes, how, x.device, pool, *names.values()
     plan = _PLANS.get(key)
     if plan is not None:
         return plan
@@ -136,8 +149,7 @@ def _plan(
     blocks = channels if planes else -(-along // width)
     programs = max(1, min(-(-lines // rows), launch.count_programs(x.device, how) // blocks))
     align = 1 if planes else gcd(channels, ALIGNED)
-    pool = chain.pool
-    constants: dict[str, Any] = {"BEFORE": chain.before.name, "PLANES": planes, "ALIGN": align}
+    constants: dict[str, Any] = {**names, "PLANES": planes, "ALIGN": align}
     constants |= zip(POOL_NAMES, (*pool.kernel_size, *pool.stride, *pool.padding), strict=True)
     constants |= {"ROWS": rows, "WIDTH": width, "STAGES": how.stages}
     plan = _PLANS[key] = Plan((programs, blocks), how.warps, (samples, channels // align, *sizes), constants)

@@ -188,19 +188,46 @@ def pool_values(
         away = tl.where(valid, activate(best, BEFORE, parameter) - shift, 0.0)
         first += away
         second += away * away
+    end_sums(
+        add_up(first, PLANES), add_up(second, PLANES), shift, partial_ptr, counter_ptr, mean_ptr, var_ptr, rstd_ptr,
+        running_mean_ptr, running_var_ptr, tracked_ptr, channel, channels, outputs.to(tl.float32), eps, share,
+    )  # fmt: skip
+
+
+@triton.jit
+def end_sums(
+    first: tl.tensor,
+    second: tl.tensor,
+    shift: tl.tensor,
+    partial_ptr: tl.tensor,
+    counter_ptr: tl.tensor,
+    mean_ptr: tl.tensor,
+    var_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    running_mean_ptr: tl.tensor,
+    running_var_ptr: tl.tensor,
+    tracked_ptr: tl.tensor,
+    channel: tl.tensor,
+    channels: tl.tensor,
+    count: tl.tensor,
+    eps: tl.tensor,
+    share: tl.tensor,
+) -> None:
+    """Leave this program's sums, ``[1, WIDTH]`` or ``[1, 1]``; the program that ends last finds the statistics."""
+    there = channel < channels
     stride = tl.num_programs(0) * channels
     if tl.program_id(0) == 0:
         tl.store(partial_ptr + 2 * stride + channel, shift, there)
     partial = partial_ptr + tl.program_id(0) * channels + channel
-    tl.store(partial, add_up(first, PLANES), there)
-    tl.store(partial + stride, add_up(second, PLANES), there)
+    tl.store(partial, first, there)
+    tl.store(partial + stride, second, there)
     if ends_last(counter_ptr, 1):
         if tracked_ptr is not None:
             if tl.program_id(1) == 0:
                 tl.atomic_add(tracked_ptr, 1)
         find_statistics(
             partial_ptr, mean_ptr, var_ptr, rstd_ptr, running_mean_ptr, running_var_ptr, channel, tl.num_programs(0),
-            channels, outputs.to(tl.float32), eps, share,
+            channels, count, eps, share,
         )  # fmt: skip
 
 
