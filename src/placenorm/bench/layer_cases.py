@@ -64,9 +64,17 @@ OPS: Final[dict[str, Op]] = {
             lambda size: 1 + (4 + 1 / size) / LEFT,
             flips=True,
         ),
+        Op(
+            "norm-relu-maxpool",
+            lambda c: BatchNorm2d(c, after="relu", pool_after=POOL),
+            lambda norm, x, r: F.max_pool2d(F.relu(norm(x)), 2),
+            lambda size: 1 + (3 + 1 / size) / LEFT,
+            lambda size: 2 + (4 + 1 / size) / LEFT,
+            flips=True,
+        ),
     )
 }
-"""By name. The floors are derived in docs/performance.md."""
+"""By name. The floors are derived in docs/performance.md, that of norm-relu-maxpool in docs/decisions/0010."""
 
 
 @dataclass(frozen=True, slots=True)
