@@ -17,7 +17,7 @@ from placenorm.rewrite.surroundings import Taking
 _ORIGINAL = "_placenorm_original"
 """Attribute of a module: its `Original`."""
 
-_HELD = ("before", "after", "pool", "_known")
+_HELD = ("before", "after", "pool", "pool_after", "_known")
 """Attributes of our layers that torch's do not have: what they hold, and the input that they remember."""
 
 OUR_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
@@ -54,7 +54,7 @@ def become_fused(norm: nn.Module, taking: Taking) -> None:
     ours = OURS.get(kind, BatchNorm2d)  # of timm's norm with an activation there is nothing but the 2d one
     _note(norm, Original(kind))
     layer.__class__ = ours
-    layer.fuse(before=taking.before, after=taking.after, pool=taking.pool)
+    layer.fuse(before=taking.before, after=taking.after, pool=taking.pool, pool_after=taking.pool_after)
 
 
 def become_identity(module: nn.Module) -> None:

@@ -35,6 +35,7 @@ class Taking:
         pool: the max pool between that and the norm.
         adds: whether a residual is added.
         after: the activation behind.
+        pool_after: the max pool behind that.
         words: the calls in order, the norm among them, in the words of the forward.
         modules: of those calls, the paths of the modules that they call, from the owner.
     """
@@ -43,23 +44,25 @@ class Taking:
     pool: MaxPool | None = None
     adds: bool = False
     after: Activation = IDENTITY
+    pool_after: MaxPool | None = None
     words: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is taken in."""
-        return self.before == self.after == IDENTITY and self.pool is None and not self.adds
+        return self.before == self.after == IDENTITY and self.pool is self.pool_after is None and not self.adds
 
 
 @dataclass(slots=True)
 class _Found:
-    """The calls that a norm can take in: in front of it an activation and a pool, behind it a sum and an activation."""
+    """The calls that a norm can take in: an activation and a pool in front; a sum, an activation and a pool behind."""
 
     act: fx.Node | None = None
     pool: fx.Node | None = None
     add: fx.Node | None = None
     last: fx.Node | None = None
+    pool_after: fx.Node | None = None
 
 
 class Surroundings:
@@ -112,8 +115,9 @@ class Surroundings:
                 self._pass_by(each)
         if found.add is not None:
             self._join(node, found.add)
-        if found.last is not None:
-            self._pass_by(found.last)
+        for each in (found.last, found.pool_after):
+            if each is not None:
+                self._pass_by(each)
 
     def close(self) -> None:
         """Take the norms that hang on children out again: hooks call them."""
@@ -132,8 +136,8 @@ class Surroundings:
         front = self._find_front(node, pools=isinstance(module, nn.BatchNorm2d))
         if front.pool is not None:
             return front
-        back = self._find_back(node)
-        if back.last is not None:
+        back = self._find_back(node, pools=isinstance(module, nn.BatchNorm2d))
+        if back.last is not None or (back.pool_after is not None and front.act is None):
             return back
         return _Found(act=front.act, add=back.add)
 
@@ -185,12 +189,16 @@ class Surroundings:
                 pending.extend(() if makes_own_memory(each, self._owner) else each.all_input_nodes)
         return found
 
-    def _find_back(self, node: fx.Node) -> _Found:
+    def _find_back(self, node: fx.Node, *, pools: bool) -> _Found:
         reader = self._behind(node)
         if reader is None:
             return _Found()
-        if activation_of(reader, self._owner) is not None:
-            return _Found(last=reader)
+        act = reader if activation_of(reader, self._owner) is not None else None
+        pool = reader if act is None else self._behind(act)
+        if pool is not None and (not pools or pool_of(pool, self._owner) is None):
+            pool = None
+        if act is not None or pool is not None:
+            return _Found(last=act, pool_after=pool)
         if node.meta.get("attached") or not self._can_add(node, reader):
             return _Found()
         last = self._behind(reader)
@@ -256,13 +264,17 @@ class Surroundings:
 
     def _describe(self, node: fx.Node, found: _Found) -> Taking:
         acts = {each: activation_of(each, self._owner) for each in (found.act, found.last) if each is not None}
-        pool = None if found.pool is None else pool_of(found.pool, self._owner)
-        calls = [each for each in (found.act, found.pool, node, found.add, found.last) if each is not None]
+        pool, pool_after = (
+            None if each is None else pool_of(each, self._owner) for each in (found.pool, found.pool_after)
+        )
+        ordered = found.act, found.pool, node, found.add, found.last, found.pool_after
+        calls = [each for each in ordered if each is not None]
         return Taking(
             before=(acts[found.act] if found.act is not None else None) or IDENTITY,
             pool=pool,
             adds=found.add is not None,
             after=(acts[found.last] if found.last is not None else None) or IDENTITY,
+            pool_after=pool_after,
             words=tuple(_in_words(each) for each in calls),
             modules=tuple(str(each.target) for each in calls if each.op == "call_module" and each is not node),
         )

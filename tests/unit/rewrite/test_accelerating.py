@@ -264,6 +264,69 @@ def test_pool_in_front_is_taken_in_with_its_activation(name: str) -> None:
     assert type(done.model.eager) is nn.Identity
 
 
+POOLS_BEHIND = POOLS | {
+    "strides": lambda net, x: F.max_pool2d(x, kernel_size=(3, 2), stride=(2, 1)),
+    "too large for a kernel": lambda net, x: F.max_pool2d(x, 5),
+}
+
+
+@pytest.mark.parametrize("name", POOLS_BEHIND)
+@pytest.mark.parametrize("act", ["relu", "silu", ""])
+def test_pool_behind_is_taken_in_with_its_activation(act: str, name: str) -> None:
+    functions: dict[str, Callable[[Net, Tensor], Tensor]] = {
+        "relu": lambda net, x: net.eager(x),
+        "silu": lambda net, x: F.silu(x),
+        "": lambda net, x: x,
+    }
+    done = accelerate(build(lambda net, x, side: POOLS_BEHIND[name](net, functions[act](net, net.norm(x)))))
+    assert held(done.model) == ("identity", act or "identity", False)
+    assert done.model.norm.pool_after is not None
+    if act == "relu":
+        assert type(done.model.eager) is nn.Identity
+    assert "pool" in done.changes[0].reason
+    assert done.max_error == 0.0
+
+
+def test_pool_behind_is_taken_in_a_sequential() -> None:
+    model = settle(nn.Sequential(nn.Conv2d(3, C, 3), nn.BatchNorm2d(C), nn.ReLU(True), nn.MaxPool2d(2), nn.ReLU()))
+    done = accelerate(model)
+    assert done.model[1].pool_after == layers.MaxPool((2, 2), (2, 2))
+    assert type(done.model[2]) is type(done.model[3]) is nn.Identity
+    assert type(done.model[4]) is nn.ReLU
+    assert done.changes[0].reason == "1 + 2 + 3 of Sequential run as one layer"
+
+
+POOL_STAYS: dict[str, Callable[[Net, Tensor, Tensor], Tensor]] = {
+    "activation is read twice": lambda net, x, side: (lambda y: net.pool(y).sum() * y)(F.relu(net.norm(x))),
+    "sum between": lambda net, x, side: net.pool(F.relu(net.norm(x) + side)),
+    "pool of means": lambda net, x, side: F.avg_pool2d(F.relu(net.norm(x)), 2),
+    "dilation": lambda net, x, side: F.max_pool2d(F.relu(net.norm(x)), 2, 1, 0, 2),
+    "indices": lambda net, x, side: F.max_pool2d(F.relu(net.norm(x)), 2, return_indices=True)[0],
+    "pool runs elsewhere": lambda net, x, side: F.relu(net.pool(F.mish(net.norm(x)))) * net.pool(side),
+}
+
+
+@pytest.mark.parametrize("name", POOL_STAYS)
+def test_pool_behind_stays_where_it_would_be_another_function(name: str) -> None:
+    done = accelerate(build(POOL_STAYS[name]))
+    assert done.model.norm.pool_after is None
+    assert type(done.model.pool) is nn.MaxPool2d
+
+
+def test_pool_that_two_norms_pass_is_taken_in_by_both() -> None:
+    model = build(
+        lambda net, x, side: net.pool(F.relu(net.norm(x))) * net.pool(net.norm2(side)), norm2=nn.BatchNorm2d(C)
+    )
+    done = accelerate(model)
+    assert done.model.norm.pool_after == done.model.norm2.pool_after is not None
+
+
+def test_pool_between_two_norms_is_taken_in_once() -> None:
+    model = build(lambda net, x, side: net.norm2(net.pool(net.eager(net.norm(x)))), norm2=nn.BatchNorm2d(C))
+    done = accelerate(model)
+    assert [done.model.norm.pool_after is None, done.model.norm2.pool is None].count(False) == 1
+
+
 def test_pool_in_front_is_taken_in_alone_where_the_activation_falls() -> None:
     done = accelerate(build(lambda net, x, side: F.relu(net.norm(net.pool(F.silu(x))))))
     assert held(done.model) == ("identity", "identity", True)
