@@ -27,8 +27,15 @@ CLOSE: Final = 1e-12
 """Relative difference up to which two scales that have to be the same are, in float64."""
 
 
+_BESIDE_WEIGHTS: Final = "beside a weight op it could (pn.place moves it there)"
+_NEVER_NEGATIVE: Final = "with a gamma that is nowhere negative, or beside a weight op (pn.place), it could"
+_ONE_OF_TWO: Final = "of norms whose outputs meet in a sum one can go, unless it stands beside a weight op"
+_NEVER_ZERO: Final = "with a gamma that is nowhere exactly zero it could"
+"""What would make it possible to fold a norm."""
+
+
 class StuckError(Exception):
-    """A norm cannot be folded, with the reason."""
+    """A norm cannot be folded, with the reason and what would make it possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,27 +195,30 @@ class _Scales:
         if scale == 0.0:
             return self._cut(x, y, shift)
         if x in self.dead:
-            raise StuckError("gamma of the norm before it is zero in a channel")
+            raise StuckError(f"gamma of the norm before it is zero in a channel; {_NEVER_ZERO}")
         (one, to_one), (two, to_two) = self._root(x), self._root(y)
         # scale_x = to_one * scale_one and scale_y = to_two * scale_two, so scale_two = ratio * scale_one
         ratio = to_one / (scale * to_two)
         if one == two:
             if abs(to_one - scale * to_two) > CLOSE * abs(to_one):
                 raise StuckError(
-                    f"{self._tell(x)} and {self._tell(y)} hang together, and scales between them are fixed"
+                    f"{self._tell(x)} and {self._tell(y)} hang together, and scales between them are fixed; "
+                    f"{_ONE_OF_TWO}"
                 )
             return True
         if self._grounded[one] and self._grounded[two]:
-            raise StuckError(f"no scale can pass {self._tell(x)} before it, nor {self._tell(y)} behind it")
+            raise StuckError(
+                f"no scale can pass {self._tell(x)} before it, nor {self._tell(y)} behind it; {_BESIDE_WEIGHTS}"
+            )
         if self._zero[one] != self._zero[two]:
             other = two if self._zero[one] else one
             if self._grounded[other] or self._read[other]:
-                raise StuckError("gamma of another norm is zero in a channel that others read")
+                raise StuckError(f"gamma of another norm is zero in a channel that others read; {_NEVER_ZERO}")
         turn = 1 if ratio > 0 else -1
         if self._sign[one] and self._sign[two] and self._sign[one] * turn != self._sign[two]:
             raise StuckError(
                 f"gamma is negative in {falling} channels, and no change of sign can pass {self._tell_sign(x)} before "
-                f"it, nor {self._tell_sign(y)} behind it"
+                f"it, nor {self._tell_sign(y)} behind it; {_NEVER_NEGATIVE}"
             )
         if self._grounded[two]:  # the root stays the ground
             one, two, ratio = two, one, 1.0 / ratio
@@ -231,13 +241,14 @@ class _Scales:
         centred = y in self._rules.centred and shift != 0.0
         if here == alone and self._sizes[alone] == 1 and not self._grounded[alone] and not centred:
             if any(self._parent[other] == alone for other in range(len(self._parent)) if other != alone):
-                raise StuckError("gamma is zero in a channel that another norm reads")
+                raise StuckError(f"gamma is zero in a channel that another norm reads; {_NEVER_ZERO}")
             self._write(self._grounded, alone, True)  # nothing may hang on its scale any more
             self._log.append(lambda: self.dead.pop(y))
             self.dead[y] = shift
             return False
         raise StuckError(
-            f"gamma is zero in a channel that {self._tell(x)} reads before it, and {self._tell(y)} behind it"
+            f"gamma is zero in a channel that {self._tell(x)} reads before it, and {self._tell(y)} behind it; "
+            f"{_NEVER_ZERO}"
         )
 
     def find(self) -> Values:
@@ -310,7 +321,9 @@ class _Shifts:
             StuckError: if it cannot be, whatever the known numbers are.
         """
         if not self._add(row):
-            raise StuckError(f"no shift can pass {self._tell(label)} behind it, nor go back before it")
+            raise StuckError(
+                f"no shift can pass {self._tell(label)} behind it, nor go back before it; {_BESIDE_WEIGHTS}"
+            )
 
     def _add(self, row: Row) -> bool:
         """Solve one more equation between labels; return whether it does not contradict the others."""

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from placenorm.errors import ModelError, first_line
 from placenorm.facts.edits import Change, Edit, Skip
-from placenorm.graph.channels import ChannelRules, NormUse, follow_channels
+from placenorm.graph.channels import ChannelRules, Labels, NormUse, follow_channels
 from placenorm.graph.tracing import ExampleInputs, make_graph, map_tensors, record_model, split_inputs, undisturbed
 from placenorm.layers.bordered import is_bordered
 from placenorm.probe.measuring import fit_inputs
@@ -309,19 +309,36 @@ class _Folder:
         return tuple(changes), tuple(skipped)
 
     def _tell_where(self, use: NormUse, forms: Forms) -> str:
-        before = _paths(each.path for each in self._rules.weights if set(each.gives) & set(use.reads))
-        behind = _paths(each.path for each in self._rules.weights if set(each.reads) & set(use.gives))
-        front = bool((forms.scale[use.reads] == 1).all() and (forms.shift[use.reads] == 0).all())
-        back = bool((forms.scale[use.gives] == 1).all() and (forms.shift[use.gives] == 0).all())
-        if back:
-            return f"into {before or 'the weights'} before it"
-        if front:
-            return f"into {behind or 'the weights'} behind it"
-        return f"in part into {before or 'the weights'} before it, in part into {behind or 'the weights'} behind it"
+        before = _paths(self._makers, use.reads) or "the weights"
+        behind = _paths(self._readers, use.gives) or "the weights"
+        if bool((forms.scale[use.gives] == 1).all() and (forms.shift[use.gives] == 0).all()):
+            return f"into {before} before it"
+        if bool((forms.scale[use.reads] == 1).all() and (forms.shift[use.reads] == 0).all()):
+            return f"into {behind} behind it"
+        return f"in part into {before} before it, in part into {behind} behind it"
+
+    @cached_property
+    def _makers(self) -> dict[int, list[str]]:
+        """The weight ops that give a channel, by its label."""
+        return _index((use.path, use.gives) for use in self._rules.weights)
+
+    @cached_property
+    def _readers(self) -> dict[int, list[str]]:
+        """The weight ops that read a channel, by its label."""
+        return _index((use.path, use.reads) for use in self._rules.weights)
 
 
-def _paths(paths: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(paths))
+def _index(uses: Iterable[tuple[str, Labels]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for path, labels in uses:
+        for label in labels.tolist():
+            found.setdefault(label, []).append(path)
+    return found
+
+
+def _paths(known: dict[int, list[str]], labels: Labels) -> str:
+    """Return the weight ops that give or read some channels, in words."""
+    return ", ".join(dict.fromkeys(path for label in labels.tolist() for path in known.get(label, ())))
 
 
 def _name(key: NormKey) -> str:
