@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from placenorm.kernels import dispatch, threads
+from placenorm.kernels import dispatch
 from placenorm.kernels.activations import FUNCTIONS, activate, differentiate
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain as cpu
@@ -109,22 +109,6 @@ def test_chain_without_a_gradient_is_refused(before: str, after: str, adds: bool
     x = torch.randn(2, 3, 8)
     with pytest.raises(ValueError, match=said):
         chain_operator(x, x if adds else None, None, None, EPS, before, after, 0.0)
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 100])
-def test_shares_cover_the_range_once(count: int, count_of_threads: int) -> None:
-    seen: list[int] = []
-    threads.share_out(lambda share, start, stop: seen.extend(range(start, stop)), count)
-    assert sorted(seen) == list(range(count))
-    assert threads.count_shares(count) == min(count, count_of_threads)
-
-
-def test_share_that_fails_is_told(count_of_threads: int) -> None:
-    def fail(share: int, start: int, stop: int) -> None:
-        raise ArithmeticError(f"share {share}")
-
-    with pytest.raises(ArithmeticError, match="share"):
-        threads.share_out(fail, 10)
 
 
 def test_large_result_has_the_layout_of_its_input() -> None:

@@ -9,7 +9,6 @@ Not numba's own threads: its workqueue layer aborts when two threads enter it, a
 import ctypes
 import os
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -84,31 +83,6 @@ _PARALLEL: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctyp
 
 _POOL: Final = _PARALLEL(_run_in_pool)
 _POOL_ADDRESS: Final = ctypes.cast(_POOL, ctypes.c_void_p).value or 0
-
-
-def count_shares(count: int) -> int:
-    """Return into how many shares so much work is parted: one a thread of torch, and none that is empty."""
-    return max(1, min(torch.get_num_threads(), count))
-
-
-def share_out(work: Callable[[int, int, int], object], count: int) -> None:
-    """Do work on the range from 0 to a count, in parallel.
-
-    Args:
-        work: is called as ``work(share, start, stop)`` with the number of the share, from 0, and its range; it must
-            release the interpreter's lock to gain anything.
-        count: length of the range.
-    """
-    shares = count_shares(count)
-    bounds = [count * share // shares for share in range(shares + 1)]
-    if shares == 1:
-        work(0, 0, count)
-        return
-    pool = _find_pool(shares - 1)
-    others = [pool.submit(work, share, bounds[share], bounds[share + 1]) for share in range(1, shares)]
-    work(0, bounds[0], bounds[1])
-    for other in others:
-        other.result()
 
 
 def _find_pool(helpers: int) -> ThreadPoolExecutor:

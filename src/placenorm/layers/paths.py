@@ -14,12 +14,14 @@ from placenorm.kernels.dispatch import Fused
 LEAST_VALUES: Final = 1 << 17
 """Smaller inputs go to torch: calling a kernel of one's own costs more than fusing saves (docs/performance.md)."""
 
-CHANNELS_LAST_TIMES: Final = 8
+LEAST_SHARE: Final = 1 << 16
+"""Values a thread: calling our kernel costs the same whatever their number, while torch's norm becomes shorter."""
+
+CHANNELS_LAST_TIMES: Final = 16
 """With the channels last, torch's norm is faster and our kernel has more to prepare: so many times more values."""
 
-LEAST_SHARE: Final = 1 << 21
-"""Values a thread, where there are several: torch's threads wait for work in a loop and keep ours from their cores for
-a while (docs/performance.md), which only longer work outlasts."""
+LEAST_PLAIN: Final = 1 << 23
+"""Of a norm alone with the channels last: torch's is as fast, but takes memory of 32 MB and more fresh at each call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ def _find_least(x: Tensor) -> int:
     if x.is_cuda:
         return LEAST_ON_GPU
     threads = COMPILED_THREADS if torch.compiler.is_compiling() else torch.get_num_threads()
-    alone = LEAST_VALUES * (1 if x.is_contiguous() else CHANNELS_LAST_TIMES)
-    return alone if threads == 1 or not alone else max(alone, LEAST_SHARE * threads)
+    times = 1 if x.is_contiguous() else CHANNELS_LAST_TIMES
+    alone = threads == 1 or not LEAST_VALUES
+    return times * (LEAST_VALUES if alone else max(LEAST_VALUES, LEAST_SHARE * threads))
 
 
 def find_gap(x: Tensor, chain: Fused, *, of_batch: bool) -> str:
@@ -77,7 +80,8 @@ def find_gap(x: Tensor, chain: Fused, *, of_batch: bool) -> str:
     gap = dispatch.find_any_gap(x, chain)
     if gap:
         return gap
-    if not x.is_cuda and isinstance(chain, Chain) and chain.is_plain and not x.is_contiguous():
+    plain = isinstance(chain, Chain) and chain.is_plain
+    if plain and not x.is_cuda and not x.is_contiguous() and x.numel() < LEAST_PLAIN:
         return "with the channels last, torch's own norm is as fast"
     # While torch.compile traces, the stack is not empty, transforms or not.
     if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None:

@@ -75,13 +75,15 @@ def pool_chain_bwd(
         chain: as in `pool_chain_fwd`.
     """
     samples, channels = winner.shape[:2]
-    pool, tiles = chain.pool, find_tiles(chain.pool, size)
-    layout = find_layout(winner)
+    pool, layout = chain.pool, find_layout(winner)
     passed, _, dweight, dbias = cpu_chain.chain_bwd(dy, winner, None, mean, rstd, weight, None, Chain(chain.before))
     dx = empty((samples, channels, *size), winner.dtype, layout)
     arrays = [view(each, layout) for each in (passed, place, dx)]
-    unpool = kernels.unpool_rows if layout == torch.channels_last else kernels.unpool_planes
-    unpool(find_team(), *arrays, tiles, pool.kernel_size, pool.stride, pool.padding)
+    sizes = pool.kernel_size, pool.stride, pool.padding
+    if layout == torch.channels_last:
+        kernels.unpool_rows(find_team(), *arrays, find_tiles(pool, size), *sizes)
+    else:
+        kernels.unpool_planes(find_team(), *arrays, *sizes)
     return dx, dweight, dbias
 
 

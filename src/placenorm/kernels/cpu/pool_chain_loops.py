@@ -149,7 +149,6 @@ def unpool_planes(
     passed: Any,  # [N, C, OH, OW]: gradients of the winners
     place: Any,  # [N, C, OH, OW], uint8
     dx: Any,  # [N, C, H, W]
-    tiles: Any,  # one element where windows are 2x2 and tile the input without padding, else none
     kernel: Any,
     stride: Any,  # (down, right)
     padding: Any,
@@ -158,36 +157,25 @@ def unpool_planes(
     stop: int,
 ) -> None:
     """Write the gradients of the channels from start to stop."""
-    samples, _, height, _ = dx.shape
+    samples, _, _, width = dx.shape
     rows, columns = passed.shape[2], passed.shape[3]
+    offsets = np.empty(kernel[0] * kernel[1], np.int64)
+    for k in range(len(offsets)):
+        offsets[k] = k // kernel[1] * width + k % kernel[1]
     for c in range(start, stop):
         for n in range(samples):
-            plane = dx[n, c]
-            for h in range(2 * rows if len(tiles) else 0, height):
-                plane[h][:] = f32(0.0)
+            out = dx[n, c].ravel()
+            given = passed[n, c].ravel()
+            spot = place[n, c].ravel()
+            for s in range(len(out)):
+                out[s] = f32(0.0)
+            i = 0
             for r in range(rows):
-                given = passed[n, c, r]
-                spot = place[n, c, r]
-                if len(tiles):
-                    _spread(given, spot, plane[2 * r], 0)
-                    _spread(given, spot, plane[2 * r + 1], 2)
-                else:
-                    for o in range(columns):
-                        k = int(spot[o])
-                        h = r * stride[0] - padding[0] + k // kernel[1]
-                        plane[h, o * stride[1] - padding[1] + k % kernel[1]] += given[o]
-
-
-@INLINE
-def _spread(passed: Any, spot: Any, out: Any, above: int) -> None:
-    """Write one row of the input's gradient, where windows of 2x2 tile it; `above` is the place of its first value."""
-    columns = len(passed)
-    for o in range(columns):
-        k = np.int32(spot[o])
-        out[2 * o] = passed[o] if k == above else f32(0.0)
-        out[2 * o + 1] = passed[o] if k == above + 1 else f32(0.0)
-    for w in range(2 * columns, len(out)):
-        out[w] = f32(0.0)
+                corner = (r * stride[0] - padding[0]) * width - padding[1]
+                for _ in range(columns):
+                    out[corner + offsets[spot[i]]] += given[i]
+                    corner += stride[1]
+                    i += 1
 
 
 @njit(**_OPTIONS)
@@ -266,7 +254,7 @@ def unpool_rows(
     passed: Any,  # [N, OH, OW, C]: gradients of the winners
     place: Any,  # [N, OH, OW, C], uint8
     dx: Any,  # [N, H, W, C]
-    tiles: Any,
+    tiles: Any,  # one element where windows are 2x2 and tile the input without padding, else none
     kernel: Any,
     stride: Any,
     padding: Any,
