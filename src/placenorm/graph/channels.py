@@ -259,7 +259,7 @@ class _ChannelRecorder(TorchFunctionMode):
         uses: list[WeightUse | NormUse] = [*rules.weights, *rules.norms]
         for use in uses:
             cause = self._touched.get(use.path)
-            if cause is not None:
+            if cause is not None and not (isinstance(use, NormUse) and use.functional):  # its values stay
                 rules.fix((*use.reads, *use.gives), cause)
         for path in {use.path for use in rules.weights}:
             self._identify([use for use in rules.weights if use.path == path])
@@ -278,13 +278,14 @@ class _ChannelRecorder(TorchFunctionMode):
     def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         self._running.append((self._paths.get(id(module), type(module).__name__), self._rules.count))
 
-    def _leave_module(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def _leave_module(self, module: nn.Module, *given: Any) -> None:
+        *given_in, output = given  # torch leaves the arguments by name out where the module failed
         _, first = self._running.pop()
         unseen = [tensor for tensor in tensors_in(output) if not self._knows(tensor)]
         if unseen:  # compiled code made it, say, of what the module was given or made before
             cause = f"{type(module).__name__} {self._paths.get(id(module), '')}"
             with torch._C.DisableTorchFunction():  # what is done with labels is no call of the network
-                for tensor in tensors_in((args, kwargs)):
+                for tensor in tensors_in(given_in):
                     self._fix(tensor, cause)
                 self._rules.fix(range(first, self._rules.count), cause)
                 for tensor in unseen:

@@ -412,7 +412,8 @@ def choose_forms(
 ) -> Choice:
     """Return which norms of a network are folded, as many as can be, and the forms of its channels then.
 
-    Those that cost most are taken first: of norms that shut each other out, the cheaper one stays.
+    Those that cost most are taken first: of norms that shut each other out, the cheaper one stays. A norm that could
+    not go because others still read a channel is tried again when one of them is gone.
 
     Args:
         rules: what the network's calls ask of the forms.
@@ -421,14 +422,18 @@ def choose_forms(
     """
     finder = FormFinder(rules)
     folded: list[tuple[NormUse, ...]] = []
-    stuck: list[tuple[tuple[NormUse, ...], str]] = []
-    for uses in sorted(norms, key=lambda uses: -sum(use.size for use in uses)):
-        try:
-            finder.fold(uses)
-        except StuckError as error:
-            stuck.append((uses, str(error)))
-        else:
-            folded.append(uses)
+    stuck = [(uses, "") for uses in sorted(norms, key=lambda uses: -sum(use.size for use in uses))]
+    left = len(stuck) + 1
+    while left > len(stuck):
+        left = len(stuck)
+        waiting, stuck = stuck, []
+        for uses, _ in waiting:
+            try:
+                finder.fold(uses)
+            except StuckError as error:
+                stuck.append((uses, str(error)))
+            else:
+                folded.append(uses)
     kept: list[tuple[tuple[NormUse, ...], str]] = []
     parallels: list[Parallel] = []
     beside = look_beside(use for uses in folded for use in uses) if look_beside is not None and stuck else None
