@@ -21,6 +21,12 @@ _WHOLE: Final = 1 << 18
 Step = tuple[int, int, int, int]
 """How a kernel walks along an axis: its size, its stride, its dilation, and how many zeros are padded in front."""
 
+_NARROW: Final = 1 / 8
+"""Share of the output up to which its border is corrected in strips, and not the whole map at once. Measured on one
+thread of an EPYC, batch 8, whole against strips: 75 and 91 us at 14 % (128 channels of 28 x 28), 150 and 74 us at 7 %
+(64 channels of 56 x 56).
+"""
+
 
 class _Bordered(_ConvNd):
     """A conv that knows what a shift of its input adds through every tap.
@@ -63,7 +69,7 @@ class _Bordered(_ConvNd):
         if y.numel() < _WHOLE or not strips:
             return y.add_(whole)
         for where, values in strips:
-            y[where] += values
+            y[where].add_(values)
         return y
 
     def _plan(self, inner: tuple[int, ...], outer: tuple[int, ...], y: Tensor) -> tuple[Tensor, list[Any]]:
@@ -84,6 +90,8 @@ class _Bordered(_ConvNd):
                         where = (..., *inside, part, *rest)
                         strips.append((where, whole[where].contiguous()))
                 inside.append(slice(full[0], full[-1] + 1))
+            if sum(values.numel() for _, values in strips) > _NARROW * whole.numel():
+                return whole, []
             return whole, strips
 
     def _correct(self, inner: tuple[int, ...], outer: tuple[int, ...], dtype: torch.dtype) -> Tensor:
