@@ -26,8 +26,8 @@ class Accelerated:
         matched: number of batch norms in the model.
         max_error: max|difference| / max|value| against the model as given, the largest over outputs, gradients and
             buffers of a training step and outputs in evaluation, in float64.
-        max_error_dtype: the same in the model's own type, as returned. Gradients may make it large where rounding alone
-            turns a ReLU on or off.
+        max_error_dtype: the same over outputs and buffers in the model's own type, as returned. Gradients are compared
+            there too, and not counted: where rounding alone turns a ReLU on or off, it moves them by per cents.
         parameters: which parameters became which: all stayed.
     """
 

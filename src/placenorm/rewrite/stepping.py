@@ -179,9 +179,11 @@ class StepProof:
         """Return how far a rewritten model is in its own type from what it was, and why that is too far.
 
         Returns:
-            The same as of `measure`; and "" where the step is as near to float64 as torch's own rounding explains.
+            max|difference| / max|value|, the largest over outputs and buffers; and "" where these and the gradients
+            are as near to float64 as torch's own rounding explains.
         """
         step = self._take_step(model, in_double=False)
+        error, _ = self._given.measure_rounding(step)
         parts = zip(
             ("outputs and buffers", "gradients"),
             self._truth.measure_rounding(self._given),
@@ -192,8 +194,8 @@ class StepProof:
         for part, before, after, floor in parts:
             if not after <= TIMES * before + floor:
                 words = f"{part} of a training step are {after:.1e} off float64, and were {before:.1e} off before"
-                return self._given.measure(step), words
-        return self._given.measure(step), ""
+                return error, words
+        return error, ""
 
     def find_furthest(self, model: nn.Module) -> tuple[str, float]:
         """Return which norm of a rewritten model rounds most by itself, on what it reads in the model, and how much.

@@ -27,7 +27,8 @@ def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
 
     Returns:
         The new model, the changes and what was skipped, each with site and reason, and how far it is from the model as
-        given, over outputs, gradients and buffers: ``max_error`` in float64, ``max_error_dtype`` as returned.
+        given: ``max_error`` in float64 (outputs, gradients, buffers) and ``max_error_dtype`` as returned (outputs,
+        buffers).
 
     Raises:
         ModelError: if the model cannot be looked into, does not run or train on the inputs, or does not do the same on
