@@ -190,7 +190,9 @@ class _Folder:
                 self._refused[key] = next(reasons).reason
 
     def _make_rewriter(self, model: nn.Module, *, prove: bool) -> Rewriter:
-        return Rewriter(model, self._graph, self._recording, self._inputs, "torch", prove=prove)
+        # A twin in float64 is traced anew on float64.
+        inputs = self._inputs if model is self._model else fit_inputs(model, self._inputs)
+        return Rewriter(model, self._graph, self._recording, inputs, "torch", prove=prove)
 
     # -- choosing
 
