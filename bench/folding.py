@@ -175,7 +175,7 @@ def _find_placement(model: nn.Module, x: Tensor, position: str) -> Placement:
         sites = {site.position for site in block.sites}
         wanted = [each for each in ("after-pool-before-activation", "before-activation") if each in sites]
         if wanted:
-            found[block.key] = wanted[0]  # type: ignore[assignment]  # mypy widens the literals
+            found[block.key] = wanted[0]  # mypy widens the literals
     return found
 
 

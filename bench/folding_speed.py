@@ -46,7 +46,7 @@ def list_candidates(name: str, layout: torch.memory_format) -> dict[str, nn.Modu
         placed = look_trained(pn.place(model, example, placement).model, both=False)
         done = pn.fold(placed, example, verify=False)
         for state, each in (("as it is", placed), ("folded", done.model)):
-            found[f"{placement}, {state}"] = each.to(memory_format=layout)  # type: ignore[call-overload]
+            found[f"{placement}, {state}"] = each.to(memory_format=layout)
         left = len(done.skipped)
         if left:
             print(f"{name}, {placement}: {left} norms stay: {done.skipped[0].reason}")
