@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.errors import ModelError, first_line
+from placenorm.errors import ModelError, UsageError, first_line
 from placenorm.facts.edits import Change, Edit, Skip
+from placenorm.facts.folding import DOES_NOT_RUN, Agreement
 from placenorm.graph.channels import ChannelRules, Labels, NormUse, follow_channels
 from placenorm.graph.tracing import ExampleInputs, make_graph, map_tensors, record_model, split_inputs, undisturbed
 from placenorm.layers.bordered import is_bordered
 from placenorm.probe.measuring import fit_inputs
 from placenorm.randomness import fix_seed
 from placenorm.rewrite.accelerating import restore_model
+from placenorm.rewrite.answers import check_answers, count_agreement
 from placenorm.rewrite.folding import find_centre, fold_norm, fold_weights, is_plain
 from placenorm.rewrite.forms import Forms, choose_forms
+from placenorm.rewrite.hooked import carry_hooks, find_hooked
 from placenorm.rewrite.keeping import EXACT
 from placenorm.rewrite.parallels import Parallel, ParallelFinder
 from placenorm.rewrite.plain_norms import make_norms_plain
@@ -48,6 +51,8 @@ class Folded:
         max_error_dtype: the same for the model as it was given and as returned, in its own type.
         verified: the shapes of the inputs that it was proved on.
         bordered: paths of the convs that correct their output at the border.
+        hooked: paths of the modules whose hooks see other values than before.
+        agreement: how often the top-1 answers on the data are the same; None without data.
     """
 
     model: nn.Module = field(repr=False)
@@ -59,9 +64,18 @@ class Folded:
     max_error_dtype: float | None
     verified: tuple[str, ...] = ()
     bordered: tuple[str, ...] = ()
+    hooked: tuple[str, ...] = ()
+    agreement: Agreement | None = None
 
 
-def fold_model(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool = True) -> Folded:
+def fold_model(
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    verify: bool = True,
+    dtype: torch.dtype | None = None,
+    data: object = None,
+) -> Folded:
     """Fold the norms of a model into its weights, in place, and prove that it computes what it did.
 
     Args:
@@ -70,28 +84,51 @@ def fold_model(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool 
         example_inputs: what it is called with.
         verify: whether to prove the result on the example and on random inputs of two other sizes; what cannot be
             proved stays.
+        dtype: the floating-point type that the result is brought to; None for the model's own.
+        data: batches that the top-1 answers are compared on; None for none.
 
     Raises:
         ModelError: if the model trains, has no values, cannot be looked into or does not run on the inputs.
+        UsageError: if the type is no floating-point type, or there are data and the model gives no scores.
+        DataError: if the data have no batch that the model takes.
     """
     _check_ready(model)
+    _check_type(dtype)
     original = copy.deepcopy(model)
     restore_model(model)
     stay = make_norms_plain(model, example_inputs)
     folder = _Folder(model, example_inputs, stay)
+    if data is not None:
+        check_answers(original, example_inputs, data)
     proof = _FoldProof(original, example_inputs) if verify else None
     chosen = folder.choose(proof)
     folder.apply(model, chosen)
-    changes, skipped = folder.tell(chosen)
+    hooked = find_hooked(original, model, example_inputs)
+    in_float32 = None if proof is None else proof.measure_in(model, torch.float32)
+    if dtype is not None:
+        model.to(dtype)
+    agreement = None if data is None else count_agreement(original, model, data)
+    changes, skipped = folder.tell(chosen, hooked)
     bordered = tuple(path for path, module in model.named_modules() if is_bordered(module))
-    done = Folded(model, changes, skipped, len(changes) + len(skipped), None, None, None, bordered=bordered)
+    done = Folded(
+        model,
+        changes,
+        skipped,
+        len(changes) + len(skipped),
+        None,
+        None,
+        None,
+        bordered=bordered,
+        hooked=hooked,
+        agreement=agreement,
+    )
     if proof is None:
         return done
     return replace(
         done,
         max_error=folder.error,
-        max_error_float32=proof.measure_in(model, torch.float32),
-        max_error_dtype=proof.measure_as_given(model),
+        max_error_float32=in_float32,
+        max_error_dtype=proof.measure_as_given(model) if dtype is None else proof.measure_in(model, dtype),
         verified=proof.shapes,
     )
 
@@ -118,6 +155,18 @@ def _check_ready(model: nn.Module) -> None:
         raise ModelError(
             f"Cannot fold {type(model).__name__}: its parameter {whole} holds whole numbers, so it is quantised by "
             "now; fold the model as it was before, and quantise the result."
+        )
+
+
+def _check_type(dtype: torch.dtype | None) -> None:
+    """Raise an error for a type that no weights can have.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise UsageError(
+            f"Cannot fold into {dtype}: give a floating-point type such as torch.float16, and quantise the result."
         )
 
 
@@ -286,20 +335,29 @@ class _Folder:
         for key, uses in self._uses.items():
             if key not in chosen.folded and self._is_adjustable(key):
                 fold_norm(model.get_submodule(key[0]), uses[0], chosen.forms)
+        norms = {path: model.get_submodule(path) for path, line in chosen.folded if line == -1}
         rewriter.perform(ready)
+        carry_hooks(norms, model)
 
     # -- words
 
-    def tell(self, chosen: _Chosen) -> tuple[tuple[Change, ...], tuple[Skip, ...]]:
-        """Return what was folded and what was not, in the order the norms run."""
+    def tell(self, chosen: _Chosen, hooked: Sequence[str] = ()) -> tuple[tuple[Change, ...], tuple[Skip, ...]]:
+        """Return what was folded and what was not, in the order the norms run.
+
+        Args:
+            chosen: what was folded.
+            hooked: paths of the modules whose hooks see other values now.
+        """
         changes: list[Change] = []
         skipped: list[Skip] = []
         folded = set(chosen.folded)
         for key, uses in self._uses.items():
             if key in folded:
-                changes.append(Change(_name(key), self._tell_where(uses[0], chosen.forms)))
+                where = self._tell_where(uses[0], chosen.forms)
+                changes.append(Change(_name(key), where + self._tell_hooks(uses[0], hooked)))
             else:
-                skipped.append(Skip(_name(key), chosen.kept.get(key, "it was not asked for")))
+                reason = chosen.kept.get(key, "it was not asked for")
+                skipped.append(Skip(_name(key), reason + self._tell_hooks(uses[0], hooked)))
         seen = {key[0] for key in self._uses}
         for path, reason in (*self._stay.items(), *self._rules.odd.items()):
             if path not in seen:
@@ -307,8 +365,16 @@ class _Folder:
                 skipped.append(Skip(path, reason))
         for path, module in self._model.named_modules():
             if isinstance(module, _BatchNorm) and path not in seen:
-                skipped.append(Skip(path, "it does not run in evaluation on the example input"))
+                skipped.append(Skip(path, DOES_NOT_RUN))
         return tuple(changes), tuple(skipped)
+
+    def _tell_hooks(self, use: NormUse, hooked: Sequence[str]) -> str:
+        """Return that hooks on a norm, or on the weights beside it, see other values now; "" if none do."""
+        if not hooked:
+            return ""
+        beside = f"{_paths(self._makers, use.reads)}, {_paths(self._readers, use.gives)}".split(", ")
+        seen = ", ".join(path for path in hooked if path in (use.path, *beside))
+        return f"; hooks on {seen} see other values now" if seen else ""
 
     def _tell_where(self, use: NormUse, forms: Forms) -> str:
         before = _paths(self._makers, use.reads) or "the weights"
@@ -372,7 +438,7 @@ class _FoldProof:
                 f"Cannot fold {type(original).__name__}: the proof runs a copy in float64, and that fails "
                 f"({first_line(error)}); fold it with verify=False, and compare the results yourself."
             ) from error
-        for inputs in _vary(example_inputs):
+        for inputs in vary_inputs(example_inputs):
             if len(self._inputs) > OTHER_SIZES:
                 break
             try:
@@ -421,7 +487,7 @@ def _evaluate(model: nn.Module, inputs: ExampleInputs) -> Any:
         return map_tensors(lambda x: x.detach().clone(), model(*args, **kwargs))
 
 
-def _vary(inputs: ExampleInputs) -> Iterator[ExampleInputs]:
+def vary_inputs(inputs: ExampleInputs) -> Iterator[ExampleInputs]:
     """Yield random inputs like the example in other sizes: of images first, then of batches."""
     for step, (down, right) in enumerate(_STEPS):
         yield map_tensors(lambda x, d=down, r=right, s=step: _redraw(x, d, r, s), inputs)  # type: ignore[misc]

@@ -13,7 +13,14 @@ from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.unnorming import Folded, fold_model
 
 
-def fold(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool = True) -> Folded:
+def fold(
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    data: object = None,
+    dtype: torch.dtype | None = None,
+    verify: bool = True,
+) -> Folded:
     """Return a copy of a model for inference with its norms folded into its weights; the model stays as it is.
 
     A norm in evaluation is a scale and a shift per channel. They are taken into the convs and linear layers before it
@@ -24,17 +31,24 @@ def fold(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool = True
     Args:
         model: any model in evaluation mode that runs on the example.
         example_inputs: a tensor, a tuple of arguments or a dict of keyword arguments.
+        data: a tensor or an iterable of batches (the first element of a tuple is the input): how often the folded
+            network gives the same top-1 answer on them is ``agreement``.
+        dtype: the floating-point type that the result is brought to, such as ``torch.float16``; None for the model's
+            own.
         verify: whether to hold the result against the model in float64, on the example and on random inputs of two
             other sizes. What does not verify is undone and reported.
 
     Returns:
         The new model with what was folded and what was not, each with site and reason, and how far it is from the
-        model as given (``max_error`` in float64, ``max_error_float32``, ``max_error_dtype`` as returned).
+        model as given (``max_error`` in float64, ``max_error_float32``, ``max_error_dtype`` for both in the type of the
+        result). `placenorm.export` writes it into files.
 
     Raises:
         ModelError: if the model trains, is quantised, has no values, cannot be looked into or does not run on the
             inputs.
-        UsageError: if the example inputs are neither a tensor nor a tuple nor a dict.
+        UsageError: if the example inputs are neither a tensor nor a tuple nor a dict, the type is no floating-point
+            type, or there are data and the model gives no scores to choose from.
+        DataError: if the data have no batch that the model takes.
 
     Example:
         >>> import torch, placenorm as pn
@@ -52,24 +66,33 @@ def fold(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool = True
             f"Cannot copy {type(model).__name__}: {first_line(error)}; run a lazy model once, or use "
             "torch.nn.utils.parametrizations in the place of hooks that recompute weights."
         ) from error
-    return _fold(copied, example_inputs, verify=verify)
+    return _fold(copied, example_inputs, data, dtype, verify=verify)
 
 
-def fold_(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool = True) -> Folded:
+def fold_(
+    model: nn.Module,
+    example_inputs: ExampleInputs,
+    *,
+    data: object = None,
+    dtype: torch.dtype | None = None,
+    verify: bool = True,
+) -> Folded:
     """Do as `fold` on the model itself; after an error it is as it was."""
     check_model(model)
     before = ModuleSnapshot(model)
     try:
-        return _fold(model, example_inputs, verify=verify)
+        return _fold(model, example_inputs, data, dtype, verify=verify)
     except BaseException:
         before.restore(classes=True)
         raise
 
 
-def _fold(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool) -> Folded:
+def _fold(
+    model: nn.Module, example_inputs: ExampleInputs, data: object, dtype: torch.dtype | None, *, verify: bool
+) -> Folded:
     """Fold a model in place; warn the caller of the verb if it has no norms."""
     with torch.inference_mode(False):
-        done = fold_model(model, example_inputs, verify=verify)
+        done = fold_model(model, example_inputs, verify=verify, dtype=dtype, data=data)
     if not done.matched:
         warnings.warn(
             f"Nothing to fold: {type(model).__name__} has no batch norms; give a model that has some.",
