@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from placenorm.verbs.checking import check as check
     from placenorm.verbs.claiming import claims as claims
     from placenorm.verbs.comparing import compare as compare
+    from placenorm.verbs.exporting import export as export
     from placenorm.verbs.folding import fold as fold
     from placenorm.verbs.folding import fold_ as fold_
     from placenorm.verbs.outlying import outliers as outliers
@@ -40,6 +41,7 @@ _HOME = {
     "check": "placenorm.verbs.checking",
     "claims": "placenorm.verbs.claiming",
     "compare": "placenorm.verbs.comparing",
+    "export": "placenorm.verbs.exporting",
     "fold": "placenorm.verbs.folding",
     "fold_": "placenorm.verbs.folding",
     "outliers": "placenorm.verbs.outlying",
@@ -63,6 +65,7 @@ __all__ = [
     "check",
     "claims",
     "compare",
+    "export",
     "fold",
     "fold_",
     "layers",

@@ -45,6 +45,13 @@ class _Schedule(StrEnum):
     COSINE = "cosine"
 
 
+class _Type(StrEnum):
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    FLOAT64 = "float64"
+
+
 class _Norm(StrEnum):
     TORCH = "torch"
     PLACENORM = "placenorm"
@@ -186,6 +193,57 @@ def place(
         typer.echo(f"    model.load_state_dict(torch.load({str(out / 'weights.pt')!r}, weights_only=True))")
     elif not dry_run:
         typer.echo("Nothing was written; --out DIR writes placement.json and the weights.")
+
+
+@app.command()
+def fold(
+    model: Annotated[str, typer.Argument(help=_MODELS)],
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint to load first.")] = None,
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Shape of one sample, such as 3x224x224; the model's own by default.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data, as for compare: how often the top-1 answers on them are the same.")
+    ] = None,
+    dtype: Annotated[_Type, typer.Option(help="Type of the folded network.")] = _Type.FLOAT32,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for model.pt2, model.onnx, weights.safetensors and fold.json; nothing is written without it."
+        ),
+    ] = None,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Do not hold the result against the network in float64.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Fold the norms of a network into its weights, for inference, and write it into files that load without placenorm.
+
+    The network is folded in evaluation mode. Exit code 1 where a norm stays that runs, or a file could not be written.
+    """
+    from placenorm.facts.codec import dumps
+    from placenorm.report.folding import print_folding
+    from placenorm.verbs.folding_named import fold_named
+
+    with errors_in_words("Stopped; no further file was written."), warnings_in_words():
+        done = fold_named(
+            model,
+            sample_shape=None if input_shape is None else _shape(input_shape),
+            weights=weights,
+            data=data,
+            dtype=dtype.value,
+            verify=not no_verify,
+            out=out,
+        )
+    if as_json:
+        sys.stdout.write(dumps(done) + "\n")
+    else:
+        print_folding(done, Console())
+        typer.echo(
+            f"Written to {out}, with fold.json." if out is not None else "Nothing was written; --out DIR writes files."
+        )
+    if done.find_faults():
+        raise typer.Exit(FOUND)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Folded networks in files that load without placenorm."""
