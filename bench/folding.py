@@ -19,6 +19,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,10 @@ from placenorm.errors import first_line
 from placenorm.facts.placement import Placement, Position
 from placenorm.graph.channels import ChannelRules, NormUse, follow_channels
 from placenorm.graph.tracing import ExampleInputs, split_inputs, undisturbed
+from placenorm.graph.values import tensors_in
+from placenorm.rewrite.folding import find_centre
 from placenorm.rewrite.forms import FormFinder, StuckError, choose_forms
+from placenorm.rewrite.parallels import ParallelFinder
 from placenorm.rewrite.proving import change_last_bits, measure_error
 
 IDLE: Final = "it does not run in evaluation on the example input"
@@ -175,7 +179,7 @@ def _find_placement(model: nn.Module, x: Tensor, position: str) -> Placement:
         sites = {site.position for site in block.sites}
         wanted = [each for each in ("after-pool-before-activation", "before-activation") if each in sites]
         if wanted:
-            found[block.key] = wanted[0]  # mypy widens the literals
+            found[block.key] = wanted[0]
     return found
 
 
@@ -232,7 +236,7 @@ def examine(case: Case) -> dict[str, Any]:
         "reasons": dict(reasons.most_common()),
     }
     row["fold_seconds"] = round(time.perf_counter() - started, 1)
-    row |= find_bound(follow_channels(model, inputs))
+    row |= find_bound(model, follow_channels(model, inputs))
     if done.max_error is not None and done.max_error > 1e-12:
         row["one_bit"] = _measure_one_bit(model, inputs)
     if not case.name.startswith("placed:"):
@@ -244,7 +248,7 @@ def examine(case: Case) -> dict[str, Any]:
 
 def _group(reason: str) -> str:
     """Return a reason without the names and numbers in it."""
-    text = re.sub(r" \([^()]*\)", "", reason)
+    text = re.sub(r" \([^()]*\)", "", reason.partition("; ")[0])
     text = re.sub(r"\d+ channels", "channels", text)
     text = re.sub(r"\d+\.?\d*e[-+]\d+", "more than 1e-09", text)
     return re.sub(r"the norm [\w.:]+", "a norm that stays", text)
@@ -267,6 +271,11 @@ def _widen(inputs: Any) -> Any:
     if isinstance(inputs, (tuple, list)):
         return type(inputs)(_widen(each) for each in inputs)
     return inputs.double() if isinstance(inputs, Tensor) else inputs
+
+
+def _compare(model: nn.Module, other: nn.Module, inputs: ExampleInputs) -> float:
+    """Return how far the tensors that another model gives are from a model's, whatever they are wrapped in."""
+    return measure_error(*(list(tensors_in(_run(each, inputs))) for each in (model, other)))
 
 
 def _measure_one_bit(model: nn.Module, inputs: Any) -> float:
@@ -296,7 +305,7 @@ def _fuse_by_fx(model: nn.Module, inputs: ExampleInputs) -> dict[str, Any]:
             left.add(str(node.target))
         elif node.op == "call_function" and node.target is F.batch_norm:
             left.add(node.name)
-    return {"left": len(left), "error": measure_error(_run(wide, x), _run(fused, x))}
+    return {"left": len(left), "error": _compare(wide, fused, x)}
 
 
 def _fuse_by_timm(model: nn.Module, inputs: ExampleInputs) -> dict[str, Any]:
@@ -306,36 +315,49 @@ def _fuse_by_timm(model: nn.Module, inputs: ExampleInputs) -> dict[str, Any]:
     wide, x = copy.deepcopy(model).double(), _widen(inputs)
     fused = reparameterize_model(copy.deepcopy(wide))
     counts = [sum(isinstance(module, _BatchNorm) for module in each.modules()) for each in (wide, fused)]
-    return {"folded": counts[0] - counts[1], "error": measure_error(_run(wide, x), _run(fused, x))}
+    return {"folded": counts[0] - counts[1], "error": _compare(wide, fused, x)}
 
 
 # -- the bound
 
 
-def find_bound(rules: ChannelRules) -> dict[str, int]:
+def find_bound(model: nn.Module, rules: ChannelRules) -> dict[str, int]:
     """Return how many norms the rules of a network let go: each by itself, and together at most.
 
     Every norm is tried alone. Then sets of norms are sought that shut each other out and share none: from each, one
-    must stay, whatever else is chosen. What is possible alone, less the number of such sets, no choice can exceed.
+    must stay, whatever else is chosen. What is possible alone, less the number of such sets, no choice can exceed;
+    norms that a conv beside them can take in come on top.
 
     Args:
-        rules: what the network's calls ask of the forms of its channels.
+        model: the network.
+        rules: what its calls ask of the forms of its channels.
     """
     norms = group_norms(rules)
     alone = [uses for uses in norms if _can_fold(rules, [uses])]
-    together, circles = list(alone), 0
+    stuck: list[list[Uses]] = [[uses] for uses in norms if all(uses is not each for each in alone)]
+    together = list(alone)
     while True:
         circle = _find_circle(rules, together)
         if not circle:
             break
-        circles += 1
+        stuck.append(circle)
         together = [uses for uses in together if all(uses is not each for each in circle)]
+    beside = _look_beside(model, rules, (use for uses in alone for use in uses))
+    taken = [circle for circle in stuck if any(len(uses) == 1 and beside.find(uses[0]) is not None for uses in circle)]
     positive = replace(rules, norms=[replace(use, scale=abs(use.scale)) for use in rules.norms])
+    chosen = choose_forms(positive, group_norms(positive), partial(_look_beside, model, positive))
     return {
         "alone": len(alone),
-        "bound": len(alone) - circles,
-        "bound_positive": len(choose_forms(positive, group_norms(positive)).folded),
+        "bound": len(norms) - len(stuck) + len(taken),
+        "bound_positive": len(chosen.folded),
     }
+
+
+def _look_beside(model: nn.Module, rules: ChannelRules, folded: Iterable[NormUse]) -> ParallelFinder:
+    find = model.get_submodule
+    return ParallelFinder(
+        rules, folded, lambda path: find_centre(find(path)), lambda path: int(getattr(find(path), "groups", 1))
+    )
 
 
 def group_norms(rules: ChannelRules) -> list[Uses]:

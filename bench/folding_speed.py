@@ -36,21 +36,20 @@ CLOSE: Final = 1e-4
 """What a folded model may differ by in float32, as a share of its largest output."""
 
 
-def list_candidates(name: str, layout: torch.memory_format) -> dict[str, nn.Module]:
-    """Return the models that are timed against each other, by placement and state."""
+def list_candidates(name: str, layout: torch.memory_format) -> tuple[dict[str, nn.Module], dict[str, int]]:
+    """Return the models that are timed against each other, by placement and state, and how many norms stay in each."""
     torch.manual_seed(0)
     model = build(f"torchvision:{name}")
     example = torch.randn(2, 3, 64, 64)
     found: dict[str, nn.Module] = {}
+    left: dict[str, int] = {}
     for placement in PLACEMENTS:
         placed = look_trained(pn.place(model, example, placement).model, both=False)
         done = pn.fold(placed, example, verify=False)
         for state, each in (("as it is", placed), ("folded", done.model)):
             found[f"{placement}, {state}"] = each.to(memory_format=layout)
-        left = len(done.skipped)
-        if left:
-            print(f"{name}, {placement}: {left} norms stay: {done.skipped[0].reason}")
-    return found
+        left[placement] = len(done.skipped)
+    return found, left
 
 
 def check(candidates: dict[str, Callable[[Tensor], Tensor]], x: Tensor) -> None:
@@ -79,7 +78,7 @@ def time_candidates(
 def examine(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the rows of a model: for each batch and mode one."""
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    plain = list_candidates(name, layout)
+    plain, left = list_candidates(name, layout)
     for batch in options.batches:
         x = torch.randn(batch, 3, options.size, options.size).contiguous(memory_format=layout)
         for mode in options.modes:
@@ -93,6 +92,7 @@ def examine(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 check(calls, x)
             yield {
                 "model": name,
+                "left": left,
                 "batch": batch,
                 "size": options.size,
                 "mode": mode,
