@@ -15,7 +15,7 @@ from placenorm.errors import ModelError, first_line
 from placenorm.exports.calls import Call, make_calls
 from placenorm.exports.fresh_process import run_program
 from placenorm.exports.limits import check_error
-from placenorm.exports.onnx_models import RUNNER, WRITERS, OnnxRunner, find_missing, make_onnx
+from placenorm.exports.onnx_models import RUNNER, WRITERS, OnnxRunner, RunnerError, find_missing, make_onnx
 from placenorm.exports.programs import Program, list_freedoms, make_program
 from placenorm.facts.folding import ExportedFile
 from placenorm.graph.tracing import ExampleInputs
@@ -142,9 +142,12 @@ def _make_onnx_file(programs: _Programs) -> _Content:
         unchecked = find_missing(RUNNER)
         if any(x.dtype == torch.bfloat16 for call in program.calls for x in call.tensors):
             unchecked = "onnxruntime cannot be given bfloat16 from Python"
-        if unchecked:
+        try:
+            runner = None if unchecked else OnnxRunner(content)
+        except RunnerError as error:
+            runner, unchecked = None, str(error)
+        if runner is None:
             return _describe(ONNX, content, program, norms, None, (), f"it was not run: {unchecked}")
-        runner = OnnxRunner(content)
         found = {call: runner.run(call) for call in program.calls}
         for call in program.refused:  # an ONNX model has no guards: it has to be right there, or to say no
             with suppress(ModelError):

@@ -54,6 +54,10 @@ def make_onnx(program: Program) -> tuple[bytes, int]:
     return content, sum(node.op_type == "BatchNormalization" for node in nodes)
 
 
+class RunnerError(ModelError):
+    """Something that onnxruntime has no kernel for on this machine: no fault of the file."""
+
+
 class OnnxRunner:
     """Runs an ONNX model in onnxruntime, on the processor.
 
@@ -61,6 +65,7 @@ class OnnxRunner:
         content: of the file.
 
     Raises:
+        RunnerError: if onnxruntime lacks a kernel for it.
         ModelError: if onnxruntime does not take it.
     """
 
@@ -71,7 +76,9 @@ class OnnxRunner:
         options.log_severity_level = _WARNINGS
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own kinds
+        except Exception as error:  # onnxruntime's own kinds, each a class of its own
+            if type(error).__name__ == "NotImplemented":
+                raise RunnerError(f"onnxruntime has no kernel for it here ({first_line(error)})") from error
             raise ModelError(f"onnxruntime does not take it: {first_line(error)}") from error
 
     def run(self, call: Call) -> tuple[Tensor, ...]:

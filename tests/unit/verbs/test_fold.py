@@ -277,3 +277,8 @@ def test_functional_norm_is_folded_and_its_forward_made_anew() -> None:
     done = pn.fold(Functional().eval(), IMAGES)
     assert [(change.site, change.reason) for change in done.changes] == [(":batch_norm", "into conv before it")]
     assert done.skipped == ()
+
+
+def test_no_hook_of_ours_is_left_behind() -> None:
+    pn.fold(make_net(), IMAGES)
+    assert not torch.nn.modules.module._has_any_global_hook()
