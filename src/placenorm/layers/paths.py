@@ -9,6 +9,7 @@ from torch.autograd import forward_ad
 
 from placenorm.kernels import dispatch
 from placenorm.kernels.chain import Chain
+from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.dispatch import Fused
 
 LEAST_VALUES: Final = 1 << 17
@@ -19,6 +20,10 @@ LEAST_SHARE: Final = 1 << 16
 
 CHANNELS_LAST_TIMES: Final = 16
 """With the channels last, torch's norm is faster and our kernel has more to prepare: so many times more values."""
+
+POOLED_BEHIND_TIMES: Final = 4
+"""The same of a norm with a pool behind it, which costs torch more there: on one core the two met between 200,000 and
+900,000 values (`bench layers norm-relu-maxpool`)."""
 
 LEAST_PLAIN: Final = 1 << 23
 """Of a norm alone with the channels last: torch's is as fast, but takes memory of 32 MB and more fresh at each call."""
@@ -61,12 +66,13 @@ COMPILED_THREADS: Final = 2
 """What torch.compile, which cannot ask for their number, takes for the threads."""
 
 
-def _find_least(x: Tensor) -> int:
+def _find_least(x: Tensor, chain: Fused) -> int:
     """Return how many values an input must have."""
     if x.is_cuda:
         return LEAST_ON_GPU
     threads = COMPILED_THREADS if torch.compiler.is_compiling() else torch.get_num_threads()
-    times = 1 if x.is_contiguous() else CHANNELS_LAST_TIMES
+    times = POOLED_BEHIND_TIMES if isinstance(chain, ChainPool) else CHANNELS_LAST_TIMES
+    times = 1 if x.is_contiguous() else times
     alone = threads == 1 or not LEAST_VALUES
     return times * (LEAST_VALUES if alone else max(LEAST_VALUES, LEAST_SHARE * threads))
 
@@ -75,7 +81,7 @@ def find_gap(x: Tensor, chain: Fused, *, of_batch: bool) -> str:
     """Return why an input goes the way of torch; "" where it goes ours. The arguments are those of `find_path`."""
     if not of_batch:
         return "with running statistics a norm is a scale and a shift, which torch's own operators do and export"
-    if x.numel() < _find_least(x):
+    if x.numel() < _find_least(x, chain):
         return f"an input of {x.numel()} values is too small to gain"
     gap = dispatch.find_any_gap(x, chain)
     if gap:

@@ -152,6 +152,15 @@ def test_explanation_names_the_chain(path: str) -> None:
         assert "windows up to 3" in layers.explain(make(pool_after=nn.MaxPool2d(4)), x).reason
 
 
+def test_pool_behind_gains_on_smaller_inputs_with_the_channels_last(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "LEAST_VALUES", 4 * C * 6 * 6 // paths.POOLED_BEHIND_TIMES)
+    monkeypatch.setattr(paths, "LEAST_SHARE", 0)
+    x = POOL_LAYOUTS["rows"](draw(4, C, 6, 6))
+    names = [layers.explain(norm, x).name for norm in (make(after="relu", pool_after=POOL), make(after="relu"))]
+    assert names == ["fused", "torch"]
+    assert layers.explain(make(after="relu", pool_after=POOL), x[:3]).name == "torch"
+
+
 def test_zscores_are_not_pooled() -> None:
     norm, x = make(after="relu", pool_after=POOL), draw(4, C, 6, 6)
     z = layers.zscores(norm, x)
