@@ -866,7 +866,7 @@ def test_dropout_draws_what_it_drew() -> None:
 
 
 PLACED = {
-    "before-activation": (0, ("identity", "relu", False), (1,)),
+    "before-activation": (0, ("identity", "relu", False), (1, 2)),
     "after-activation": (1, ("relu", "identity", False), (1,)),
     "after-pool": (2, ("relu", "identity", True), (1, 2)),
 }
