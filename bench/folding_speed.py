@@ -92,6 +92,7 @@ def examine(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 check(calls, x)
             yield {
                 "model": name,
+                "note": options.note,
                 "left": left,
                 "batch": batch,
                 "size": options.size,
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--modes", nargs="*", default=["eager", "compiled"])
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--note", default="", help="What the page has to say of this run.")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(options.threads)

@@ -239,12 +239,14 @@ def _write_speed(rows: list[Row]) -> list[str]:
     if not rows:
         return []
     first = rows[0]
+    note = f" {first['note']}" if first["note"] else ""
     lines = [
         "## Time",
         "",
-        f"`python bench/folding_speed.py` on {first['device']}, {first['threads']} threads, {first['versions']}. All "
+        f"`python bench/folding_speed.py` on {first['device']}, {first['threads']} thread{'s' * (first['threads'] > 1)}, {first['versions']}. All "
         "gammas positive; four candidates take turns, call by call, and a ratio is the median of the ratios within a "
-        "round, with its quartiles. Below 1 the first is faster. Norms that stay behind the activation are counted.",
+        "round, with its quartiles. Below 1 the first is faster. Norms that stay behind the activation are counted."
+        f"{note}",
         "",
         "| model | batch | pixels | | before, as it is | before, folded / as it is | behind, stay "
         "| behind, folded / as it is | behind, folded / before, folded |",
