@@ -4,6 +4,7 @@ import copy
 import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from placenorm.errors import DataError, ModelError, NoEffectWarning, UsageError
 from placenorm.facts.folding import DOES_NOT_RUN
 from placenorm.rewrite import unnorming
 
+ROOT = Path(__file__).parents[3]
 IMAGES = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -282,3 +284,27 @@ def test_functional_norm_is_folded_and_its_forward_made_anew() -> None:
 def test_no_hook_of_ours_is_left_behind() -> None:
     pn.fold(make_net(), IMAGES)
     assert not torch.nn.modules.module._has_any_global_hook()
+
+
+def test_page_prints_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "fold.md").read_text(encoding="utf-8")
+    block, printed = (
+        re.search(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)[1]  # type: ignore[index]
+        for language in ("python", "text")
+    )
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    exec(compile(block, "fold.md", "exec"), {})
+    assert capsys.readouterr().out == printed
+    assert (tmp_path / "folded" / "fold.json").is_file()
+
+
+def test_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = (code for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "pn.fold" in code)
+    exec(compile(block, "README.md", "exec"), {})
+    *changes, error = capsys.readouterr().out.splitlines()
+    assert ", ".join(changes) == re.search(r"# (1 into .*)", block)[1]  # type: ignore[index]
+    assert float(error) < 1e-14
