@@ -325,8 +325,8 @@ def find_bound(model: nn.Module, rules: ChannelRules) -> dict[str, int]:
     """Return how many norms the rules of a network let go: each by itself, and together at most.
 
     Every norm is tried alone. Then sets of norms are sought that shut each other out and share none: from each, one
-    must stay, whatever else is chosen. What is possible alone, less the number of such sets, no choice can exceed;
-    norms that a conv beside them can take in come on top.
+    must stay, whatever else is chosen, and all but one where each shuts out each. What is possible alone, less those,
+    no choice can exceed; norms that a conv beside them can take in come on top.
 
     Args:
         model: the network.
@@ -334,21 +334,25 @@ def find_bound(model: nn.Module, rules: ChannelRules) -> dict[str, int]:
     """
     norms = group_norms(rules)
     alone = [uses for uses in norms if _can_fold(rules, [uses])]
-    stuck: list[list[Uses]] = [[uses] for uses in norms if all(uses is not each for each in alone)]
+    groups = [(1, [uses]) for uses in norms if all(uses is not each for each in alone)]
     together = list(alone)
     while True:
         circle = _find_circle(rules, together)
         if not circle:
             break
-        stuck.append(circle)
-        together = [uses for uses in together if all(uses is not each for each in circle)]
+        group = _find_rivals(rules, circle, together) if len(circle) == 2 else circle
+        groups.append((len(group) - 1 if len(circle) == 2 else 1, group))
+        together = [uses for uses in together if all(uses is not each for each in group)]
     beside = _look_beside(model, rules, (use for uses in alone for use in uses))
-    taken = [circle for circle in stuck if any(len(uses) == 1 and beside.find(uses[0]) is not None for uses in circle)]
+    stay = 0
+    for count, group in groups:
+        taken = sum(len(uses) == 1 and beside.find(uses[0]) is not None for uses in group)
+        stay += max(count - taken, 0)
     positive = replace(rules, norms=[replace(use, scale=abs(use.scale)) for use in rules.norms])
     chosen = choose_forms(positive, group_norms(positive), partial(_look_beside, model, positive))
     return {
         "alone": len(alone),
-        "bound": len(norms) - len(stuck) + len(taken),
+        "bound": len(norms) - stay,
         "bound_positive": len(chosen.folded),
     }
 
@@ -396,6 +400,35 @@ def _find_circle(rules: ChannelRules, norms: Sequence[Uses]) -> list[Uses]:
         found = place - len(stuck)
         stuck.append(rest[found])
         rest = rest[:found]
+
+
+def _find_rivals(rules: ChannelRules, pair: Sequence[Uses], norms: Sequence[Uses]) -> list[Uses]:
+    """Return a pair of norms that shut each other out, and others that shut out each of them and each other."""
+    group = list(pair)
+    others = [uses for uses in norms if all(uses is not each for each in pair)]
+    for each in pair:
+        others = _find_shut_out(rules, each, others)
+    while others:
+        group.append(others[0])
+        others = _find_shut_out(rules, others[0], others[1:])
+    return group
+
+
+def _find_shut_out(rules: ChannelRules, first: Uses, norms: Iterable[Uses]) -> list[Uses]:
+    """Return the norms that cannot go together with one."""
+    found: list[Uses] = []
+    finder: FormFinder | None = None
+    for uses in norms:
+        if finder is None:
+            finder = FormFinder(rules)
+            finder.fold(first)
+        try:
+            finder.fold(uses)
+        except StuckError:
+            found.append(uses)
+        else:
+            finder = None  # that one is folded in it now
+    return found
 
 
 # -- all rows

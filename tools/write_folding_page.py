@@ -21,6 +21,9 @@ WRONG: Final = 1e-3
 EXACT: Final = 1e-9
 """Up to this error a result of ours is the same."""
 
+WANTED: Final = {"torchvision": 68, "timm": 59}
+"""Models of torchvision with batch norms, and modules of timm that have one, in docs/coverage.jsonl."""
+
 Row = dict[str, Any]
 
 BEFORE: Final = "before-activation"
@@ -79,9 +82,9 @@ def _write_head(done: list[Row]) -> list[str]:
         "",
         "* **norms**: those that run in evaluation. **ours**: folded by `placenorm.fold`, with proof on three sizes of "
         "input. **error**: the largest of them, as a share of the largest output, in float64.",
-        "* **bound**: what the algebra allows: norms that can go by themselves, less one for each of disjoint sets "
-        "that shut each other out. No choice of norms exceeds it. **$\\gamma > 0$**: how many have forms if all gammas "
-        "are taken positive.",
+        "* **bound**: what the algebra allows: norms that can go by themselves, less those that have to stay of "
+        "disjoint sets that shut each other out. No choice of norms exceeds it. **$\\gamma > 0$**: how many have forms "
+        "if all gammas are taken positive.",
         "* **bordered**: convs that correct their output at the border.",
         "* **fx**: `torch.fx.experimental.optimization.fuse`; **timm**: its `reparameterize_model`. A dash where the "
         f"model cannot be traced or the call fails; **wrong** with an error over {WRONG:.0e}.",
@@ -151,6 +154,11 @@ def _write_models(zoo: str, words: str, rows: list[Row]) -> list[str]:
     if not rows:
         return []
     theirs = zoo == "timm"
+    if len(rows) < WANTED[zoo]:
+        words += (
+            f" **Not finished**: {len(rows)} of {WANTED[zoo]}, the smaller ones; `python bench/folding.py` goes on "
+            "with the others."
+        )
     head = ["model", "input", "norms", "ours", "bound", "$\\gamma > 0$", "bordered", "error", "fx"]
     head = ["family", *head, "timm"] if theirs else head
     lines = [f"## {zoo}", "", words, "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -243,7 +251,7 @@ def _write_speed(rows: list[Row]) -> list[str]:
     lines = [
         "## Time",
         "",
-        f"`python bench/folding_speed.py` on {first['device']}, {first['threads']} thread{'s' * (first['threads'] > 1)}, {first['versions']}. All "
+        f"`python bench/folding_speed.py` on {first['device']}, threads: {first['threads']}, {first['versions']}. All "
         "gammas positive; four candidates take turns, call by call, and a ratio is the median of the ratios within a "
         "round, with its quartiles. Below 1 the first is faster. Norms that stay behind the activation are counted."
         f"{note}",

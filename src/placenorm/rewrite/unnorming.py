@@ -26,7 +26,7 @@ from placenorm.rewrite.hooked import carry_hooks, find_hooked
 from placenorm.rewrite.keeping import EXACT
 from placenorm.rewrite.parallels import Parallel, ParallelFinder
 from placenorm.rewrite.plain_norms import make_norms_plain
-from placenorm.rewrite.proving import measure_error
+from placenorm.rewrite.proving import count_numbers, measure_error
 from placenorm.rewrite.rewriter import Rewriter, Way
 
 OTHER_SIZES: Final = 2
@@ -438,6 +438,11 @@ class _FoldProof:
                 f"Cannot fold {type(original).__name__}: the proof runs a copy in float64, and that fails "
                 f"({first_line(error)}); fold it with verify=False, and compare the results yourself."
             ) from error
+        if not count_numbers(self._truths[0]):
+            raise ModelError(
+                f"Cannot fold {type(original).__name__}: what it gives for the example holds no finite numbers that "
+                "could be compared; give an example that it gives numbers for, or fold it with verify=False."
+            )
         for inputs in vary_inputs(example_inputs):
             if len(self._inputs) > OTHER_SIZES:
                 break

@@ -308,3 +308,21 @@ def test_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     *changes, error = capsys.readouterr().out.splitlines()
     assert ", ".join(changes) == re.search(r"# (1 into .*)", block)[1]  # type: ignore[index]
     assert float(error) < 1e-14
+
+
+class Picking(nn.Module):
+    """Gives the numbers that are large enough, of which there may be none, as a detector does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = make_net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.net(x)
+        return scores[scores > 1e6]
+
+
+def test_example_that_gives_nothing_proves_nothing_and_is_refused() -> None:
+    with pytest.raises(ModelError, match="no finite numbers that could be compared"):
+        pn.fold(Picking().eval(), IMAGES)
+    assert len(pn.fold(Picking().eval(), IMAGES, verify=False).changes) == 2
