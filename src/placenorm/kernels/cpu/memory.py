@@ -1,33 +1,42 @@
-"""Memory for large results: what nobody uses any more, or fresh memory in large pages where the system has them.
+"""Memory for large results: what nobody uses any more, or fresh memory, in large pages where the system has them.
 
 A tensor of more than some 100 kB gets memory that the process never touched, or gave back, and the first touch of each
 page of 4 kB is a call into the system: three times the cost of writing it. torch has no cache of memory for the
-processor, so here is one; and Linux gives pages of 2 MB to who asks.
+processor, so here is one; and numpy asks Linux for pages of 2 MB.
+
+Each result has a storage of its own over an array of its own, which torch holds until nobody has the storage any more,
+or its numbers move elsewhere (`Tensor.share_memory_`). The end of the array is what brings its block back: nothing is
+concluded from counts of users.
 """
 
-import ctypes
-import sys
-from collections import deque
-from collections.abc import Callable
-from functools import cache
-from typing import Final
+import weakref
+from itertools import count
+from typing import Any, Final
 
+import numpy as np
 import torch
-from torch import Tensor, UntypedStorage
+from numpy.typing import NDArray
+from torch import Tensor
 
 KEPT_BYTES: Final = 1 << 29
-"""What is kept at most, in use or not; results beyond it are allocated and freed as torch's are."""
+"""What is kept at most of what nobody uses."""
 
 LEAST_BYTES: Final = 1 << 22
 """Smaller results come from memory that the allocator holds, or are not worth the trouble."""
 
-PAGE_BYTES: Final = 1 << 21
-"""A large page of x86-64 and of most 64-bit Arm systems."""
+ALIGNED_BYTES: Final = 64
+"""What torch makes the addresses of its own tensors multiples of."""
 
-_MADV_HUGEPAGE: Final = 14  # sys/mman.h, Linux
+Block = NDArray[np.uint8]
 
-_KEPT: Final[dict[int, deque[UntypedStorage]]] = {}
-"""By their bytes. A storage is taken out while it is asked about, so that no two threads find the same."""
+_FREE: Final[dict[int, Block]] = {}
+"""Blocks that nobody uses, in the order in which they came back.
+
+There is no lock, since an array may end anywhere, in the middle of any line here too: each step is one call that the
+interpreter does not interrupt, and whoever pops a block has it.
+"""
+
+_NUMBERS: Final = count()
 
 
 def empty_like(x: Tensor) -> Tensor:
@@ -38,74 +47,52 @@ def empty_like(x: Tensor) -> Tensor:
 def empty(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
     """Return an uninitialised tensor of the processor."""
     stride = torch.empty(shape, device="meta", memory_format=layout).stride()
-    return _fill_in(torch.empty(0, dtype=dtype), torch.Size(shape), stride)
+    return _fill_in(torch.empty(0, dtype=dtype, device="cpu"), torch.Size(shape), stride)
 
 
 def release() -> None:
-    """Give back what is kept and not in use."""
-    for size in list(_KEPT):
-        kept = _KEPT[size]
-        for _ in range(len(kept)):
-            storage = kept.popleft()
-            if not _is_free(storage):
-                kept.append(storage)
+    """Give back what is kept."""
+    for number in list(_FREE):
+        _FREE.pop(number, None)
 
 
 def count_kept() -> int:
-    """Return the bytes that are kept, in use or not."""
-    return sum(size * len(kept) for size, kept in list(_KEPT.items()))
+    """Return the bytes that are kept and that nobody uses."""
+    return sum(block.nbytes for number in list(_FREE) if (block := _FREE.get(number)) is not None)
 
 
 def _fill_in(y: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
     """Give an empty tensor a shape and memory."""
     size = shape.numel() * y.element_size()
     if size < LEAST_BYTES:
-        return torch.empty_strided(shape, stride, dtype=y.dtype)
-    kept = _KEPT.setdefault(size, deque())
-    for _ in range(len(kept)):
-        try:
-            storage = kept.popleft()
-        except IndexError:  # another thread has it
-            break
-        if storage.nbytes() != size:  # somebody changed it
-            continue
-        if _is_free(storage):
-            y.set_(storage, 0, shape, stride)
-            kept.append(storage)
-            return y
-        kept.append(storage)
-    storage = UntypedStorage(size)
-    _advise(storage)
-    y.set_(storage, 0, shape, stride)
-    if size + count_kept() > KEPT_BYTES:
-        release()
-    if size + count_kept() <= KEPT_BYTES:
-        kept.append(storage)
-    return y
+        return torch.empty_strided(shape, stride, dtype=y.dtype, device="cpu")
+    return y.set_(_lend(_find_block(size)), 0, shape, stride)
 
 
-def _is_free(storage: UntypedStorage) -> bool:
-    """Whether no tensor has a storage, nor anything else but the one who asks."""
-    count: int = torch._C._storage_Use_Count(storage._cdata)
-    return count == 1
+def _find_block(size: int) -> Block:
+    """Return a block of so many bytes that is the caller's alone: what came back last, or a fresh one."""
+    for number in reversed(list(_FREE)):
+        held = _FREE.get(number)
+        if held is not None and held.nbytes == size and _FREE.pop(number, None) is not None:
+            return held
+    room = np.empty(size + ALIGNED_BYTES, np.uint8)
+    start = -room.ctypes.data % ALIGNED_BYTES
+    return room[start : start + size]
 
 
-def _advise(storage: UntypedStorage) -> None:
-    """Ask for large pages."""
-    advise = _find_advise()
-    if advise is not None:
-        start = -(-storage.data_ptr() // PAGE_BYTES) * PAGE_BYTES
-        stop = (storage.data_ptr() + storage.nbytes()) // PAGE_BYTES * PAGE_BYTES
-        if stop > start:
-            advise(start, stop - start, _MADV_HUGEPAGE)  # refused, it changes nothing but the time
+def _lend(block: Block) -> Any:
+    """Return a storage over a block, which comes back when the storage has left it."""
+    array = block.view()  # nobody has it but the storage
+    weakref.finalize(array, _take_back, block).atexit = False
+    return torch.from_numpy(array).untyped_storage()
 
 
-@cache
-def _find_advise() -> Callable[[int, int, int], int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    advise = ctypes.CDLL(None).madvise
-    advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    advise.restype = ctypes.c_int
-    call: Callable[[int, int, int], int] = advise
-    return call
+def _take_back(block: Block) -> None:
+    """Keep a block, and of the others those that came back last."""
+    _FREE[next(_NUMBERS)] = block
+    kept = 0
+    for number in reversed(list(_FREE)):
+        held = _FREE.get(number)
+        kept += 0 if held is None else held.nbytes
+        if kept > KEPT_BYTES:
+            _FREE.pop(number, None)
