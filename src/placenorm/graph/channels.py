@@ -6,7 +6,8 @@ is written down as rules for labels. A label stands for a channel that may be ca
 ``scale * value + shift``, as long as every rule about it holds; `rewrite.forms` finds out which forms there are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import gc
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -194,7 +195,7 @@ _MULTIPLYING = frozenset({"mul", "imul", "rmul", "multiply", "div", "truediv", "
 _TELLING = frozenset(
     {
         "size", "dim", "stride", "numel", "nelement", "ndimension", "is_contiguous", "is_floating_point", "type",
-        "get_device", "element_size", "storage_offset", "len", "is_complex", "data_ptr", "attribute", "has_names",
+        "get_device", "element_size", "storage_offset", "len", "is_complex", "attribute", "has_names",
         "is_same_size", "result_type", "broadcast_shapes", "format", "repr", "hash",
     }
 )  # fmt: skip
@@ -224,6 +225,7 @@ class _ChannelRecorder(TorchFunctionMode):
         super().__init__()
         self._rules = ChannelRules()
         self._labels: Any = WeakTensorKeyDictionary()
+        self._live: Any = WeakTensorKeyDictionary()  # what hangs on the network's input
         self._modules = dict(model.named_modules())
         self._paths: dict[int, str] = {}
         self._owned: dict[int, tuple[str, str]] = {}
@@ -237,7 +239,7 @@ class _ChannelRecorder(TorchFunctionMode):
         self._constants = {id(tensor) for tensor in self._held}
         self._running: list[tuple[str, int]] = []
         self._counts: dict[tuple[str, bool], int] = {}
-        self._touched: dict[str, str] = {}
+        self._touched = _find_shared_memory(self._modules)
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
@@ -261,6 +263,9 @@ class _ChannelRecorder(TorchFunctionMode):
             self._fix(tensor, "the network's output")
         if not all(self._knows(tensor) for tensor in tensors_in(output)) or not _is_open(output):
             rules.fix(range(rules.count), "an output that cannot be looked into")
+        gc.collect()
+        for tensor in list(self._labels):  # nobody else holds what a forward is done with
+            self._fix(tensor, "a tensor that the network keeps")
         uses: list[WeightUse | NormUse] = [*rules.weights, *rules.norms]
         for use in uses:
             cause = self._touched.get(use.path)
@@ -310,11 +315,14 @@ class _ChannelRecorder(TorchFunctionMode):
         """Note that what the network is given stays as it is."""
         for tensor in tensors_in(inputs):
             self._set_ground(tensor)
+            self._live[tensor] = True
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not args and "input" in kwargs:
+            args, kwargs = (kwargs["input"],), {key: held for key, held in kwargs.items() if key != "input"}
         name = _name_call(func)
         if name == "iter":
             return iter(self.__torch_function__(Tensor.unbind, types, args, kwargs))
@@ -326,6 +334,9 @@ class _ChannelRecorder(TorchFunctionMode):
         source = args[0] if args else kwargs.get("input")
         shape = source.shape if isinstance(source, Tensor) else None
         result = func(*args, **kwargs)
+        if any(tensor in self._live for tensor in given):
+            for tensor in tensors_in(result):
+                self._live[tensor] = True
         if name in _TELLING and not (isinstance(result, Tensor) and name == "type"):
             if name == "attribute" and isinstance(result, Tensor):
                 self._note_attribute(source, result)
@@ -347,6 +358,7 @@ class _ChannelRecorder(TorchFunctionMode):
         """Note that somebody made a tensor of something, and nobody saw of what."""
         self._rules.fix(range(self._rules.count), f"{self._where(name)}, which reads what cannot be looked into")
         self._set_ground(tensor)
+        self._live[tensor] = True
 
     def _carries(self, tensor: Tensor) -> bool:
         """Whether anything of a tensor may have another form."""
@@ -404,7 +416,7 @@ class _ChannelRecorder(TorchFunctionMode):
         if "max_pool" in name:
             self._spread(source, labels, result, name, args, kwargs, positive=True)
         elif "avg_pool" in name or (name in _REDUCING and "dtype" not in kwargs):
-            means = call_means_only(func, args, kwargs, result) or name == "mean"
+            means = name == "mean" or call_means_only(func, args, kwargs, result)
             if name in _REDUCING:
                 self._reduce(source, labels, result, name, args, kwargs, centred=not means)
             else:
@@ -459,6 +471,7 @@ class _ChannelRecorder(TorchFunctionMode):
                 self._touched.setdefault(path, f"a forward that reads {path}.{held} by itself")
 
     def _note_attribute(self, source: Any, result: Tensor) -> None:
+        self._note_owned(source, "attribute")
         if not isinstance(source, Tensor) or source not in self._labels:
             self._set_ground(result)
         elif result.shape == source.shape and result.stride() == source.stride() and _starts_alike(result, source):
@@ -565,6 +578,11 @@ class _ChannelRecorder(TorchFunctionMode):
             except RuntimeError:
                 self._note_other(args, kwargs, made, name)
                 return
+        elif name not in _JOINING and any(
+            tensor in self._live and not tensor.is_floating_point() for tensor in tensors_in((args, kwargs))
+        ):
+            self._note_other(args, kwargs, made, f"{name} by an index that is computed")
+            return
         else:
             moved = self._move(func, args, kwargs, joins=name in _JOINING, dense=False)
         found = list(tensors_in(moved))
@@ -616,8 +634,13 @@ class _ChannelRecorder(TorchFunctionMode):
         self._set(result, torch.from_numpy(made)[where].view(one.shape).expand(result.shape))
 
     def _note_negation(self, source: Tensor, result: Tensor) -> None:
-        labels = self._find(source)
-        self._note_total(torch.zeros((), dtype=torch.int64).expand(labels.shape), labels, -1, result, "neg")
+        """Note what is 0 minus a channel: its scale is the channel's, and its shift the opposite."""
+        labels = _thin(self._find(source))
+        held, where = torch.unique(labels, return_inverse=True)
+        made = self._rules.add_labels(len(held))
+        self._rules.scaled_alike.append((made, held.numpy()))
+        self._rules.sums.append((made, np.full_like(made, GROUND), held.numpy(), -1, self._where("neg")))
+        self._set(result, torch.from_numpy(made)[where].view(labels.shape).expand(result.shape))
 
     def _note_product(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, name: str) -> None:
         """Note a product: what is multiplied with something that stays as it is keeps its scale, and has no shift."""
@@ -751,6 +774,21 @@ def _name_call(func: Callable[..., Any]) -> str:
     home = str(getattr(func, "__module__", ""))
     name = name_of_call(func)
     return f"{home}.{name}" if home.startswith("torch._ops.") and home != "torch._ops.aten" else name
+
+
+def _find_shared_memory(modules: Mapping[str, nn.Module]) -> dict[str, str]:
+    """Return the modules whose parameters lie in the memory of other parameters, with the reason."""
+    places: dict[int, dict[int, str]] = {}
+    for path, module in modules.items():
+        for parameter in module._parameters.values():
+            if parameter is not None and parameter.numel():
+                places.setdefault(_memory_of(parameter), {}).setdefault(id(parameter), path)
+    return {
+        path: "a parameter in the memory of another"
+        for held in places.values()
+        if len(held) > 1
+        for path in held.values()
+    }
 
 
 def _memory_of(tensor: Tensor) -> int:

@@ -153,6 +153,7 @@ class _Scales:
         self._ratio = [1.0] * count
         self._read = readers.tolist()
         self._zero = [False] * count
+        self._leads = [False] * count
         self.dead: dict[int, float] = {}
         self._log: list[Callable[[], object]] = []
 
@@ -224,6 +225,7 @@ class _Scales:
             one, two, ratio = two, one, 1.0 / ratio
         self._write(self._parent, two, one)
         self._write(self._ratio, two, ratio)
+        self._write(self._leads, one, True)
         if self._sign[two] and not self._sign[one]:
             self._write(self._sign, one, self._sign[two] * turn)
         self._write(self._read, one, self._read[one] + self._read[two])
@@ -240,7 +242,7 @@ class _Scales:
         here, _ = self._root(y)
         centred = y in self._rules.centred and shift != 0.0
         if here == alone and self._sizes[alone] == 1 and not self._grounded[alone] and not centred:
-            if any(self._parent[other] == alone for other in range(len(self._parent)) if other != alone):
+            if self._leads[alone]:
                 raise StuckError(f"gamma is zero in a channel that another norm reads; {_NEVER_ZERO}")
             self._write(self._grounded, alone, True)  # nothing may hang on its scale any more
             self._log.append(lambda: self.dead.pop(y))

@@ -208,7 +208,7 @@ class FunctionKeeper:
         found = _evaluate(model, self._given)
         truth = self._truth[:1]  # as it evaluates
         control = measure_error(truth, (self._expected,), rest=False)
-        eps = _largest_eps(model)
+        eps = largest_eps(model)
         # In float64 the model is its own truth, and the twin has proved it already, on more inputs.
         allowed = EXACT if eps <= torch.finfo(torch.float64).eps else max(ROUNDING * control, ROUNDINGS * eps)
         off = measure_error(truth, (found,), rest=False)
@@ -278,7 +278,7 @@ def _check_finite(batch: ExampleInputs) -> None:
         )
 
 
-def _largest_eps(model: nn.Module) -> float:
+def largest_eps(model: nn.Module) -> float:
     """Return the rounding error of the coarsest type that a model computes in."""
     types = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
     return max((torch.finfo(each).eps for each in types), default=torch.finfo(torch.float32).eps)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from torch import nn
 
-from placenorm.graph.tracing import ExampleInputs, bind_inputs, undisturbed
+from placenorm.graph.tracing import ExampleInputs, bind_inputs, record_model, undisturbed
 from placenorm.kernels.activations import IDENTITY, Activation
 from placenorm.kernels.pool_chain import MaxPool
 from placenorm.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, takes_neighbours
@@ -47,7 +47,10 @@ def make_norms_plain(model: nn.Module, example_inputs: ExampleInputs) -> dict[st
     ours = {path: module for path, module in model.named_modules() if type(module) in _PLAIN}
     if not ours:
         return {}
+    record_model(model, example_inputs)  # says what is wrong with the inputs
     stay = _find_called_with_more(model, ours, example_inputs)
+    if "" in ours and takes_neighbours(model):
+        stay[""] = "it is the whole model, and holds an activation or a pool"
     for path, layer in ours.items():
         if path not in stay:
             _make_plain(model, layer)

@@ -33,8 +33,8 @@ from placenorm.rewrite.retracing import OwnerGraphs, RetraceError, retrace
 _OF_NORMS = ("weight", "bias", "running_mean", "running_var")
 """Parameters and buffers of a norm that a forward may read by itself."""
 
-_ALIASING = frozenset({"identity", "dropout", "reshape"})
-"""Kinds of ops that may hand on the memory of what they read."""
+_ALIASING = frozenset({"identity", "dropout", "reshape", "norm"})
+"""Kinds of ops that may hand on the memory of what they read, norms among them: those may go too."""
 
 
 @dataclass(slots=True)

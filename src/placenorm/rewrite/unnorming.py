@@ -1,36 +1,30 @@
 """A model in, the same model without the norms that can be folded out, with proof; the rest is named."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from placenorm.errors import ModelError, UsageError, first_line
+from placenorm.errors import ModelError, UsageError
 from placenorm.facts.edits import Change, Edit, Skip
 from placenorm.facts.folding import DOES_NOT_RUN, Agreement
 from placenorm.graph.channels import ChannelRules, Labels, NormUse, follow_channels
-from placenorm.graph.tracing import ExampleInputs, make_graph, map_tensors, record_model, split_inputs, undisturbed
+from placenorm.graph.tracing import ExampleInputs, make_graph, record_model
 from placenorm.layers.bordered import is_bordered
 from placenorm.probe.measuring import fit_inputs
-from placenorm.randomness import fix_seed
 from placenorm.rewrite.accelerating import restore_model
 from placenorm.rewrite.answers import check_answers, count_agreement
+from placenorm.rewrite.fold_proof import FoldProof, Judgement
 from placenorm.rewrite.folding import find_centre, fold_norm, fold_weights, is_plain
 from placenorm.rewrite.forms import Forms, choose_forms
 from placenorm.rewrite.hooked import carry_hooks, find_hooked
-from placenorm.rewrite.keeping import EXACT
 from placenorm.rewrite.parallels import Parallel, ParallelFinder
 from placenorm.rewrite.plain_norms import make_norms_plain
-from placenorm.rewrite.proving import count_numbers, measure_error
 from placenorm.rewrite.rewriter import Rewriter, Way
-
-OTHER_SIZES: Final = 2
-"""How many other sizes of input a folded model is proved on."""
 
 NormKey = tuple[str, int]
 """A norm: the path of its module and -1, or of the module in whose forward it is called and the place of the call."""
@@ -46,7 +40,7 @@ class Folded:
         skipped: the norms that stay: ``.site`` and ``.reason``, with what would make it possible.
         matched: number of norms in the model, those that do not run in evaluation among them.
         max_error: max|difference| / max|output| against the model as given, in float64, the largest over the example
-            and the other inputs; None where nothing was verified.
+            and the other inputs; None where nothing was verified, or the model does not run in float64.
         max_error_float32: the same for both models in float32, on the example.
         max_error_dtype: the same for the model as it was given and as returned, in its own type.
         verified: the shapes of the inputs that it was proved on.
@@ -82,8 +76,8 @@ def fold_model(
         model: a model in evaluation mode that runs on the example; it is a copy, or the caller puts it back after an
             error.
         example_inputs: what it is called with.
-        verify: whether to prove the result on the example and on random inputs of two other sizes; what cannot be
-            proved stays.
+        verify: whether to prove the result, in float64 and in the model's own type, on the example and on random
+            inputs of two other sizes; what cannot be proved stays.
         dtype: the floating-point type that the result is brought to; None for the model's own.
         data: batches that the top-1 answers are compared on; None for none.
 
@@ -100,7 +94,7 @@ def fold_model(
     folder = _Folder(model, example_inputs, stay)
     if data is not None:
         check_answers(original, example_inputs, data)
-    proof = _FoldProof(original, example_inputs) if verify else None
+    proof = FoldProof(original, example_inputs) if verify else None
     chosen = folder.choose(proof)
     folder.apply(model, chosen)
     hooked = find_hooked(original, model, example_inputs)
@@ -139,18 +133,19 @@ def _check_ready(model: nn.Module) -> None:
     Raises:
         ModelError: naming what trains, or has no values.
     """
-    trains = next((path for path, m in model.named_modules() if isinstance(m, _BatchNorm) and m.training), None)
-    if model.training or trains is not None:
-        what = "it is" if model.training or not trains else f"its norm {trains} is"
+    trains = next((path for path, module in model.named_modules() if module.training), None)
+    if trains is not None:
+        what = f"its module {trains} is" if trains else "it is"
         raise ModelError(
-            f"Cannot fold {type(model).__name__}: {what} in training mode, where a norm uses the batch's statistics; "
-            "call .eval() first."
+            f"Cannot fold {type(model).__name__}: {what} in training mode, where norms use the batch's statistics and "
+            "dropout draws; call .eval() first."
         )
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
         raise ModelError(
             f"Cannot fold {type(model).__name__}: it is on the meta device and has no values; load its weights first."
         )
-    whole = next((name for name, p in model.named_parameters() if not p.is_floating_point()), None)
+    parameters = model.named_parameters()
+    whole = next((name for name, p in parameters if not (p.is_floating_point() or p.is_complex())), None)
     if whole is not None:
         raise ModelError(
             f"Cannot fold {type(model).__name__}: its parameter {whole} holds whole numbers, so it is quantised by "
@@ -200,6 +195,7 @@ class _Folder:
         self._refused: dict[NormKey, str] = {}
         self._ready: dict[NormKey, tuple[Edit, Way]] = {}
         self._stay = stay
+        self._names: dict[NormKey, str] = {key: key[0] for key in self._uses}
         self._plan_removal()
 
     def _group(self) -> dict[NormKey, tuple[NormUse, ...]]:
@@ -224,6 +220,7 @@ class _Folder:
             if op.kind == "norm":
                 key = (op.module, -1) if op.module is not None else (op.owner, op.ordinal)
                 edits.setdefault(key, Edit("", "remove", "none", "none", index, None, "keep"))
+                self._names[key] = op.module if op.module is not None else op.key
         rewriter = self._make_rewriter(self._model, prove=True)
         for key in self._uses:
             if key not in edits:
@@ -245,33 +242,44 @@ class _Folder:
 
     # -- choosing
 
-    def choose(self, proof: "_FoldProof | None") -> _Chosen:
-        """Return what is folded: all that can be, less what does not verify."""
-        candidates = list(self._ready)
+    def choose(self, proof: FoldProof | None) -> _Chosen:
+        """Return what is folded: all that can be, less what does not verify.
+
+        Raises:
+            ModelError: if nothing verifies, not even the model as it is.
+        """
+        chosen = self._solve(list(self._ready))
         if proof is None:
-            return self._solve(candidates)
-        chosen = self._solve(candidates)
-        error = proof.measure(self, chosen)
-        if error <= EXACT:
-            self.error = error
             return chosen
-        good = self._find_good(chosen.folded, proof)
-        final = self._solve(good)
+        first = self._judge(proof, chosen)
+        if first.holds:
+            self.error = first.error
+            return chosen
+        final = self._solve(self._find_good(chosen.folded, proof))
+        last = self._judge(proof, final)
+        if not last.holds:
+            raise ModelError(
+                f"Cannot fold {type(self._model).__name__}: two runs of the model as it is differ by {last}, so "
+                "nothing can be proved; take out what is random in its evaluation, or fold it with verify=False."
+            )
         for key in set(chosen.folded) - set(final.folded):
-            final.kept[key] = f"the folded network differed by {error:.1e} in float64, and without it does not"
-        self.error = proof.measure(self, final)
+            final.kept[key] = f"the folded network differed by {first}, and without it does not"
+        self.error = last.error
         return final
 
-    def _find_good(self, keys: Sequence[NormKey], proof: "_FoldProof") -> list[NormKey]:
+    def _judge(self, proof: FoldProof, chosen: _Chosen) -> Judgement:
+        return proof.judge(self._model, lambda twin: self.apply(twin, chosen))
+
+    def _find_good(self, keys: Sequence[NormKey], proof: FoldProof) -> list[NormKey]:
         """Return the norms that verify together, found by halves."""
-        if not keys or proof.measure(self, self._solve(keys)) <= EXACT:
+        if not keys or self._judge(proof, self._solve(keys)).holds:
             return list(keys)
         if len(keys) == 1:
             return []
         half = len(keys) // 2
         first, second = self._find_good(keys[:half], proof), self._find_good(keys[half:], proof)
         both = [*first, *second]
-        if proof.measure(self, self._solve(both)) <= EXACT:
+        if self._judge(proof, self._solve(both)).holds:
             return both
         return first if len(first) >= len(second) else second
 
@@ -316,7 +324,7 @@ class _Folder:
         rules = replace(self._rules, fixed=dict(self._rules.fixed))
         for key in keys:
             for use in self._uses[key]:
-                rules.fix((*use.reads.tolist(), *use.gives.tolist()), f"the norm {_name(key)}")
+                rules.fix((*use.reads.tolist(), *use.gives.tolist()), f"the norm {self._names[key]}")
         return rules
 
     # -- folding
@@ -354,10 +362,10 @@ class _Folder:
         for key, uses in self._uses.items():
             if key in folded:
                 where = self._tell_where(uses[0], chosen.forms)
-                changes.append(Change(_name(key), where + self._tell_hooks(uses[0], hooked)))
+                changes.append(Change(self._names[key], where + self._tell_hooks(uses[0], hooked)))
             else:
-                reason = chosen.kept.get(key, "it was not asked for")
-                skipped.append(Skip(_name(key), reason + self._tell_hooks(uses[0], hooked)))
+                reason = self._stay.get(key[0]) or chosen.kept[key]
+                skipped.append(Skip(self._names[key], reason + self._tell_hooks(uses[0], hooked)))
         seen = {key[0] for key in self._uses}
         for path, reason in (*self._stay.items(), *self._rules.odd.items()):
             if path not in seen:
@@ -407,135 +415,3 @@ def _index(uses: Iterable[tuple[str, Labels]]) -> dict[int, list[str]]:
 def _paths(known: dict[int, list[str]], labels: Labels) -> str:
     """Return the weight ops that give or read some channels, in words."""
     return ", ".join(dict.fromkeys(path for label in labels.tolist() for path in known.get(label, ())))
-
-
-def _name(key: NormKey) -> str:
-    path, line = key
-    return path if line == -1 else f"{path}:batch_norm"
-
-
-class _FoldProof:
-    """Holds folded models against the model as it was, in float64, on the example and on inputs of other sizes.
-
-    Args:
-        original: the model as it was.
-        example_inputs: what it is called with.
-
-    Attributes:
-        shapes: the shapes of the inputs, in words.
-    """
-
-    def __init__(self, original: nn.Module, example_inputs: ExampleInputs) -> None:
-        self._original = original
-        self._given = example_inputs
-        self._inputs: list[ExampleInputs] = []
-        self._truths: list[Any] = []
-        twin = copy.deepcopy(original).double()
-        try:
-            self._take(twin, example_inputs)
-        except Exception as error:  # the user's forward, anything can come out of it
-            raise ModelError(
-                f"Cannot fold {type(original).__name__}: the proof runs a copy in float64, and that fails "
-                f"({first_line(error)}); fold it with verify=False, and compare the results yourself."
-            ) from error
-        if not count_numbers(self._truths[0]):
-            raise ModelError(
-                f"Cannot fold {type(original).__name__}: what it gives for the example holds no finite numbers that "
-                "could be compared; give an example that it gives numbers for, or fold it with verify=False."
-            )
-        for inputs in vary_inputs(example_inputs):
-            if len(self._inputs) > OTHER_SIZES:
-                break
-            try:
-                self._take(twin, inputs)
-            except Exception:  # it does not take this size, which is no fault
-                continue
-        self.shapes = tuple(_describe(inputs) for inputs in self._inputs)
-
-    def _take(self, twin: nn.Module, inputs: ExampleInputs) -> None:
-        fitted = fit_inputs(twin, inputs)
-        self._truths.append(_evaluate(twin, fitted))
-        self._inputs.append(fitted)
-
-    def measure(self, folder: _Folder, chosen: _Chosen) -> float:
-        """Return how far the model with something folded is from what it was; infinite if it does not run."""
-        twin = copy.deepcopy(folder._model).double()
-        try:
-            folder.apply(twin, chosen)
-            return max(
-                measure_error(truth, _evaluate(twin, inputs))
-                for truth, inputs in zip(self._truths, self._inputs, strict=True)
-            )
-        except ModelError:
-            raise
-        except Exception:  # the user's forward runs without its norms, anything can come out of it
-            return float("inf")
-
-    def measure_in(self, model: nn.Module, dtype: torch.dtype) -> float | None:
-        """Return how far a folded model is from what it was, both in a type, on the example."""
-        one, two = (copy.deepcopy(each).to(dtype) for each in (self._original, model))
-        try:
-            return measure_error(
-                _evaluate(one, fit_inputs(one, self._given)), _evaluate(two, fit_inputs(two, self._given))
-            )
-        except Exception:  # a model may not run in another type than its own
-            return None
-
-    def measure_as_given(self, model: nn.Module) -> float:
-        """Return how far a folded model is from what it was, on the example as it is."""
-        return measure_error(_evaluate(self._original, self._given), _evaluate(model, self._given))
-
-
-def _evaluate(model: nn.Module, inputs: ExampleInputs) -> Any:
-    with undisturbed(model):
-        args, kwargs = split_inputs(map_tensors(lambda x: x.detach().clone(), inputs))
-        return map_tensors(lambda x: x.detach().clone(), model(*args, **kwargs))
-
-
-def vary_inputs(inputs: ExampleInputs) -> Iterator[ExampleInputs]:
-    """Yield random inputs like the example in other sizes: of images first, then of batches."""
-    for step, (down, right) in enumerate(_STEPS):
-        yield map_tensors(lambda x, d=down, r=right, s=step: _redraw(x, d, r, s), inputs)  # type: ignore[misc]
-
-
-_STEPS: Final = ((-0.5, -0.25), (-0.25, -0.5), (0.25, 0.5), (0.25, 0.25), (0.0, 0.0), (0.0, 0.0))
-"""By how much, as a share of the example's, heights and widths are other; by nothing, only the batch is."""
-
-_EVEN: Final = 32
-"""Sides that are so many times a whole number stay so: networks with five strides of 2 ask for it."""
-
-
-def _redraw(x: Tensor, down: float, right: float, step: int) -> Tensor:
-    if not x.is_floating_point():
-        return x
-    shape = list(x.shape)
-    if x.dim() > 2:
-        shape[-1] = _resize(shape[-1], right)
-        if x.dim() > 3:
-            shape[-2] = _resize(shape[-2], down)
-    if x.dim() > 1:
-        shape[0] = 1 + step % 3 if x.shape[0] != 1 + step % 3 else 4
-    with fix_seed(step):
-        spread = x.double().std().nan_to_num(1.0) if x.numel() > 1 else 1.0
-        drawn = torch.randn(shape, dtype=torch.float64)
-    return (drawn * spread + x.double().mean().nan_to_num(0.0)).to(x)
-
-
-def _resize(side: int, share: float) -> int:
-    if share == 0.0:
-        return side
-    if side % _EVEN == 0:
-        moved = round(side * share / _EVEN) or (1 if share > 0 else -1)
-        return max(side + moved * _EVEN, _EVEN)
-    return max(side + (round(side * share) or (1 if share > 0 else -1)), 1)
-
-
-def _describe(inputs: ExampleInputs) -> str:
-    shapes: list[str] = []
-
-    def note(x: Tensor) -> Tensor:
-        shapes.append("x".join(map(str, x.shape)))
-        return x
-
-    map_tensors(note, inputs)
-    return ", ".join(shapes)

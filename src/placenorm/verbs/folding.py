@@ -28,6 +28,9 @@ def fold(
     chosen for the whole network. A conv that pads with zeros and takes in a shift corrects its output at the border
     (`placenorm.layers`), which is exact for every size of input. What cannot be exact stays, and says why.
 
+    The model is folded as it runs on the example: calls that go another way there (another value of an argument, part
+    of a Sequential by itself, a method such as ``forward_features``) may read channels in another form.
+
     Args:
         model: any model in evaluation mode that runs on the example.
         example_inputs: a tensor, a tuple of arguments or a dict of keyword arguments.

@@ -119,8 +119,8 @@ def make_whole(model: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (train, "it is in training mode, where a norm uses the batch's statistics; call .eval() first"),
-        (train_one_norm, "its norm 1 is in training mode"),
+        (train, "it is in training mode, where norms use the batch's statistics and dropout draws; call .eval() first"),
+        (train_one_norm, "its module 1 is in training mode"),
         (quantise, "quantise the result"),
         (make_whole, "its parameter 0.weight holds whole numbers, so it is quantised by now; fold the model as it was"),
         (lambda model: model.to("meta"), "it is on the meta device and has no values; load its weights first"),
@@ -277,7 +277,7 @@ class Functional(nn.Module):
 
 def test_functional_norm_is_folded_and_its_forward_made_anew() -> None:
     done = pn.fold(Functional().eval(), IMAGES)
-    assert [(change.site, change.reason) for change in done.changes] == [(":batch_norm", "into conv before it")]
+    assert [(change.site, change.reason) for change in done.changes] == [(":batch_norm_1", "into conv before it")]
     assert done.skipped == ()
 
 

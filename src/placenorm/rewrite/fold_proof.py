@@ -1,0 +1,249 @@
+"""Proof that a folded network computes what it did: on its example, and on inputs of other sizes and spreads."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from placenorm.errors import ModelError
+from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs, undisturbed
+from placenorm.probe.measuring import fit_inputs
+from placenorm.randomness import fix_seed
+from placenorm.rewrite.keeping import EXACT, ROUNDING, ROUNDINGS, largest_eps
+from placenorm.rewrite.proving import count_numbers, measure_error
+
+OTHER_SIZES: Final = 2
+"""How many other sizes of input a folded model is proved on, where it takes them."""
+
+_MANY: Final = 9
+"""Samples of a larger batch, for networks that do something else with many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How far a folded model is from what it was.
+
+    Attributes:
+        error: max|difference| / max|output| in float64, the largest over all inputs; None where it does not run in it.
+        own: the same in the model's own type, against the truth, on the example.
+        allowed: the largest that `own` may be: what rounding made of the model as it was, ten times.
+    """
+
+    error: float | None
+    own: float
+    allowed: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether that is rounding and nothing else."""
+        return (self.error is None or self.error <= EXACT) and self.own <= self.allowed
+
+    def __str__(self) -> str:
+        """In what it differs most, in words."""
+        if self.error is not None and not self.error <= EXACT:
+            return f"{self.error:.1e} in float64"
+        return f"{self.own:.1e} in its own type, where rounding allows {self.allowed:.1e}"
+
+
+class FoldProof:
+    """Holds folded models against the model as it was, in float64 and in its own type.
+
+    Args:
+        original: the model as it was.
+        example_inputs: what it is called with.
+
+    Attributes:
+        shapes: the shapes of the inputs, in words.
+
+    Raises:
+        ModelError: if what the model gives for the example holds no numbers to compare.
+    """
+
+    def __init__(self, original: nn.Module, example_inputs: ExampleInputs) -> None:
+        self._original = original
+        self._given = example_inputs
+        self._inputs: list[ExampleInputs] = []
+        self._truths: list[Any] = []
+        self._expected = _evaluate(original, example_inputs)
+        if not count_numbers(self._expected):
+            raise ModelError(
+                f"Cannot fold {type(original).__name__}: what it gives for the example holds no finite numbers that "
+                "could be compared; give another example, or fold it with verify=False and compare them yourself."
+            )
+        self._wide = self._runs_in_float64()
+        twin = self._twin_of(original)
+        self._take(twin, example_inputs)
+        sizes = {_read_sizes(example_inputs)}
+        for inputs in vary_inputs(example_inputs):
+            if len(self._inputs) > OTHER_SIZES:
+                break
+            if _read_sizes(inputs) in sizes:
+                continue
+            try:
+                self._take(twin, inputs)
+            except Exception:  # it does not take this size, which is no fault
+                continue
+            sizes.add(_read_sizes(inputs))
+        self.shapes = tuple(_describe(inputs) for inputs in self._inputs)
+        eps = largest_eps(original)
+        self._control = measure_error(self._truths[0], self._expected, rest=False)
+        self._allowed = (
+            EXACT if eps <= torch.finfo(torch.float64).eps else max(ROUNDING * self._control, ROUNDINGS * eps)
+        )
+
+    def _runs_in_float64(self) -> bool:
+        try:
+            twin = copy.deepcopy(self._original).double()
+            _run(twin, fit_inputs(twin, self._given))
+        except Exception:  # a forward that casts to a type of its own, say: then its own type has to do
+            return False
+        return True
+
+    def _twin_of(self, model: nn.Module) -> nn.Module:
+        twin = copy.deepcopy(model)
+        return twin.double() if self._wide else twin
+
+    def _take(self, twin: nn.Module, inputs: ExampleInputs) -> None:
+        fitted = fit_inputs(twin, inputs)
+        truth = _run(twin, fitted)
+        if count_numbers(truth):
+            self._truths.append(truth)
+            self._inputs.append(fitted)
+
+    def judge(self, model: nn.Module, fold: Callable[[nn.Module], None]) -> Judgement:
+        """Return how far a model with something folded is from what it was; the model stays as it is.
+
+        Args:
+            model: the model, not folded.
+            fold: folds a copy of it, in place.
+        """
+        own = self._measure(model, fold, [self._given], self._truths[:1])
+        if not self._wide:
+            own = max(own, self._measure(model, fold, self._inputs[1:], self._truths[1:]))
+            return Judgement(None, own, self._allowed)
+        return Judgement(self._measure(model, fold, self._inputs, self._truths, wide=True), own, self._allowed)
+
+    def _measure(
+        self,
+        model: nn.Module,
+        fold: Callable[[nn.Module], None],
+        inputs: list[ExampleInputs],
+        truths: list[Any],
+        *,
+        wide: bool = False,
+    ) -> float:
+        """Return the largest error of a folded copy; infinite if it does not run."""
+        twin = copy.deepcopy(model)
+        if wide:
+            twin.double()
+        try:
+            fold(twin)
+            pairs = zip(truths, inputs, strict=True)
+            return max((measure_error(truth, _run(twin, each), rest=wide) for truth, each in pairs), default=0.0)
+        except ModelError:
+            raise
+        except Exception:  # the user's forward runs without its norms, anything can come out of it
+            return float("inf")
+
+    def measure_in(self, model: nn.Module, dtype: torch.dtype) -> float | None:
+        """Return how far a folded model is from what it was, both in a type, on the example."""
+        try:
+            one, two = (copy.deepcopy(each).to(dtype) for each in (self._original, model))
+            return measure_error(_run(one, fit_inputs(one, self._given)), _run(two, fit_inputs(two, self._given)))
+        except Exception:  # a model may not run in another type than its own
+            return None
+
+    def measure_as_given(self, model: nn.Module) -> float:
+        """Return how far a folded model is from what it was, on the example as it is."""
+        return measure_error(self._expected, _evaluate(model, self._given))
+
+
+def _evaluate(model: nn.Module, inputs: ExampleInputs) -> Any:
+    """Return what a model gives, and leave it as it is."""
+    with undisturbed(model):
+        return _run(model, inputs)
+
+
+def _run(model: nn.Module, inputs: ExampleInputs) -> Any:
+    """Return what a copy gives that nobody needs afterwards."""
+    with fix_seed(), torch.no_grad():
+        args, kwargs = split_inputs(map_tensors(lambda x: x.detach().clone(), inputs))
+        return map_tensors(lambda x: x.detach().clone(), model(*args, **kwargs))
+
+
+def vary_inputs(inputs: ExampleInputs) -> Iterator[ExampleInputs]:
+    """Yield random inputs like the example in other sizes and spreads: of images first, then of batches."""
+    for step, (down, right, unit, samples) in enumerate(_STEPS):
+        yield map_tensors(
+            lambda x, d=down, r=right, u=unit, n=samples, s=step: _redraw(x, d, r, u, n, s),  # type: ignore[misc]
+            inputs,
+        )
+
+
+_STEPS: Final = (
+    (0.5, 0.75, 1, 1),
+    (0.75, 0.5, 1, _MANY),
+    (0.5, 0.75, 32, 1),
+    (0.75, 0.5, 32, _MANY),
+    (1.5, 1.25, 32, 1),
+    (1.25, 1.5, 32, 2),
+    (1.0, 1.0, 0, _MANY),
+    (1.0, 1.0, 0, 1),
+    (1.0, 1.0, 0, 3),
+)
+"""Height and width as shares of the example's, what they are a multiple of (odd numbers for 1), and samples.
+
+Odd sizes come first, since forwards that ask for them go another way there; networks with five strides of 2 may take
+multiples of 32 alone.
+"""
+
+
+def _redraw(x: Tensor, down: float, right: float, unit: int, samples: int, step: int) -> Tensor:
+    if not x.is_floating_point():
+        return x
+    shape = list(x.shape)
+    if x.dim() > 2:
+        shape[-1] = _resize(shape[-1], right, unit)
+        if x.dim() > 3:
+            shape[-2] = _resize(shape[-2], down, unit)
+    if x.dim() > 1:
+        shape[0] = samples
+    with fix_seed(step):
+        spread = x.double().std().nan_to_num(1.0) if x.numel() > 1 else 1.0
+        drawn = torch.randn(shape, dtype=torch.float64)
+    mean = x.double().mean().nan_to_num(0.0)
+    return (drawn * spread * (1.0 + step % 2) + mean + spread * (step % 2 - 0.5)).to(x)
+
+
+def _resize(side: int, share: float, unit: int) -> int:
+    if unit == 0:
+        return side
+    if unit == 1:
+        return int(side * share) | 1
+    return max(round(side * share / unit), 1) * unit
+
+
+def _read_sizes(inputs: ExampleInputs) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of the inputs' tensors."""
+    sizes: list[tuple[int, ...]] = []
+
+    def note(x: Tensor) -> Tensor:
+        sizes.append(tuple(x.shape))
+        return x
+
+    map_tensors(note, inputs)
+    return tuple(sizes)
+
+
+def _describe(inputs: ExampleInputs) -> str:
+    shapes: list[str] = []
+
+    def note(x: Tensor) -> Tensor:
+        shapes.append("x".join(map(str, x.shape)))
+        return x
+
+    map_tensors(note, inputs)
+    return ", ".join(shapes)
