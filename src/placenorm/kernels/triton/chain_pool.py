@@ -104,7 +104,7 @@ def chain_pool_bwd(
         dweight, dbias = sum_gradients(upstream, winner, None, mean, rstd, weight, bias, Chain(after=chain.after))
         plan = plan_pool(
             kernels.spread_through, x, cells, (height, width, *left, *cells), launch.UNPOOL, pool,
-            AFTER=chain.after.name,
+            reads_input=True, AFTER=chain.after.name,
         )  # fmt: skip
         kernels.spread_through.start(
             plan, (upstream, x, winner, place, dx, mean, rstd, weight, bias, dweight, dbias),

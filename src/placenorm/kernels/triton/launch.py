@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -35,6 +35,9 @@ APPLY_GRADIENTS: Final = Launch(2048, 4, 4, 3)
 POOL: Final = Launch(4096, 2, 4)
 UNPOOL: Final = Launch(2048, 2, 8, 3)
 """The fastest of those that `bench/gpu_launches.py` tried on an H100."""
+
+MOST_SHARED_BYTES: Final = 101_376
+"""Of memory that a program shares: what the smallest devices have on which tiles are under way (8.6, 8.9, 12.0)."""
 
 LEAST_COUNTERS: Final = 4096
 """That are made at a time."""
@@ -115,6 +118,17 @@ class Kernel:
         if compiled is not None and max(plan.numbers) <= LARGEST_INT and not misaligned:  # None of the interpreter
             held = tuple(plan.constants[name] for name in self._function.arg_names if name in plan.constants)
             plan.compiled[types] = _Compiled(compiled.run, compiled.function, compiled.packed_metadata, held)
+
+
+def fit_stages(how: Launch, value_bytes: int) -> Launch:
+    """Return a launch of so few stages that what is under way fits into shared memory, where all but one tile lie.
+
+    Args:
+        how: its stages are the most.
+        value_bytes: what a kernel reads for each value of a tile.
+    """
+    fitting = MOST_SHARED_BYTES // (how.values * value_bytes) + 1
+    return replace(how, stages=min(how.stages, fitting))
 
 
 @lru_cache

@@ -4,7 +4,7 @@ Pooling writes the winners and their places and adds them up on the way; what fo
 ``norm(before(winner))``.
 """
 
-from math import gcd
+from math import gcd, prod
 from typing import Any, Final
 
 import torch
@@ -25,7 +25,7 @@ from placenorm.kernels.triton.chain import (
     share_of,
     sum_gradients,
 )
-from placenorm.kernels.triton.launch import Kernel, Launch, Plan, find_counters, on_device_of
+from placenorm.kernels.triton.launch import Kernel, Launch, Plan, find_counters, fit_stages, on_device_of
 from placenorm.kernels.triton.tiles import ALIGNED
 
 WIDEST: Final = 128
@@ -123,8 +123,9 @@ def make_pooled(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype, planes
 
 
 def plan_pool(
-    kernel: Kernel, x: Tensor, walked: tuple[int, int], sizes: tuple[int, ...], how: Launch, pool: Pool, **names: Any
-) -> Plan:
+    kernel: Kernel, x: Tensor, walked: tuple[int, int], sizes: tuple[int, ...], how: Launch, pool: Pool,
+    *, reads_input: bool = False, **names: Any,
+) -> Plan:  # fmt: skip
     """Return what a kernel with a pool is started with.
 
     Args:
@@ -134,13 +135,16 @@ def plan_pool(
         sizes: heights and widths that it is told.
         how: its tiles and programs.
         pool: the pool.
+        reads_input: of a kernel that goes through cells, whether it reads the input there.
         names: what else it is compiled for.
     """
     planes = x.is_contiguous()
-    key = kernel, x.shape, planes, how, x.device, pool, *names.values()
+    key = kernel, x.shape, x.dtype, planes, how, x.device, pool, *names.values()
     plan = _PLANS.get(key)
     if plan is not None:
         return plan
+    if how.stages > 1:
+        how = fit_stages(how, _count_read(pool, x.element_size(), reads_input))
     samples, channels = x.shape[:2]
     along = walked[1] if planes else channels
     width = min(WIDEST, triton.next_power_of_2(along))
@@ -154,6 +158,12 @@ def plan_pool(
     constants |= {"ROWS": rows, "WIDTH": width, "STAGES": how.stages}
     plan = _PLANS[key] = Plan((programs, blocks), how.warps, (samples, channels // align, *sizes), constants)
     return plan
+
+
+def _count_read(pool: Pool, size: int, reads_input: bool) -> int:
+    """Return the bytes that are read for a cell: gradient, winner and place of every window that reaches it."""
+    windows = prod((wide - 1) // stride + 1 for wide, stride in zip(pool.kernel_size, pool.stride, strict=True))
+    return windows * (2 * size + 1) + reads_input * prod(pool.stride) * size
 
 
 _PLANS: dict[tuple[object, ...], Plan] = {}
