@@ -9,6 +9,8 @@ Not numba's own threads: its workqueue layer aborts when two threads enter it, a
 import ctypes
 import os
 import sys
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -67,16 +69,94 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_torch_team)
 
 
-def _run_in_pool(work: int, block: int, threads: int, flags: int) -> None:
-    """Do as GOMP_parallel, in plain threads."""
-    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(work)
-    pool = _find_pool(torch.get_num_threads() - 1)
-    others = [pool.submit(run, block) for _ in range(torch.get_num_threads() - 1)]
-    run(block)  # returns when no share is left to begin, so that one that has not come need not
-    for other in others:
-        if not other.cancel():
-            other.result()
+class _Door:
+    """Where helpers come to a piece of work: it tells who is at it, and lets nobody in when it is closed."""
 
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._closed = False
+        self._inside = 0
+
+    def enter(self, work: Callable[[int], None], block: int) -> None:
+        """Take part, where there is still something to do."""
+        with self._changed:
+            if self._closed:
+                return
+            self._inside += 1
+        try:
+            work(block)
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Return when nobody is there, and nobody will be."""
+        with self._changed:
+            self._closed = True
+            while self._inside:
+                self._changed.wait()
+
+
+def _run_in_pool(work: int, block: int, threads: int, flags: int) -> None:
+    """Do as GOMP_parallel, in plain threads.
+
+    A compiled kernel calls this, and cannot be left by an error: whatever comes, the work is done when this returns,
+    and no helper still reads the block, which ends then. What came is kept for `raise_caught`.
+    """
+    door, steps = _Door(), [_ask_helpers, _do_own_share, _wait_for_helpers]  # each may be done twice
+    while steps:
+        try:
+            steps[0](door, work, block)
+            del steps[0]
+        except Exception as error:
+            if steps[0] is not _ask_helpers:  # without helpers, the caller takes all shares
+                _CAUGHT.error = error
+            del steps[0]
+        except BaseException as error:  # Ctrl-C
+            _CAUGHT.error = error
+
+
+def _ask_helpers(door: _Door, work: int, block: int) -> None:
+    helpers = torch.get_num_threads() - 1
+    pool = _find_pool(helpers)
+    for _ in range(helpers):
+        pool.submit(door.enter, _make_callable(work), block)
+
+
+def _do_own_share(_: _Door, work: int, block: int) -> None:
+    _make_callable(work)(block)  # returns when no share is left to begin, so that one that has not come need not
+
+
+def _wait_for_helpers(door: _Door, work: int, block: int) -> None:
+    door.close()
+
+
+def _make_callable(work: int) -> Callable[[int], None]:
+    made: Callable[[int], None] = _WORK(work)
+    return made
+
+
+class _Caught(threading.local):
+    error: BaseException | None = None
+
+
+_CAUGHT: Final = _Caught()
+
+
+def raise_caught() -> None:
+    """Raise what came while plain threads worked for the calling one, where something did.
+
+    Raises:
+        KeyboardInterrupt: or another exception that is no `Exception`.
+    """
+    error, _CAUGHT.error = _CAUGHT.error, None
+    if error is not None:
+        raise error
+
+
+_WORK: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+"""The signature of what a thread does, given the block."""
 
 _PARALLEL: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 """The signature of GOMP_parallel: a function, its argument, the number of threads, and flags."""

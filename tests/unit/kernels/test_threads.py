@@ -2,9 +2,12 @@
 
 import ctypes
 import multiprocessing
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +90,62 @@ def test_without_the_library_plain_threads_work() -> None:
     assert find_team().start not in (0, find_torch_team())
     expect_all_is_done()
     torch.testing.assert_close(run_norm(), run_alone())
+
+
+@pytest.mark.usefixtures("no_library")
+def test_without_any_thread_the_caller_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    expected = run_norm()
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    expect_all_is_done()
+    torch.testing.assert_close(run_norm(), expected, rtol=0, atol=0)
+
+
+STEPS = ["_ask_helpers", "_do_own_share", "_wait_for_helpers"]
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_interrupt_comes_when_the_work_is_done(step: str, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, real, left = run_norm(), getattr(threads, step), [1]
+
+    def interrupt(*given: Any) -> None:
+        if moment == "after":
+            real(*given)
+        if left and left.pop():
+            signal.raise_signal(signal.SIGINT)
+        real(*given)
+
+    monkeypatch.setattr(threads, step, interrupt)
+    expect_all_is_done()
+    with pytest.raises(KeyboardInterrupt):
+        threads.raise_caught()
+    left.append(1)
+    with pytest.raises(KeyboardInterrupt):
+        run_norm()
+    torch.testing.assert_close(run_norm(), expected, rtol=0, atol=0)
+
+
+def test_door_waits_for_who_is_inside_and_lets_nobody_in_later() -> None:
+    door, entered, go, done = threads._Door(), threading.Event(), threading.Event(), []
+
+    def work(block: int) -> None:
+        entered.set()
+        assert go.wait(60)
+        done.append(block)
+
+    with ThreadPoolExecutor(2) as pool:
+        inside = pool.submit(door.enter, work, 1)
+        assert entered.wait(60)
+        closing = pool.submit(lambda: [door.close(), list(done)][1])
+        go.set()
+        assert closing.result(60) == [1]
+        inside.result(60)
+    door.enter(work, 2)
+    assert done == [1]
 
 
 def run_alone() -> list[torch.Tensor]:

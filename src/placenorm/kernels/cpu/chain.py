@@ -12,7 +12,7 @@ from placenorm.kernels.cpu import chain_kernels as kernels
 from placenorm.kernels.cpu.arithmetic import CODES
 from placenorm.kernels.cpu.memory import empty_like
 from placenorm.kernels.running import Running
-from placenorm.kernels.threads import find_team
+from placenorm.kernels.threads import find_team, raise_caught
 
 Array = NDArray[np.float32]
 Layout = Literal["planes", "rows"]
@@ -47,6 +47,7 @@ def chain_fwd(
     added = given if residual is None else _view(_lay_out(residual, x), view)
     forward = kernels.forward_planes if view == "planes" else kernels.forward_rows
     forward(find_team(), given, added, out, mean.numpy(), var.numpy(), rstd.numpy(), gamma, beta, eps, *_encode(chain))
+    raise_caught()
     if running is not None:
         running.take(mean, var, x.numel() // channels)
     return y, None, mean, var, rstd
@@ -88,6 +89,7 @@ def chain_bwd(
         find_team(), upstream, given, seen, out, branch, mean.numpy(), rstd.numpy(), gamma, beta, dweight.numpy(),
         dbias.numpy(), *_encode(chain),
     )  # fmt: skip
+    raise_caught()
     return dx, dresidual, dweight, dbias
 
 

@@ -14,7 +14,7 @@ from placenorm.kernels.cpu.chain_loops import ROWS
 from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.cpu.pool_chain import find_layout, find_tiles, find_window, view
 from placenorm.kernels.running import Running
-from placenorm.kernels.threads import find_team
+from placenorm.kernels.threads import find_team, raise_caught
 
 Array = NDArray[np.float32]
 
@@ -48,6 +48,7 @@ def chain_pool_fwd(
     given = x, winner, place, y, mean, var, _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
     forward = _forward_rows if layout == torch.channels_last else _forward_planes
     forward(*given, eps, chain)
+    raise_caught()
     if running is not None:
         running.take(mean, var, x.numel() // channels)
     return y, winner, place, mean, var, (var + eps).rsqrt()
@@ -125,6 +126,7 @@ def chain_pool_bwd(
     ways = find_tiles(pool, (height, width)), pool.kernel_size, pool.stride, pool.padding
     if layout == torch.contiguous_format:
         kernels.backward_planes(find_team(), *arrays, *affine, dweight.numpy(), dbias.numpy(), after, slope, *ways)
+        raise_caught()
         return dx, dweight, dbias
     given, best = arrays[0].reshape(-1, channels), arrays[2].reshape(-1, channels)
     team = find_team()
@@ -135,6 +137,7 @@ def chain_pool_bwd(
     dweight.copy_(torch.from_numpy(along))
     shared, tilt = ((each / (samples * height * width)).astype(np.float32) for each in (total, along))
     kernels.spread_rows(team, *arrays, *affine, shared, tilt, after, slope, *ways)
+    raise_caught()
     return dx, dweight, dbias
 
 

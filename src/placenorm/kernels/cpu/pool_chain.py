@@ -16,7 +16,7 @@ from placenorm.kernels.cpu import pool_chain_loops as loops
 from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.kernels.running import Running
-from placenorm.kernels.threads import find_team
+from placenorm.kernels.threads import find_team, raise_caught
 
 
 def pool_chain_fwd(
@@ -84,6 +84,7 @@ def pool_chain_bwd(
         kernels.unpool_rows(find_team(), *arrays, find_tiles(pool, size), *sizes)
     else:
         kernels.unpool_planes(find_team(), *arrays, *sizes)
+    raise_caught()
     return dx, dweight, dbias
 
 
