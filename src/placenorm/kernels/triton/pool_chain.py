@@ -25,7 +25,15 @@ from placenorm.kernels.triton.chain import (
     share_of,
     sum_gradients,
 )
-from placenorm.kernels.triton.launch import Kernel, Launch, Plan, find_counters, fit_stages, on_device_of
+from placenorm.kernels.triton.launch import (
+    Kernel,
+    Launch,
+    Plan,
+    count_shared_bytes,
+    find_counters,
+    fit_stages,
+    on_device_of,
+)
 from placenorm.kernels.triton.tiles import ALIGNED
 
 WIDEST: Final = 128
@@ -144,7 +152,7 @@ def plan_pool(
     if plan is not None:
         return plan
     if how.stages > 1:
-        how = fit_stages(how, _count_read(pool, x.element_size(), reads_input))
+        how = fit_stages(how, _count_read(pool, x.element_size(), reads_input), count_shared_bytes(x.device))
     samples, channels = x.shape[:2]
     along = walked[1] if planes else channels
     width = min(WIDEST, triton.next_power_of_2(along))
