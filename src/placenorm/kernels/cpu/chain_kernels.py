@@ -7,10 +7,10 @@ from math import gcd
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
 from placenorm.kernels.cpu import chain_loops as loops
 from placenorm.kernels.cpu.arithmetic import FASTMATH, activate, f32
+from placenorm.kernels.cpu.compiling import njit
 from placenorm.kernels.cpu.team import share_out
 
 WIDTH: Final = 512

@@ -15,9 +15,9 @@ took four times as long).
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
 from placenorm.kernels.cpu.arithmetic import FASTMATH, INLINE, activate, differentiate, f32
+from placenorm.kernels.cpu.compiling import njit
 
 RUN: Final = 4096
 """Values of one plane that are summed up in float32, by at least 16 partial sums."""

@@ -2,9 +2,8 @@
 
 from typing import Any, Final
 
-from numba import njit
-
 from placenorm.kernels.cpu import chain_pool_loops as loops
+from placenorm.kernels.cpu.compiling import njit
 from placenorm.kernels.cpu.team import share_out
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True}

@@ -9,10 +9,10 @@ The layouts, windows and inner loops are those of `pool_chain_loops`, the sums t
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
 from placenorm.kernels.cpu.arithmetic import FASTMATH, INLINE, activate, differentiate, f32
 from placenorm.kernels.cpu.chain_loops import ROWS, RUN
+from placenorm.kernels.cpu.compiling import njit
 from placenorm.kernels.cpu.pool_chain_loops import pool_line, pool_plane
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}

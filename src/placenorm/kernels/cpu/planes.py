@@ -4,10 +4,10 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from placenorm.kernels.cpu.arithmetic import FASTMATH, f32
+from placenorm.kernels.cpu.compiling import njit
 
 LARGEST: Final = 1 << 14
 """Values of one plane up to which a sum in float32, by at least 16 partial sums, is as exact as torch's own."""

@@ -11,9 +11,9 @@ first.
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
 from placenorm.kernels.cpu.arithmetic import FASTMATH, INLINE, f32
+from placenorm.kernels.cpu.compiling import njit
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 
