@@ -40,8 +40,8 @@ def chain_fwd(
     """
     channels = x.shape[1]
     y = empty_like(x)
-    mean, var, rstd = (torch.empty(channels) for _ in range(3))
-    gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
+    mean, var, rstd = (make_numbers(channels) for _ in range(3))
+    gamma, beta = fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
     view = _find_layout(x)
     given, out = _view(x, view), _view(y, view)
     added = given if residual is None else _view(_lay_out(residual, x), view)
@@ -78,8 +78,8 @@ def chain_bwd(
     channels = x.shape[1]
     dx = empty_like(x)
     dresidual = None if y is None else empty_like(x)
-    dweight, dbias = torch.empty(channels), torch.empty(channels)
-    gamma, beta = _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
+    dweight, dbias = make_numbers(channels), make_numbers(channels)
+    gamma, beta = fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
     view = _find_layout(x)
     given, out, upstream = _view(x, view), _view(dx, view), _view(_lay_out(dy, x), view)
     seen = given if y is None else _view(_lay_out(y, x), view)
@@ -109,10 +109,19 @@ def _lay_out(y: Tensor, x: Tensor) -> Tensor:
     return y if y.stride() == x.stride() else empty_like(x).copy_(y)
 
 
-def _fill(parameter: Tensor | None, channels: int, value: float) -> Array:
+def fill_numbers(parameter: Tensor | None, channels: int, value: float) -> Array:
     """Return a parameter as numbers, ``[C]``; so many times the value where it is not there."""
-    held: Array = (torch.full((channels,), value) if parameter is None else parameter.detach().float()).numpy()
+    held: Array = (
+        torch.full((channels,), value, dtype=torch.float32, device="cpu")
+        if parameter is None
+        else parameter.detach().float()
+    ).numpy()
     return held
+
+
+def make_numbers(channels: int) -> Tensor:
+    """Return room for a number of every channel."""
+    return torch.empty(channels, dtype=torch.float32, device="cpu")  # whatever torch's defaults are
 
 
 def _encode(chain: Chain) -> tuple[Any, ...]:

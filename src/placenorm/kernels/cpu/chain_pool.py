@@ -10,6 +10,7 @@ from torch import Tensor
 from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.cpu import chain_pool_kernels as kernels
 from placenorm.kernels.cpu.arithmetic import CODES
+from placenorm.kernels.cpu.chain import fill_numbers, make_numbers
 from placenorm.kernels.cpu.chain_loops import ROWS
 from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.cpu.pool_chain import find_layout, find_tiles, find_window, view
@@ -44,8 +45,8 @@ def chain_pool_fwd(
     shape = (samples, channels, *chain.pool.find_size(height, width))
     layout = find_layout(x)
     y, winner, place = (empty(shape, dtype, layout) for dtype in (x.dtype, x.dtype, torch.uint8))
-    mean, var = torch.empty(channels), torch.empty(channels)
-    given = x, winner, place, y, mean, var, _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
+    mean, var = make_numbers(channels), make_numbers(channels)
+    given = x, winner, place, y, mean, var, fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
     forward = _forward_rows if layout == torch.channels_last else _forward_planes
     forward(*given, eps, chain)
     raise_caught()
@@ -119,9 +120,9 @@ def chain_pool_bwd(
     pool, layout = chain.pool, find_layout(x)
     dx = empty((samples, channels, height, width), x.dtype, layout)
     upstream = dy if dy.stride() == winner.stride() else empty(tuple(dy.shape), dy.dtype, layout).copy_(dy)
-    dweight, dbias = torch.empty(channels), torch.empty(channels)
+    dweight, dbias = make_numbers(channels), make_numbers(channels)
     arrays = [view(each, layout) for each in (upstream, x, winner, place, dx)]
-    affine = mean.numpy(), rstd.numpy(), _fill(weight, channels, 1.0), _fill(bias, channels, 0.0)
+    affine = mean.numpy(), rstd.numpy(), fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
     after, _, slope = _encode(chain)
     ways = find_tiles(pool, (height, width)), pool.kernel_size, pool.stride, pool.padding
     if layout == torch.contiguous_format:
@@ -144,9 +145,3 @@ def chain_pool_bwd(
 def _encode(chain: ChainPool) -> tuple[Any, Any, Any]:
     """Return what kernels take for the activation, for whether it may fall, and for its parameter."""
     return CODES[chain.after.name], () if chain.is_monotone else MAY_FALL, np.float32(chain.after.parameter)
-
-
-def _fill(parameter: Tensor | None, channels: int, value: float) -> Array:
-    """Return a parameter as numbers, ``[C]``; so many times the value where it is not there."""
-    held: Array = (torch.full((channels,), value) if parameter is None else parameter.detach().float()).numpy()
-    return held

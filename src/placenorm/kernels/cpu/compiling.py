@@ -33,9 +33,9 @@ class _Cache(FunctionCache):
     """A cache on disk whose files bear the digest of this package beside the time of one file."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]
         locator = self._impl.locator
-        self._cache_file = IndexDataCacheFile(  # type: ignore[no-untyped-call]
+        self._cache_file = IndexDataCacheFile(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
             source_stamp=(locator.get_source_stamp(), digest_sources()),

@@ -33,7 +33,7 @@ def measure_planes(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Two tensors ``[N, C]``, float32.
     """
-    centres, lengths = torch.empty(x.shape[:2]), torch.empty(x.shape[:2])
+    centres, lengths = (torch.empty(x.shape[:2], dtype=x.dtype, device=x.device) for _ in range(2))
     _measure(x.flatten(0, 1).flatten(1).detach().numpy(), centres.view(-1).numpy(), lengths.view(-1).numpy())
     return centres, lengths
 
