@@ -17,8 +17,8 @@ CLOSE = 1e-10
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch pads even kernels by a copy
 
-FEW = settings(max_examples=40, deadline=None)
-FEWER = settings(max_examples=12, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
+FEWER = settings(max_examples=6, deadline=None)
 MANY = settings(max_examples=1500, deadline=None)
 randoms = st.integers(0, 1 << 32).map(Random)
 

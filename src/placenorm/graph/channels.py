@@ -263,9 +263,11 @@ class _ChannelRecorder(TorchFunctionMode):
             self._fix(tensor, "the network's output")
         if not all(self._knows(tensor) for tensor in tensors_in(output)) or not _is_open(output):
             rules.fix(range(rules.count), "an output that cannot be looked into")
-        gc.collect()
-        for tensor in list(self._labels):  # nobody else holds what a forward is done with
-            self._fix(tensor, "a tensor that the network keeps")
+        given = {id(tensor) for tensor in tensors_in(output)}
+        if any(id(tensor) not in given and self._carries(tensor) for tensor in list(self._labels)):
+            gc.collect()  # what a forward is done with may wait for it in a circle
+            for tensor in list(self._labels):
+                self._fix(tensor, "a tensor that the network keeps")
         uses: list[WeightUse | NormUse] = [*rules.weights, *rules.norms]
         for use in uses:
             cause = self._touched.get(use.path)

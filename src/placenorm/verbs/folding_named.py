@@ -9,7 +9,7 @@ from placenorm.errors import NoEffectWarning, UsageError
 from placenorm.facts.folding import Folding
 from placenorm.verbs.exporting import describe_folded, export
 from placenorm.verbs.folding import fold_
-from placenorm.verbs.named import build_example, load_batches
+from placenorm.verbs.named import build_example, load_test_batches
 
 
 def fold_named(
@@ -28,7 +28,7 @@ def fold_named(
         name: as for `placenorm.zoo.find_model`.
         sample_shape: shape of one sample; None for the one that the model is made for.
         weights: a checkpoint to load; None for random weights.
-        data: name of data, as for `placenorm.data.load_data`, that the top-1 answers are compared on.
+        data: name of data, as for `placenorm.data.load_data`, whose test part the top-1 answers are compared on.
         dtype: type of the folded model: ``float32``, ``float16``, ``bfloat16`` or ``float64``.
         verify: whether to hold the result against the model as it was.
         out: folder for the files of `placenorm.export`; None to write nothing.
@@ -39,7 +39,7 @@ def fold_named(
     """
     model, example = build_example(name, sample_shape, weights)
     model.eval()
-    batches = None if data is None else load_batches(data)
+    batches = None if data is None else load_test_batches(data)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NoEffectWarning)
         try:

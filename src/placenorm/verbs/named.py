@@ -47,6 +47,19 @@ def load_batches(name: str) -> list[Tensor]:
     return [x for x, _ in eval_batches(training, DATA_BATCH)]
 
 
+def load_test_batches(name: str) -> list[Tensor]:
+    """Return some batches of the test part of named data, as a comparison under seed 0 would see them.
+
+    Args:
+        name: as for `placenorm.data.load_data`.
+
+    Raises:
+        PlacenormError: one of its kinds, where the data cannot be found or read.
+    """
+    test = split(load_data(name, limit=DATA_SAMPLES), seed=0).test
+    return [x for x, _ in eval_batches(test, DATA_BATCH)]
+
+
 def load_in_order(name: str) -> list[Tensor]:
     """Return all training samples of named data as batches, in their own order, so that a number names a sample.
 
