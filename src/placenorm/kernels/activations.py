@@ -28,8 +28,7 @@ class Activation:
     def __post_init__(self) -> None:
         if self.parameter != 0.0 and self.name in FUNCTIONS and self.name not in PARAMETRIC:
             raise ValueError(
-                f"The activation {self.name} has no parameter, and {self.parameter} is none of it; leave it out. "
-                f"One have {' and '.join(PARAMETRIC)}."
+                f"{self.name} takes no parameter (got {self.parameter}); only {' and '.join(PARAMETRIC)} do"
             )
 
 

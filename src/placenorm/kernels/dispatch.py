@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from math import prod
 from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
+import placenorm.kernels.threads  # noqa: F401  (tells forked processes that torch's team is dead, from now on)
 from placenorm.kernels import chain_pool_reference, chain_reference, pool_chain_reference
 from placenorm.kernels.activations import FUNCTIONS
 from placenorm.kernels.chain import Chain
@@ -196,7 +198,7 @@ def find_pool_gap(x: Tensor, chain: PoolChain) -> str:
     """
     if isinstance(chain.pool, MaxPool) and not chain.is_monotone:
         return f"{chain.before.name} may make a smaller input of a window the larger output"
-    return _find_window_gap(chain.pool) or _find_planar_gap(x, chain.before.name)
+    return find_window_gap(chain.pool) or _find_planar_gap(x, chain.before.name) or _find_count_gap(x, chain.pool)
 
 
 def choose_pool(x: Tensor, chain: PoolChain) -> PoolChainKernels:
@@ -219,7 +221,7 @@ def find_chain_pool_gap(x: Tensor, chain: ChainPool) -> str:
         x: input, ``[N, C, H, W]``.
         chain: what is fused with the norm.
     """
-    return _find_window_gap(chain.pool) or _find_planar_gap(x, chain.after.name)
+    return find_window_gap(chain.pool) or _find_planar_gap(x, chain.after.name) or _find_count_gap(x, chain.pool)
 
 
 def choose_chain_pool(x: Tensor, chain: ChainPool) -> ChainPoolKernels:
@@ -244,12 +246,22 @@ def find_any_gap(x: Tensor, fused: Fused) -> str:
     return find_gap(x, fused)
 
 
-def _find_window_gap(pool: Pool) -> str:
+def find_window_gap(pool: Pool) -> str:
+    """Return why no fast kernels have a pool, whatever the input; "" where some do."""
     if not isinstance(pool, MaxPool):
         return "of pools there are kernels for max pools alone"
     if max(pool.stride) > LARGEST_STRIDE or max(pool.kernel_size) > LARGEST_WINDOW:
         return f"there are kernels for windows up to {LARGEST_WINDOW} and strides up to {LARGEST_STRIDE}"
     return ""
+
+
+def _find_count_gap(x: Tensor, pool: Pool) -> str:
+    """Return why a GPU cannot count what a kernel goes through: values, or cells of them and of the padding."""
+    if not x.is_cuda:
+        return ""
+    sizes = zip(x.shape[2:], pool.padding, pool.stride, strict=True)
+    cells = x.shape[0] * prod(-(-(size + padding) // stride) for size, padding, stride in sizes)
+    return "" if cells < MOST_VALUES else f"the kernels of a GPU count {MOST_VALUES} cells of a channel"
 
 
 def _find_planar_gap(x: Tensor, activation: str) -> str:

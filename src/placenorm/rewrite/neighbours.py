@@ -10,6 +10,7 @@ from torch.nn.modules.utils import _pair
 
 from placenorm.graph.vocabulary import kind_of_call, kind_of_module, name_of_call
 from placenorm.kernels.activations import FUNCTIONS, IDENTITY, Activation
+from placenorm.kernels.dispatch import find_window_gap
 from placenorm.kernels.pool_chain import MaxPool
 from placenorm.layers.attached import attached_norms
 
@@ -82,7 +83,7 @@ def read_pool(module: nn.Module) -> MaxPool | None:
 
 
 def activation_of(node: fx.Node, owner: nn.Module) -> Activation | None:
-    """Return what a call computes where it is an activation that can be taken in; None where it is none."""
+    """Return what a call computes where it is an activation that kernels have; None where it is none."""
     if node.op == "call_module":
         module = owner.get_submodule(str(node.target))
         return None if has_hooks(module) else _not_identity(read_activation(module))
@@ -118,13 +119,15 @@ def works_in_place(node: fx.Node, owner: nn.Module) -> bool:
 
 
 def pool_of(node: fx.Node, owner: nn.Module) -> MaxPool | None:
-    """Return what a call computes where it is a max pool that can be taken in; None where it is none."""
+    """Return what a call computes where it is a max pool that kernels have; None where it is none."""
     if node.op == "call_module":
         module = owner.get_submodule(str(node.target))
-        return None if has_hooks(module) else read_pool(module)
+        pool = None if has_hooks(module) else read_pool(module)
+        return pool if pool is not None and not find_window_gap(pool) else None
     if node.op != "call_function" or _name_of(node) != "max_pool2d":
         return None
-    return _make_pool({**dict(zip(_POOL_ARGUMENTS, node.args[1:], strict=False)), **node.kwargs})
+    pool = _make_pool({**dict(zip(_POOL_ARGUMENTS, node.args[1:], strict=False)), **node.kwargs})
+    return pool if pool is not None and not find_window_gap(pool) else None
 
 
 def is_identity(node: fx.Node, owner: nn.Module) -> bool:

@@ -80,8 +80,11 @@ class Step:
             over a tensor, the largest over the gradients. Infinite where numbers are missing.
         """
         values = measure_error((self.outputs, self.buffers), (other.outputs, other.buffers), rest=False)
-        pairs = zip(tensors_in(self.gradients), tensors_in(other.gradients), strict=True)
-        norms = [(float((its.double() - mine).norm()), float(mine.norm())) for mine, its in pairs]
+        pairs = list(zip(self.gradients, other.gradients, strict=True))
+        if any((mine is None) != (its is None) for mine, its in pairs):
+            return values, math.inf
+        there = [(mine, its) for mine, its in pairs if mine is not None and its is not None]
+        norms = [(float((its.double() - mine).norm()), float(mine.norm())) for mine, its in there]
         least = LEAST_GRADIENT * max((norm for _, norm in norms), default=0.0)
         shares = [distance / max(norm, least) if distance else 0.0 for distance, norm in norms if norm or least]
         return values, max((math.inf if math.isnan(share) else share for share in shares), default=0.0)

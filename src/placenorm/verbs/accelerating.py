@@ -16,8 +16,8 @@ def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
     """Return a copy of a model whose norms run as one with what stands beside them; the model stays as it is.
 
     Every batch norm becomes a layer of `placenorm.layers`, at its path, with its parameters, buffers, settings and
-    hooks. It takes in an activation in front of it or behind it, a max pool in front, and the addition of a residual
-    behind it, where nothing else reads what is between. The network computes, learns and evaluates what it did before:
+    hooks. It takes in an activation or a max pool in front of it or behind it, and the addition of a residual behind
+    it, where nothing else reads what is between. The network computes, learns and evaluates what it did before:
     that is proved for a step of training and for evaluation, in float64 and in the model's own type, as returned.
     `placenorm.restore` is the way back.
 

@@ -26,7 +26,7 @@ def run_chain(x: Tensor, dy: Tensor) -> list[Any]:
 def run_pool_chain(x: Tensor, dy: Tensor) -> list[Any]:
     fused = PoolChain(POOL, RELU)
     found = pool_chain.pool_chain_fwd(x, None, None, 1e-5, fused)
-    y, winner, place, mean, _, rstd = found
+    _, winner, place, mean, _, rstd = found
     small = dy[:, :, ::2, ::2]
     return [*found, *pool_chain.pool_chain_bwd(small, winner, place, mean, rstd, None, (6, 6), fused)]
 
@@ -34,7 +34,7 @@ def run_pool_chain(x: Tensor, dy: Tensor) -> list[Any]:
 def run_chain_pool(x: Tensor, dy: Tensor) -> list[Any]:
     fused = ChainPool(POOL, RELU)
     found = chain_pool.chain_pool_fwd(x, None, None, 1e-5, fused)
-    y, winner, place, mean, _, rstd = found
+    _, winner, place, mean, _, rstd = found
     small = dy[:, :, ::2, ::2]
     return [*found, *chain_pool.chain_pool_bwd(small, x, winner, place, mean, rstd, None, None, fused)]
 
