@@ -253,7 +253,7 @@ def test_one_of_two_norms_takes_their_sum() -> None:
 POOLS: dict[str, Callable[[Net, Tensor], Tensor]] = {
     "module": lambda net, x: net.pool(x),
     "function": lambda net, x: F.max_pool2d(x, 3, 2, 1),
-    "function of torch": lambda net, x: torch.max_pool2d(x, (2, 3), padding=(0, 1), ceil_mode=True),
+    "function of torch": lambda net, x: torch.max_pool2d(x, (2, 3), (2, 2), padding=(0, 1), ceil_mode=True),
 }
 
 
