@@ -266,7 +266,6 @@ def test_pool_in_front_is_taken_in_with_its_activation(name: str) -> None:
 
 POOLS_BEHIND = POOLS | {
     "strides": lambda net, x: F.max_pool2d(x, kernel_size=(3, 2), stride=(2, 1)),
-    "too large for a kernel": lambda net, x: F.max_pool2d(x, 5),
 }
 
 
