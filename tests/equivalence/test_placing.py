@@ -468,13 +468,13 @@ class Branches(nn.Module):
 def copies(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """The copies of modules that the proof made."""
     made: list[nn.Module] = []
-    original = proving._copy_with_gradients
+    original = proving.copy_with_gradients
 
     def copy_and_note(module: nn.Module) -> nn.Module:
         made.append(original(module))
         return made[-1]
 
-    monkeypatch.setattr(proving, "_copy_with_gradients", copy_and_note)
+    monkeypatch.setattr(proving, "copy_with_gradients", copy_and_note)
     return made
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from math import prod
 from typing import Final, Protocol
 
 import torch
@@ -259,8 +258,8 @@ def _find_count_gap(x: Tensor, pool: Pool) -> str:
     """Return why a GPU cannot count what a kernel goes through: values, or cells of them and of the padding."""
     if not x.is_cuda:
         return ""
-    sizes = zip(x.shape[2:], pool.padding, pool.stride, strict=True)
-    cells = x.shape[0] * prod(-(-(size + padding) // stride) for size, padding, stride in sizes)
+    (height, width), (down, right), (rows, columns) = x.shape[2:], pool.padding, pool.stride
+    cells = x.shape[0] * -(-(height + down) // rows) * -(-(width + right) // columns)
     return "" if cells < MOST_VALUES else f"the kernels of a GPU count {MOST_VALUES} cells of a channel"
 
 
