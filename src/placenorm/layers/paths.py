@@ -25,6 +25,10 @@ POOLED_BEHIND_TIMES: Final = 4
 """The same of a norm with a pool behind it, which costs torch more there: on one core the two met between 200,000 and
 900,000 values (`bench layers norm-relu-maxpool`)."""
 
+THREADED_TIMES: Final = 3
+"""The same again of a chain without a pool, in several threads: at 128x32x28x28 on two cores it was 0.81 to 0.92 of
+torch's, at four times as many values 4.6 times as fast (docs/performance.md)."""
+
 LEAST_PLAIN: Final = 1 << 23
 """Of a norm alone with the channels last: torch's is as fast, but takes memory of 32 MB and more fresh at each call."""
 
@@ -72,8 +76,10 @@ def _find_least(x: Tensor, chain: Fused) -> int:
         return LEAST_ON_GPU
     threads = COMPILED_THREADS if torch.compiler.is_compiling() else torch.get_num_threads()
     times = POOLED_BEHIND_TIMES if isinstance(chain, ChainPool) else CHANNELS_LAST_TIMES
-    times = 1 if x.is_contiguous() else times
     alone = threads == 1 or not LEAST_VALUES
+    if isinstance(chain, Chain) and not alone:
+        times *= THREADED_TIMES
+    times = 1 if x.is_contiguous() else times
     return times * (LEAST_VALUES if alone else max(LEAST_VALUES, LEAST_SHARE * threads))
 
 
