@@ -73,7 +73,6 @@ class FormFinder:
         self._rules = rules
         self._scales = _Scales(rules)
         self._shifts = _Shifts(rules)
-        self._folded: list[NormUse] = []
         self._numbers: list[tuple[int, float]] = []  # of each known number: label of the norm's output, and its shift
 
     def fold(self, uses: Sequence[NormUse]) -> None:
@@ -93,7 +92,6 @@ class FormFinder:
             self._shifts.go_back(shifts)
             del self._numbers[numbers:]
             raise
-        self._folded.extend(uses)
 
     def skip(self, uses: Sequence[NormUse]) -> None:
         """Fold a norm that weight ops beside it take in: what it reads and gives is carried in one form.
@@ -242,7 +240,7 @@ class _Scales:
         here, _ = self._root(y)
         centred = y in self._rules.centred and shift != 0.0
         if here == alone and self._sizes[alone] == 1 and not self._grounded[alone] and not centred:
-            if self._leads[alone]:
+            if self._leads[alone] or self._zero[alone]:
                 raise StuckError(f"gamma is zero in a channel that another norm reads; {_NEVER_ZERO}")
             self._write(self._grounded, alone, True)  # nothing may hang on its scale any more
             self._log.append(lambda: self.dead.pop(y))

@@ -309,6 +309,17 @@ def test_norm_behind_a_dead_channel_stays_whatever_comes_first() -> None:
             sketch.folds(*order)
 
 
+def test_channel_that_is_zero_for_the_norm_behind_is_not_dead_as_well() -> None:
+    """Two norms in a row whose gammas are zero: the second may take its channel's maker, or the first the reader."""
+    sketch = Sketch()
+    x = sketch.weight([0])
+    y = sketch.norm(x, 0.0, 3.0)
+    sketch.close(sketch.weight(x), sketch.weight(sketch.norm(y, 0.0, 1.0)))
+    check(sketch, 0, 1)
+    with pytest.raises(StuckError, match="another norm reads"):
+        sketch.folds(1, 0)
+
+
 # -- going back
 
 
@@ -325,7 +336,7 @@ def test_refusal_leaves_no_trace() -> None:
     def state() -> Any:
         scales, shifts = finder._scales, finder._shifts
         held = (scales._parent, scales._ratio, scales._sign, scales._read, scales._zero, scales._grounded, scales.dead)
-        return copy.deepcopy((*held, shifts._solved, shifts._order, finder._numbers, finder._folded))
+        return copy.deepcopy((*held, shifts._solved, shifts._order, finder._numbers))
 
     before = state()
     with pytest.raises(StuckError):
