@@ -332,9 +332,7 @@ class _ChannelRecorder(TorchFunctionMode):
         for tensor in given:
             if not self._knows(tensor):
                 self._note_unseen(tensor, name)
-        # Read before the call, which may write into what it reads.
         source = args[0] if args else kwargs.get("input")
-        shape = source.shape if isinstance(source, Tensor) else None
         result = func(*args, **kwargs)
         if any(tensor in self._live for tensor in given):
             for tensor in tensors_in(result):
@@ -353,7 +351,7 @@ class _ChannelRecorder(TorchFunctionMode):
                 for tensor in tensors_in(result):
                     self._set_ground(tensor)
                 return result
-        self._note(func, name, args, kwargs, result, shape)
+        self._note(func, name, args, kwargs, result)
         return result
 
     def _note_unseen(self, tensor: Tensor, name: str) -> None:
@@ -373,7 +371,6 @@ class _ChannelRecorder(TorchFunctionMode):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         result: Any,
-        shape: Any,
     ) -> None:
         made = list(tensors_in(result))
         source = args[0] if args else kwargs.get("input")

@@ -1,14 +1,12 @@
 """The top-1 answers of two networks on the same data."""
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
 from placenorm.errors import DataError, UsageError, first_line
 from placenorm.facts.folding import Agreement
-from placenorm.graph.tracing import ExampleInputs, split_inputs, undisturbed
+from placenorm.graph.tracing import ExampleInputs
 from placenorm.probe.measuring import check_batches, fit_inputs, read_batches
+from placenorm.rewrite.proving import evaluate
 
 
 def check_answers(model: nn.Module, example_inputs: ExampleInputs, data: object) -> None:
@@ -24,7 +22,7 @@ def check_answers(model: nn.Module, example_inputs: ExampleInputs, data: object)
         DataError: if the data are no batches.
     """
     check_batches(data)
-    output = _run(model, fit_inputs(model, example_inputs))
+    output = evaluate(model, fit_inputs(model, example_inputs))
     if not isinstance(output, Tensor) or output.dim() < 2 or output.shape[1] < 2 or not output.is_floating_point():
         what = f"a tensor {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise UsageError(
@@ -47,7 +45,7 @@ def count_agreement(one: nn.Module, other: nn.Module, data: object) -> Agreement
     answers = same = 0
     for place, inputs in enumerate(read_batches(data)):
         try:
-            first, second = (_run(each, fit_inputs(each, inputs)).argmax(1) for each in (one, other))
+            first, second = (evaluate(each, fit_inputs(each, inputs)).argmax(1) for each in (one, other))
         except Exception as error:  # the user's forward, anything can come out of it
             raise DataError(
                 f"{type(one).__name__} does not run on batch {place + 1} of the data: {first_line(error)}; give "
@@ -58,9 +56,3 @@ def count_agreement(one: nn.Module, other: nn.Module, data: object) -> Agreement
     if not answers:
         raise DataError("There is no batch in the data to compare answers on: give at least one, or a tensor.")
     return Agreement(answers, same)
-
-
-def _run(model: nn.Module, inputs: ExampleInputs) -> Any:
-    args, kwargs = split_inputs(inputs)
-    with undisturbed(model), torch.no_grad():
-        return model(*args, **kwargs)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from placenorm.errors import ModelError
-from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs, undisturbed
+from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs
 from placenorm.probe.measuring import fit_inputs
 from placenorm.randomness import fix_seed
-from placenorm.rewrite.keeping import EXACT, ROUNDING, ROUNDINGS, largest_eps
-from placenorm.rewrite.proving import count_numbers, measure_error
+from placenorm.rewrite.keeping import EXACT, ROUNDING, ROUNDINGS
+from placenorm.rewrite.proving import count_numbers, evaluate, largest_eps, measure_error
 
 OTHER_SIZES: Final = 2
 """How many other sizes of input a folded model is proved on, where it takes them."""
@@ -67,15 +67,20 @@ class FoldProof:
         self._given = example_inputs
         self._inputs: list[ExampleInputs] = []
         self._truths: list[Any] = []
-        self._expected = _evaluate(original, example_inputs)
+        self._expected = evaluate(original, example_inputs)
         if not count_numbers(self._expected):
             raise ModelError(
                 f"Cannot fold {type(original).__name__}: what it gives for the example holds no finite numbers that "
                 "could be compared; give another example, or fold it with verify=False and compare them yourself."
             )
-        self._wide = self._runs_in_float64()
-        twin = self._twin_of(original)
-        self._take(twin, example_inputs)
+        self._wide = True
+        twin = copy.deepcopy(original).double()
+        try:
+            self._take(twin, example_inputs)
+        except Exception:  # a forward that casts to a type of its own, say: then its own type has to do
+            self._wide = False
+            twin = copy.deepcopy(original)
+            self._take(twin, example_inputs)
         sizes = {_read_sizes(example_inputs)}
         for inputs in vary_inputs(example_inputs):
             if len(self._inputs) > OTHER_SIZES:
@@ -93,18 +98,6 @@ class FoldProof:
         self._allowed = (
             EXACT if eps <= torch.finfo(torch.float64).eps else max(ROUNDING * self._control, ROUNDINGS * eps)
         )
-
-    def _runs_in_float64(self) -> bool:
-        try:
-            twin = copy.deepcopy(self._original).double()
-            _run(twin, fit_inputs(twin, self._given))
-        except Exception:  # a forward that casts to a type of its own, say: then its own type has to do
-            return False
-        return True
-
-    def _twin_of(self, model: nn.Module) -> nn.Module:
-        twin = copy.deepcopy(model)
-        return twin.double() if self._wide else twin
 
     def _take(self, twin: nn.Module, inputs: ExampleInputs) -> None:
         fitted = fit_inputs(twin, inputs)
@@ -158,13 +151,7 @@ class FoldProof:
 
     def measure_as_given(self, model: nn.Module) -> float:
         """Return how far a folded model is from what it was, on the example as it is."""
-        return measure_error(self._expected, _evaluate(model, self._given))
-
-
-def _evaluate(model: nn.Module, inputs: ExampleInputs) -> Any:
-    """Return what a model gives, and leave it as it is."""
-    with undisturbed(model):
-        return _run(model, inputs)
+        return measure_error(self._expected, evaluate(model, self._given))
 
 
 def _run(model: nn.Module, inputs: ExampleInputs) -> Any:

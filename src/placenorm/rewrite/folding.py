@@ -17,8 +17,8 @@ from placenorm.rewrite.forms import Forms
 from placenorm.rewrite.parallels import Parallel
 
 
-def fold_weights(module: nn.Module, use: WeightUse, forms: Forms, beside: Sequence[Parallel] = ()) -> bool:
-    """Let a weight op read its input, and give its output, in other forms, in place; return whether it changes.
+def fold_weights(module: nn.Module, use: WeightUse, forms: Forms, beside: Sequence[Parallel] = ()) -> None:
+    """Let a weight op read its input, and give its output, in other forms, in place.
 
     Args:
         module: a conv, a transposed conv or a linear layer.
@@ -30,7 +30,7 @@ def fold_weights(module: nn.Module, use: WeightUse, forms: Forms, beside: Sequen
         derived in docs/maths/folding.md.
     """
     if is_plain(use, forms) and not beside:
-        return False
+        return
     opened, lifted = (torch.from_numpy(each) for each in forms.undo(use.reads))
     scale, shift = torch.from_numpy(forms.scale[use.gives]), torch.from_numpy(forms.shift[use.gives])
     held: Any = module
@@ -63,11 +63,10 @@ def fold_weights(module: nn.Module, use: WeightUse, forms: Forms, beside: Sequen
             held.bias.copy_(bias)
     if use.varies and bool((taps != 0).any()):
         add_border(module, taps)
-    return True
 
 
-def fold_norm(module: nn.Module, use: NormUse, forms: Forms) -> bool:
-    """Let a norm that stays read its input, and give its output, in other forms, in place; return whether it changes.
+def fold_norm(module: nn.Module, use: NormUse, forms: Forms) -> None:
+    """Let a norm that stays read its input, and give its output, in other forms, in place.
 
     Args:
         module: a norm with gamma and beta.
@@ -75,7 +74,7 @@ def fold_norm(module: nn.Module, use: NormUse, forms: Forms) -> bool:
         forms: the forms of the channels.
     """
     if is_plain(use, forms):
-        return False
+        return
     opened, lifted = forms.undo(use.reads)
     scale, shift = forms.scale[use.gives], forms.shift[use.gives]
     held: Any = module
@@ -88,7 +87,6 @@ def fold_norm(module: nn.Module, use: NormUse, forms: Forms) -> bool:
         fill(held.bias, scale * (use.scale * lifted + use.shift) + shift)
         fill(held.weight, gamma * opened * scale)
         held.running_mean.zero_()
-    return True
 
 
 def is_plain(use: WeightUse | NormUse, forms: Forms) -> bool:

@@ -14,11 +14,11 @@ from placenorm.facts.edits import Edit, Skip
 from placenorm.facts.graph import Graph
 from placenorm.graph.recording import Recording
 from placenorm.graph.snapshot import bit_equal
-from placenorm.graph.tracing import ExampleInputs, map_tensors, set_training, split_inputs, undisturbed
+from placenorm.graph.tracing import ExampleInputs, map_tensors, undisturbed
 from placenorm.probe.measuring import fit_inputs, measure_inputs, read_batches
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.preserving import CannotPreserveError, ValueChange, ValueKeeper, make_identity, set_measured
-from placenorm.rewrite.proving import change_last_bits, count_numbers, measure_error
+from placenorm.rewrite.proving import change_last_bits, count_numbers, evaluate, largest_eps, measure_error
 from placenorm.rewrite.rewriter import Rewriter, Way
 
 EXACT = 1e-9
@@ -76,7 +76,7 @@ class FunctionKeeper:
         self._example = fit_inputs(self._twin, example_inputs)
         self._values = ValueKeeper(self._twin, graph)
         self._changes: list[tuple[Edit, ValueChange]] = []
-        self._expected = _evaluate(model, example_inputs)
+        self._expected = evaluate(model, example_inputs)
         try:
             self._truth = self._evaluate_twin(self._example)
         except Exception as error:  # the user's forward, anything can come out of it
@@ -205,7 +205,7 @@ class FunctionKeeper:
         Raises:
             ModelError: if it is further from the truth in float64 than rounding takes the model as it was given.
         """
-        found = _evaluate(model, self._given)
+        found = evaluate(model, self._given)
         truth = self._truth[:1]  # as it evaluates
         control = measure_error(truth, (self._expected,), rest=False)
         eps = largest_eps(model)
@@ -227,16 +227,16 @@ class FunctionKeeper:
         for given in (self._given, batch):
             inputs = fit_inputs(original, given)
             moved.append(
-                measure_error(_evaluate(original, inputs), _evaluate(original, map_tensors(change_last_bits, inputs)))
+                measure_error(evaluate(original, inputs), evaluate(original, map_tensors(change_last_bits, inputs)))
             )
         return max(moved)
 
     def _evaluate_twin(self, inputs: ExampleInputs) -> tuple[Any, ...]:
         """Return what the twin evaluates to, and what it gives in training where parts of it run then alone."""
-        evaluated = _evaluate(self._twin, inputs)
+        evaluated = evaluate(self._twin, inputs)
         if not self._recording.training:
             return (evaluated,)
-        return evaluated, _evaluate(self._twin, inputs, training=True)
+        return evaluated, evaluate(self._twin, inputs, training=True)
 
     def _lost_bias(self, edit: Edit) -> Tensor | None:
         """Return the bias that a weight op of the twin loses by an edit; None where it loses none."""
@@ -276,18 +276,3 @@ def _check_finite(batch: ExampleInputs) -> None:
             "The first batch of the data holds values that are not finite, so nothing can be proved on it; give data "
             "without NaN and infinities."
         )
-
-
-def largest_eps(model: nn.Module) -> float:
-    """Return the rounding error of the coarsest type that a model computes in."""
-    types = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
-    return max((torch.finfo(each).eps for each in types), default=torch.finfo(torch.float32).eps)
-
-
-def _evaluate(model: nn.Module, example_inputs: ExampleInputs, *, training: bool = False) -> Any:
-    """Return what a model evaluates to, or what it gives in training with its norms evaluating; nothing is changed."""
-    with undisturbed(model):
-        if training:
-            set_training(model)
-        args, kwargs = split_inputs(map_tensors(lambda x: x.detach().clone(), example_inputs))
-        return map_tensors(lambda x: x.detach().clone(), model(*args, **kwargs))

@@ -87,3 +87,17 @@ def try_norms(norm: NormChoice, shapes: Iterable[tuple[int, ...]]) -> None:
                 f"{list(shape)} into {list(output.shape) if isinstance(output, Tensor) else type(output).__name__}: "
                 "a norm keeps the shape."
             )
+
+
+def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put a module in another's place under every parent that holds it: a list and a Sequential can share one.
+
+    Args:
+        model: the model that holds the old one.
+        old: the module that goes; the new one may hold it.
+        new: the module that comes.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is old:
+                setattr(parent, name, new)

@@ -17,7 +17,7 @@ from placenorm.rewrite.surroundings import Taking
 _ORIGINAL = "_placenorm_original"
 """Attribute of a module: its `Original`."""
 
-_HELD = ("before", "after", "pool", "pool_after", "_known")
+HELD = ("before", "after", "pool", "pool_after", "_known")
 """Attributes of our layers that torch's do not have: what they hold, and the input that they remember."""
 
 OUR_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
@@ -102,7 +102,7 @@ def put_back(module: nn.Module) -> None:
     """Make a module again what it was, with the values that it has now."""
     original: Original = module.__dict__.pop(_ORIGINAL)
     if isinstance(module, OUR_NORMS):
-        for name in _HELD:
+        for name in HELD:
             module.__dict__.pop(name, None)
     module.__class__ = original.kind
     if original.before is not None:

@@ -9,18 +9,15 @@ from torch import nn
 from placenorm.graph.tracing import ExampleInputs, bind_inputs, record_model, undisturbed
 from placenorm.kernels.activations import IDENTITY, Activation
 from placenorm.kernels.pool_chain import MaxPool
-from placenorm.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, takes_neighbours
+from placenorm.layers.batch_norm import takes_neighbours
 from placenorm.layers.sync_batch_norm import SyncBatchNorm
+from placenorm.rewrite.norms import replace_module
+from placenorm.rewrite.originals import HELD, OURS
 
 _PLAIN: Final[dict[type[nn.Module], type[nn.Module]]] = {
-    BatchNorm1d: nn.BatchNorm1d,
-    BatchNorm2d: nn.BatchNorm2d,
-    BatchNorm3d: nn.BatchNorm3d,
+    **{ours: torchs for torchs, ours in OURS.items() if torchs is not ours},
     SyncBatchNorm: nn.SyncBatchNorm,
 }
-
-_OURS_ALONE: Final = ("before", "after", "pool", "pool_after", "virtual_batch_size", "frozen", "_known")
-"""Attributes of our layers that torch's do not have."""
 
 _ACTIVATIONS: Final[dict[str, Callable[[float], nn.Module]]] = {
     "relu": lambda _: nn.ReLU(),
@@ -84,7 +81,7 @@ def _make_plain(model: nn.Module, layer: nn.Module) -> None:
     held: Any = layer
     around = {name: getattr(held, name, None) for name in ("before", "pool", "after", "pool_after")}
     holds = takes_neighbours(layer)
-    for name in _OURS_ALONE:
+    for name in (*HELD, "virtual_batch_size", "frozen"):
         layer.__dict__.pop(name, None)
     layer.__class__ = _PLAIN[type(layer)]
     if not holds:
@@ -93,10 +90,7 @@ def _make_plain(model: nn.Module, layer: nn.Module) -> None:
     parts += [("norm", layer), *((name, _make_part(around[name])) for name in ("after", "pool_after"))]
     whole = nn.Sequential(OrderedDict((name, part) for name, part in parts if part is not None))
     whole.train(layer.training)
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is layer and parent is not whole:
-                setattr(parent, name, whole)
+    replace_module(model, layer, whole)
 
 
 def _make_part(part: Any) -> nn.Module | None:

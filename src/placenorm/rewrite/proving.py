@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from placenorm.errors import first_line
 from placenorm.graph.snapshot import bit_equal
-from placenorm.graph.tracing import map_tensors
+from placenorm.graph.tracing import ExampleInputs, map_tensors, set_training, split_inputs, undisturbed
 from placenorm.randomness import fix_seed
 from placenorm.rewrite.captures import Captures
 from placenorm.rewrite.retracing import OwnerGraphs
@@ -271,3 +271,18 @@ def _relative_error(expected: Tensor, found: Tensor, floor: float) -> float:
         return math.inf
     largest = max(float(expected.nan_to_num(0.0, 0.0, 0.0).abs().max()), floor)
     return difference / largest if largest else difference
+
+
+def largest_eps(model: nn.Module) -> float:
+    """Return the rounding error of the coarsest type that a model computes in."""
+    types = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    return max((torch.finfo(each).eps for each in types), default=torch.finfo(torch.float32).eps)
+
+
+def evaluate(model: nn.Module, example_inputs: ExampleInputs, *, training: bool = False) -> Any:
+    """Return what a model evaluates to, or what it gives in training with its norms evaluating; nothing is changed."""
+    with undisturbed(model):
+        if training:
+            set_training(model)
+        args, kwargs = split_inputs(map_tensors(lambda x: x.detach().clone(), example_inputs))
+        return map_tensors(lambda x: x.detach().clone(), model(*args, **kwargs))

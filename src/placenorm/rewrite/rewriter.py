@@ -25,7 +25,7 @@ from placenorm.layers.features_last import FeaturesLast
 from placenorm.rewrite.absorbing import give_bias
 from placenorm.rewrite.alignment import Aligner
 from placenorm.rewrite.captures import Captures
-from placenorm.rewrite.norms import NormChoice, build_norm, try_norms
+from placenorm.rewrite.norms import NormChoice, build_norm, replace_module, try_norms
 from placenorm.rewrite.proving import ForwardProof
 from placenorm.rewrite.reordering import ChildOrder
 from placenorm.rewrite.retracing import OwnerGraphs, RetraceError, retrace
@@ -503,14 +503,7 @@ class Rewriter:
         if self._is_attached(path) or is_appended(self.model.get_submodule(host), child):
             detach_norm(self.model.get_submodule(host), child)
         else:
-            self._replace(old, _without_norm(old).train(old.training))
-
-    def _replace(self, old: nn.Module, new: nn.Module) -> None:
-        """Put a module in another's place under every parent that holds it: a list and a Sequential can share one."""
-        for parent in list(self.model.modules()):
-            for name, child in list(parent._modules.items()):
-                if child is old:
-                    setattr(parent, name, new)
+            replace_module(self.model, old, _without_norm(old).train(old.training))
 
     def _put_in(self, module: nn.Module, anchor: Op, edit: Edit, way: Way) -> str:
         """Run a norm behind an op and return the norm's path."""
@@ -555,7 +548,7 @@ class Rewriter:
             self._start_anew(module, edit)
         else:  # it stood before a reshape, and the tensor behind has other channels
             opening = self.graph.ops[self.blocks[edit.block].weight]
-            self._replace(module, self._build(anchor, opening, edit))
+            replace_module(self.model, module, self._build(anchor, opening, edit))
 
     def _change_bias(self, edit: Edit) -> str:
         if edit.bias == "keep":

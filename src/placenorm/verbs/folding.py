@@ -1,16 +1,15 @@
 """The verbs `fold` and `fold_`: a network for inference, its norms folded into its weights."""
 
-import copy
 import warnings
-from typing import Any
 
 import torch
 from torch import nn
 
-from placenorm.errors import ModelError, NoEffectWarning, first_line
+from placenorm.errors import NoEffectWarning
 from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.unnorming import Folded, fold_model
+from placenorm.verbs.copying import copy_model
 
 
 def fold(
@@ -61,14 +60,7 @@ def fold(
         [('2', 'into 0 before it')]
     """
     check_model(model)
-    try:
-        with torch.inference_mode(False):
-            copied: Any = copy.deepcopy(model)
-    except Exception as error:  # the user's own attributes, anything can come out of it
-        raise ModelError(
-            f"Cannot copy {type(model).__name__}: {first_line(error)}; run a lazy model once, or use "
-            "torch.nn.utils.parametrizations in the place of hooks that recompute weights."
-        ) from error
+    copied, _ = copy_model(model)
     return _fold(copied, example_inputs, data, dtype, verify=verify)
 
 

@@ -9,7 +9,7 @@ from placenorm.errors import NoEffectWarning, UsageError
 from placenorm.facts.folding import Folding
 from placenorm.verbs.exporting import describe_folded, export
 from placenorm.verbs.folding import fold_
-from placenorm.verbs.named import build_example, load_test_batches
+from placenorm.verbs.named import build_example, load_batches
 
 
 def fold_named(
@@ -39,7 +39,7 @@ def fold_named(
     """
     model, example = build_example(name, sample_shape, weights)
     model.eval()
-    batches = None if data is None else load_test_batches(data)
+    batches = None if data is None else load_batches(data, "test")
     with warnings.catch_warnings():
         warnings.simplefilter("error", NoEffectWarning)
         try:

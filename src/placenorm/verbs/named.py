@@ -1,6 +1,7 @@
 """Models and data of a name, ready to be run: what the verbs of the command line begin with."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,30 +35,18 @@ def build_example(name: str, sample_shape: tuple[int, ...] | None, weights: Path
     return model, torch.randn(EXAMPLE_SAMPLES, *shape, generator=torch.Generator().manual_seed(0))
 
 
-def load_batches(name: str) -> list[Tensor]:
-    """Return some batches of the training part of named data, as a comparison under seed 0 would see them.
+def load_batches(name: str, part: Literal["train", "test"] = "train") -> list[Tensor]:
+    """Return some batches of a part of named data, as a comparison under seed 0 would see them.
 
     Args:
         name: as for `placenorm.data.load_data`.
+        part: which part.
 
     Raises:
         PlacenormError: one of its kinds, where the data cannot be found or read.
     """
-    training = split(load_data(name, limit=DATA_SAMPLES), seed=0).train
-    return [x for x, _ in eval_batches(training, DATA_BATCH)]
-
-
-def load_test_batches(name: str) -> list[Tensor]:
-    """Return some batches of the test part of named data, as a comparison under seed 0 would see them.
-
-    Args:
-        name: as for `placenorm.data.load_data`.
-
-    Raises:
-        PlacenormError: one of its kinds, where the data cannot be found or read.
-    """
-    test = split(load_data(name, limit=DATA_SAMPLES), seed=0).test
-    return [x for x, _ in eval_batches(test, DATA_BATCH)]
+    parts = split(load_data(name, limit=DATA_SAMPLES), seed=0)
+    return [x for x, _ in eval_batches(parts.train if part == "train" else parts.test, DATA_BATCH)]
 
 
 def load_in_order(name: str) -> list[Tensor]:
