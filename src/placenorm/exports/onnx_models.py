@@ -16,8 +16,8 @@ WRITERS: Final = ("onnx", "onnxscript")
 RUNNER: Final = "onnxruntime"
 
 _STANDARD: Final = frozenset({"", "ai.onnx"})
-_WARNINGS: Final = 3
-"""onnxruntime's level of messages that leaves warnings out."""
+_FATAL: Final = 4
+"""What onnxruntime writes to the terminal by itself: nothing less, since its errors are raised as well."""
 
 
 def find_missing(*names: str) -> str:
@@ -73,7 +73,7 @@ class OnnxRunner:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = _WARNINGS
+        options.log_severity_level = _FATAL
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own kinds, each a class of its own

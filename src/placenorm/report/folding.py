@@ -78,14 +78,18 @@ def _print_proof(folding: Folding, console: Console) -> None:
 
 def _print_files(files: tuple[ExportedFile, ...], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("file", "size", "free", "norms", "largest difference", ""):
+    table.add_column("file", no_wrap=True)
+    for name in ("size", "free", "norms", "largest difference"):
         table.add_column(name, overflow="fold")
     for file in files:
         size = "not written" if file.bytes is None else f"{file.bytes / _KB:,.0f} kB"
         error = "" if file.max_error is None else f"{file.max_error:.1e}"
         norms = "" if file.norms is None else str(file.norms)
-        table.add_row(*map(Text, (file.name, size, ", ".join(file.free), norms, error, file.note)))
+        table.add_row(*map(Text, (file.name, size, ", ".join(file.free), norms, error)))
     console.print(table)
+    for file in files:
+        if file.note:
+            console.print(Text(f"{file.name}: {file.note}"))
 
 
 def _name_some(paths: list[str] | tuple[str, ...]) -> str:
