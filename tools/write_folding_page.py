@@ -55,10 +55,15 @@ def write_page(rows: Path, speed: Path) -> str:
         *_write_head(done),
         *_write_summary(torchvision, timm),
         *_write_placed(placed),
-        *_write_models("torchvision", "All of its models with batch norms.", torchvision),
+        *_write_models(
+            "torchvision",
+            "Its models with batch norms, the small ones first; those without a row are not measured yet.",
+            torchvision,
+        ),
         *_write_models(
             "timm",
-            "Of each module of `timm.models` that has a model with batch norms, the one with the fewest parameters.",
+            "Of each module of `timm.models` that has a model with batch norms, the one with the fewest parameters; "
+            "those without a row are not measured yet.",
             timm,
         ),
         *_write_wrong(done),
