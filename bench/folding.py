@@ -33,13 +33,15 @@ import placenorm as pn
 from networks import build
 from placenorm.errors import first_line
 from placenorm.facts.placement import Placement, Position
-from placenorm.graph.channels import ChannelRules, NormUse, follow_channels
+from placenorm.graph.channel_rules import ChannelRules, NormUse
+from placenorm.graph.channels import follow_channels
 from placenorm.graph.tracing import ExampleInputs, split_inputs, undisturbed
 from placenorm.graph.values import tensors_in
 from placenorm.rewrite.folding import find_centre
-from placenorm.rewrite.forms import FormFinder, StuckError, choose_forms
+from placenorm.rewrite.forms import FormFinder, choose_forms
 from placenorm.rewrite.parallels import ParallelFinder
 from placenorm.rewrite.proving import change_last_bits, measure_error
+from placenorm.rewrite.stuck import StuckError
 
 IDLE: Final = "it does not run in evaluation on the example input"
 """What is said of norms that are in the model and not in what it computes; they do not count."""

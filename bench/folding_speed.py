@@ -36,11 +36,11 @@ CLOSE: Final = 1e-4
 """What a folded model may differ by in float32, as a share of its largest output."""
 
 
-def list_candidates(name: str, layout: torch.memory_format) -> tuple[dict[str, nn.Module], dict[str, int]]:
+def list_candidates(name: str, layout: torch.memory_format, size: int) -> tuple[dict[str, nn.Module], dict[str, int]]:
     """Return the models that are timed against each other, by placement and state, and how many norms stay in each."""
     torch.manual_seed(0)
     model = build(f"torchvision:{name}")
-    example = torch.randn(2, 3, 64, 64)
+    example = torch.randn(2, 3, size, size)
     found: dict[str, nn.Module] = {}
     left: dict[str, int] = {}
     for placement in PLACEMENTS:
@@ -78,7 +78,7 @@ def time_candidates(
 def examine(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the rows of a model: for each batch and mode one."""
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    plain, left = list_candidates(name, layout)
+    plain, left = list_candidates(name, layout, options.size)
     for batch in options.batches:
         x = torch.randn(batch, 3, options.size, options.size).contiguous(memory_format=layout)
         for mode in options.modes:

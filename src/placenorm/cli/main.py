@@ -225,7 +225,11 @@ def fold(
     from placenorm.report.folding import print_folding
     from placenorm.verbs.folding_named import fold_named
 
-    with errors_in_words("Stopped; no further file was written."), warnings_in_words():
+    with (
+        errors_in_words("Stopped; no further file was written."),
+        warnings_in_words(),
+        Console(stderr=True).status(f"Folding {model}" + " and writing it" * (out is not None)),
+    ):
         done = fold_named(
             model,
             sample_shape=None if input_shape is None else _shape(input_shape),

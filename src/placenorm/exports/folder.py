@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from placenorm.errors import ModelError, first_line
-from placenorm.exports.calls import Call, make_calls
+from placenorm.exports.calls import SIZE, Call, make_calls
 from placenorm.exports.fresh_process import run_program
 from placenorm.exports.limits import check_error
 from placenorm.exports.onnx_models import RUNNER, WRITERS, OnnxRunner, RunnerError, find_missing, make_onnx
-from placenorm.exports.programs import Program, list_freedoms, make_program
+from placenorm.exports.programs import Program, find_adaptive_pools, list_freedoms, make_program
 from placenorm.facts.folding import ExportedFile
 from placenorm.graph.tracing import ExampleInputs
 from placenorm.report.files import replace_file
@@ -148,7 +148,12 @@ def _make_onnx_file(programs: _Programs) -> _Content:
             runner, unchecked = None, str(error)
         if runner is None:
             return _describe(ONNX, content, program, norms, None, (), f"it was not run: {unchecked}")
-        found = {call: runner.run(call) for call in program.calls}
+        try:
+            found = {call: runner.run(call) for call in program.calls}
+        except ModelError as error:
+            pools = find_adaptive_pools(program) if SIZE in program.free else ()
+            cause = f"torch.onnx writes an adaptive pool ({', '.join(pools)}) for one size only; " * bool(pools)
+            raise ModelError(f"{cause}{error}") from error
         for call in program.refused:  # an ONNX model has no guards: it has to be right there, or to say no
             with suppress(ModelError):
                 found[call] = runner.run(call)

@@ -52,6 +52,16 @@ class Program:
         return buffer.getvalue()
 
 
+def find_adaptive_pools(program: Program) -> tuple[str, ...]:
+    """Return where a program pools to so many places, whatever it is given: more than one."""
+    found: dict[str, None] = {}
+    for node in program.exported.graph.nodes:
+        if "adaptive" in str(node.target) and any(isinstance(x, list) and set(x) != {1} for x in node.args):
+            stack = list(node.meta.get("nn_module_stack", {}).values())
+            found[str(stack[-1][0]) if stack else "a forward"] = None
+    return tuple(found)
+
+
 def list_freedoms(calls: Sequence[Call]) -> tuple[tuple[str, ...], ...]:
     """Return what may be free, the most first, as far as there are calls to hold it against."""
     shown = frozenset[str]().union(*(call.other for call in calls))

@@ -8,6 +8,9 @@ from placenorm.facts.edits import Change, Skip
 DOES_NOT_RUN: Final = "it does not run in evaluation on the example input"
 """Why a norm stays that costs nothing at inference."""
 
+RANDOM: Final = "random"
+"""Weights of a network of a name that nobody gave a checkpoint for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -70,6 +73,7 @@ class Folding:
         agreement: how often the top-1 answers are the same; None without data.
         files: what was written, and what could not be.
         versions: of what they were written with.
+        weights: where the weights are from: a file, or `RANDOM`; "" where the caller gave the network as it is.
     """
 
     model: str
@@ -87,6 +91,7 @@ class Folding:
     agreement: Agreement | None = None
     files: tuple[ExportedFile, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    weights: str = ""
 
     def find_faults(self) -> tuple[str, ...]:
         """Return the norms that stay and run, and the files that could not be written, by path and name."""

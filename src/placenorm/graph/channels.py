@@ -7,14 +7,12 @@ is written down as rules for labels. A label stands for a channel that may be ca
 """
 
 import gc
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -27,113 +25,40 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from placenorm.graph.channel_calls import (
+    ADDING,
+    CONVS,
+    DROPPING,
+    HOMOGENEOUS,
+    JOINING,
+    LIKE,
+    MOVING,
+    MOVING_LIKE,
+    MULTIPLYING,
+    OF_WEIGHTS,
+    PLAIN_CONVS,
+    REDUCING,
+    RESIZING,
+    SAME,
+    TELLING,
+    TRANSPOSED,
+    WEIGHT_OPS,
+    name_call,
+    read_argument,
+)
+from placenorm.graph.channel_labels import (
+    find_shared_memory,
+    is_open,
+    list_labels,
+    memory_of,
+    read_channels,
+    starts_alike,
+    thin,
+)
+from placenorm.graph.channel_rules import GROUND, ChannelRules, Labels, NormUse, WeightUse
 from placenorm.graph.tracing import ExampleInputs, bind_inputs, map_tensors, undisturbed
 from placenorm.graph.values import list_contents, tensors_in
-from placenorm.graph.vocabulary import call_means_only, kind_of_call, name_of_call
-
-Labels = NDArray[np.int64]
-
-GROUND: Final = 0
-"""The label of everything that stays as it is: inputs, constants, what an op gives that lets no other form pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class WeightUse:
-    """One call of a conv, a transposed conv or a linear layer that can take other forms in, and give them.
-
-    Attributes:
-        path: of the module.
-        reads: label of every input channel, ``[C_in]``.
-        gives: label of every output channel, ``[C_out]``.
-        varies: whether a shift of its input is another shift of its output from place to place: zeros are padded, or
-            the op is transposed.
-    """
-
-    path: str
-    reads: Labels
-    gives: Labels
-    varies: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NormUse:
-    """One call of a norm that evaluates by its running statistics.
-
-    Attributes:
-        path: of the module; of the module in whose forward it stands where the call is functional.
-        number: which norm this is among the calls of norms in its owner's forward, from 0; among its module's own
-            where it is a module.
-        functional: whether the call is no module of its own.
-        reads: label of every input channel, ``[C]``.
-        gives: label of every output channel, ``[C]``.
-        scale: ``[C]``, float64: what it multiplies with.
-        shift: ``[C]``, float64: what it adds then.
-        adjustable: whether the module can take other forms in and give them while it stays.
-        size: number of values that it normalises.
-    """
-
-    path: str
-    number: int
-    functional: bool
-    reads: Labels
-    gives: Labels
-    scale: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    adjustable: bool
-    size: int
-
-
-@dataclass(slots=True)
-class ChannelRules:
-    """The rules that a network's calls set for the forms of its channels.
-
-    Attributes:
-        count: number of labels, `GROUND` among them.
-        weights: the calls of weight ops.
-        norms: the calls of norms.
-        scaled_alike: pairs of labels, ``[P, 2]``, whose scales must be the same.
-        alike: pairs of labels whose scales and shifts must be the same.
-        sums: rows of (label, addend, addend, sign of the second): the shift of the first is that of their sum.
-        centred: labels whose shift must be zero, each with what asks for it.
-        positive: labels whose scale must be positive, or zero, each with what asks for it.
-        fixed: labels that stay as they are, each with what asks for it.
-        odd: norms whose calls set no rules, by path: why they stay.
-    """
-
-    count: int = 1
-    weights: list[WeightUse] = field(default_factory=list)
-    norms: list[NormUse] = field(default_factory=list)
-    scaled_alike: list[tuple[Labels, Labels]] = field(default_factory=list)
-    alike: list[tuple[Labels, Labels]] = field(default_factory=list)
-    sums: list[tuple[Labels, Labels, Labels, int, str]] = field(default_factory=list)
-    centred: dict[int, str] = field(default_factory=dict)
-    positive: dict[int, str] = field(default_factory=dict)
-    fixed: dict[int, str] = field(default_factory=dict)
-    odd: dict[str, str] = field(default_factory=dict)
-
-    def add_labels(self, count: int) -> Labels:
-        """Return so many new labels."""
-        start = self.count
-        self.count += count
-        return np.arange(start, self.count)
-
-    def fix(self, labels: Iterable[int], cause: str) -> None:
-        """Keep channels as they are."""
-        _note(self.fixed, labels, cause)
-
-    def centre(self, labels: Iterable[int], cause: str) -> None:
-        """Allow channels no shift."""
-        _note(self.centred, labels, cause)
-
-    def keep_sign(self, labels: Iterable[int], cause: str) -> None:
-        """Allow channels no negative scale."""
-        _note(self.positive, labels, cause)
-
-
-def _note(rules: dict[int, str], labels: Iterable[int], cause: str) -> None:
-    for label in labels:
-        if label != GROUND:
-            rules.setdefault(int(label), cause)
+from placenorm.graph.vocabulary import call_means_only, kind_of_call
 
 
 def follow_channels(model: nn.Module, example_inputs: ExampleInputs) -> ChannelRules:
@@ -153,69 +78,6 @@ def follow_channels(model: nn.Module, example_inputs: ExampleInputs) -> ChannelR
         with recorder:
             output = model(*bound.args, **bound.kwargs)
         return recorder.finish(output)
-
-
-_MOVING = frozenset(
-    {
-        "view", "reshape", "flatten", "unflatten", "permute", "transpose", "swapaxes", "swapdims", "movedim",
-        "moveaxis",
-        "unsqueeze", "squeeze", "getitem", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "narrow",
-        "select", "cat", "concat", "concatenate", "stack", "expand", "repeat", "repeat_interleave", "roll", "flip", "t",
-        "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "ravel", "unfold", "hsplit", "vsplit", "index_select",
-        "tile", "rot90",
-    }
-)  # fmt: skip
-"""Calls that move, pick or repeat values and do nothing else to them."""
-
-_JOINING = frozenset({"cat", "concat", "concatenate", "stack"})
-_MOVING_LIKE = frozenset({"view_as", "reshape_as", "expand_as"})
-_SAME = frozenset(
-    {
-        "contiguous",
-        "clone",
-        "detach",
-        "alias",
-        "to",
-        "float",
-        "double",
-        "half",
-        "bfloat16",
-        "type_as",
-        "type",
-        "identity",
-        "cpu",
-    }
-)
-_DROPPING = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"})
-_HOMOGENEOUS = frozenset({"relu", "leaky_relu", "prelu", "rrelu"})
-"""Activations with f(s x) = s f(x) for every s >= 0."""
-
-_ADDING = {"add": 1, "iadd": 1, "radd": 1, "sub": -1, "isub": -1}
-_MULTIPLYING = frozenset({"mul", "imul", "rmul", "multiply", "div", "truediv", "itruediv", "true_divide"})
-_TELLING = frozenset(
-    {
-        "size", "dim", "stride", "numel", "nelement", "ndimension", "is_contiguous", "is_floating_point", "type",
-        "get_device", "element_size", "storage_offset", "len", "is_complex", "attribute", "has_names",
-        "is_same_size", "result_type", "broadcast_shapes", "format", "repr", "hash",
-    }
-)  # fmt: skip
-"""Calls that tell of a tensor and not of its values."""
-
-_OF_WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var"})
-"""Parameters and buffers that folding changes."""
-
-_LIKE = frozenset(
-    {"zeros_like", "ones_like", "empty_like", "rand_like", "randn_like", "new_zeros", "new_ones", "new_empty"}
-)
-"""Calls that read of a tensor only what it is like."""
-
-_CONVS = {f"conv{rank}d": rank for rank in (1, 2, 3)}
-_TRANSPOSED = {f"conv_transpose{rank}d": rank for rank in (1, 2, 3)}
-_WEIGHT_OPS = frozenset({*_CONVS, *_TRANSPOSED, "linear"})
-_PLAIN_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-
-_REDUCING = frozenset({"mean", "sum"})
-_RESIZING = frozenset({"interpolate", "upsample", "upsample_nearest", "upsample_bilinear"})
 
 
 class _ChannelRecorder(TorchFunctionMode):
@@ -239,7 +101,7 @@ class _ChannelRecorder(TorchFunctionMode):
         self._constants = {id(tensor) for tensor in self._held}
         self._running: list[tuple[str, int]] = []
         self._counts: dict[tuple[str, bool], int] = {}
-        self._touched = _find_shared_memory(self._modules)
+        self._touched = find_shared_memory(self._modules)
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
@@ -261,7 +123,7 @@ class _ChannelRecorder(TorchFunctionMode):
         rules = self._rules
         for tensor in tensors_in(output):
             self._fix(tensor, "the network's output")
-        if not all(self._knows(tensor) for tensor in tensors_in(output)) or not _is_open(output):
+        if not all(self._knows(tensor) for tensor in tensors_in(output)) or not is_open(output):
             rules.fix(range(rules.count), "an output that cannot be looked into")
         given = {id(tensor) for tensor in tensors_in(output)}
         if any(id(tensor) not in given and self._carries(tensor) for tensor in list(self._labels)):
@@ -325,7 +187,7 @@ class _ChannelRecorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if not args and "input" in kwargs:
             args, kwargs = (kwargs["input"],), {key: held for key, held in kwargs.items() if key != "input"}
-        name = _name_call(func)
+        name = name_call(func)
         if name == "iter":
             return iter(self.__torch_function__(Tensor.unbind, types, args, kwargs))
         given = list(tensors_in((args, kwargs)))
@@ -337,7 +199,7 @@ class _ChannelRecorder(TorchFunctionMode):
         if any(tensor in self._live for tensor in given):
             for tensor in tensors_in(result):
                 self._live[tensor] = True
-        if name in _TELLING and not (isinstance(result, Tensor) and name == "type"):
+        if name in TELLING and not (isinstance(result, Tensor) and name == "type"):
             if name == "attribute" and isinstance(result, Tensor):
                 self._note_attribute(source, result)
             return result
@@ -345,9 +207,9 @@ class _ChannelRecorder(TorchFunctionMode):
             if len(given) > 1:  # x.data = y
                 self._note_other(args, kwargs, given[:1], name)
             return result
-        if name not in _WEIGHT_OPS and name != "batch_norm":
+        if name not in WEIGHT_OPS and name != "batch_norm":
             self._note_owned((args, kwargs), name)
-            if name in _LIKE or not any(self._carries(tensor) for tensor in given):
+            if name in LIKE or not any(self._carries(tensor) for tensor in given):
                 for tensor in tensors_in(result):
                     self._set_ground(tensor)
                 return result
@@ -362,7 +224,7 @@ class _ChannelRecorder(TorchFunctionMode):
 
     def _carries(self, tensor: Tensor) -> bool:
         """Whether anything of a tensor may have another form."""
-        return tensor in self._labels and bool(_thin(self._labels[tensor]).any())
+        return tensor in self._labels and bool(thin(self._labels[tensor]).any())
 
     def _note(
         self,
@@ -374,27 +236,27 @@ class _ChannelRecorder(TorchFunctionMode):
     ) -> None:
         made = list(tensors_in(result))
         source = args[0] if args else kwargs.get("input")
-        if name in _WEIGHT_OPS and isinstance(result, Tensor):
+        if name in WEIGHT_OPS and isinstance(result, Tensor):
             self._note_weight_op(name, args, kwargs, result)
         elif name == "batch_norm" and isinstance(result, Tensor):
             self._note_norm(args, kwargs, result)
-        elif name in _MOVING or name in _MOVING_LIKE:
+        elif name in MOVING or name in MOVING_LIKE:
             self._note_moving(func, name, args, kwargs, made)
         elif len(made) != 1 or not isinstance(source, Tensor) or kwargs.get("out") is not None:
             self._note_other(args, kwargs, made, name)
-        elif name in _SAME or (name in _DROPPING and not self._drops(args, kwargs)):
+        elif name in SAME or (name in DROPPING and not self._drops(args, kwargs)):
             self._carry(source, result, name)
-        elif name in _HOMOGENEOUS:
+        elif name in HOMOGENEOUS:
             for slope in tensors_in((args[1:], {key: held for key, held in kwargs.items() if key != "input"})):
                 self._fix(slope, self._where(name))
             self._carry(source, result, name, positive=True, centred=True)
-        elif (name in _ADDING or name == "neg") and result is source and self._is_shared(result):
+        elif (name in ADDING or name == "neg") and result is source and self._is_shared(result):
             self._note_other(args, kwargs, made, f"{name} in memory that others read")
         elif kind_of_call(func) == "activation":
             self._note_activation(source, result, name)
-        elif name in _ADDING:
+        elif name in ADDING:
             self._note_sum(args, kwargs, result, name)
-        elif name in _MULTIPLYING:
+        elif name in MULTIPLYING:
             self._note_product(args, kwargs, result, name)
         elif name == "neg":
             self._note_negation(source, result)
@@ -414,13 +276,13 @@ class _ChannelRecorder(TorchFunctionMode):
         labels = self._find(source)
         if "max_pool" in name:
             self._spread(source, labels, result, name, args, kwargs, positive=True)
-        elif "avg_pool" in name or (name in _REDUCING and "dtype" not in kwargs):
+        elif "avg_pool" in name or (name in REDUCING and "dtype" not in kwargs):
             means = name == "mean" or call_means_only(func, args, kwargs, result)
-            if name in _REDUCING:
+            if name in REDUCING:
                 self._reduce(source, labels, result, name, args, kwargs, centred=not means)
             else:
                 self._spread(source, labels, result, name, args, kwargs, centred=not means)
-        elif name in _RESIZING:
+        elif name in RESIZING:
             self._spread(source, labels, result, name, args, kwargs)
         elif name == "pad":
             self._note_pad(source, labels, result, args, kwargs)
@@ -442,7 +304,7 @@ class _ChannelRecorder(TorchFunctionMode):
 
     def _fix(self, tensor: Tensor, cause: str) -> None:
         if tensor in self._labels:
-            self._rules.fix(_unique(self._labels[tensor]), cause)
+            self._rules.fix(list_labels(self._labels[tensor]), cause)
 
     def _set(self, tensor: Tensor, labels: Tensor) -> None:
         self._labels[tensor] = labels
@@ -466,22 +328,22 @@ class _ChannelRecorder(TorchFunctionMode):
         """Note that a call reads parameters or buffers by itself."""
         for tensor in tensors_in(nest):
             path, held = self._owned.get(id(tensor), ("", ""))
-            if held in _OF_WEIGHTS or (held and name not in _MULTIPLYING and name not in _HOMOGENEOUS):
+            if held in OF_WEIGHTS or (held and name not in MULTIPLYING and name not in HOMOGENEOUS):
                 self._touched.setdefault(path, f"a forward that reads {path}.{held} by itself")
 
     def _note_attribute(self, source: Any, result: Tensor) -> None:
         self._note_owned(source, "attribute")
         if not isinstance(source, Tensor) or source not in self._labels:
             self._set_ground(result)
-        elif result.shape == source.shape and result.stride() == source.stride() and _starts_alike(result, source):
+        elif result.shape == source.shape and result.stride() == source.stride() and starts_alike(result, source):
             self._set(result, self._labels[source])  # x.data
         else:
             self._note_other((source,), {}, [result], "attribute")
 
     def _is_shared(self, tensor: Tensor) -> bool:
         """Whether another tensor reads a tensor's memory."""
-        memory = _memory_of(tensor)
-        return any(other is not tensor and _memory_of(other) == memory for other in self._labels)
+        memory = memory_of(tensor)
+        return any(other is not tensor and memory_of(other) == memory for other in self._labels)
 
     # -- what lets forms pass
 
@@ -503,16 +365,16 @@ class _ChannelRecorder(TorchFunctionMode):
             self._note_other((source,), {}, [result], name)
             return
         cause = self._where(name)
-        held, where = torch.unique(_thin(labels), return_inverse=True)
+        held, where = torch.unique(thin(labels), return_inverse=True)
         self._rules.fix(held.tolist(), cause)
         made = self._rules.add_labels(len(held))
         made[held.numpy() == GROUND] = GROUND
         self._rules.fix(made.tolist(), cause)
-        self._set(result, torch.from_numpy(made)[where].view(_thin(labels).shape).expand(result.shape))
+        self._set(result, torch.from_numpy(made)[where].view(thin(labels).shape).expand(result.shape))
 
     def _demand(self, labels: Tensor, name: str, *, positive: bool = False, centred: bool = False) -> None:
         if positive or centred:
-            found, cause = _unique(labels), self._where(name)
+            found, cause = list_labels(labels), self._where(name)
             if positive:
                 self._rules.keep_sign(found, cause)
             if centred:
@@ -532,7 +394,7 @@ class _ChannelRecorder(TorchFunctionMode):
     ) -> None:
         """Note a call that makes each place of a channel of places of that channel."""
         axis = min(1, source.dim() - 1)
-        channels = _read_channels(labels, axis)
+        channels = read_channels(labels, axis)
         if channels is None or result.dim() != source.dim() or result.shape[: axis + 1] != source.shape[: axis + 1]:
             self._note_other(args, kwargs, [result], name)
             return
@@ -543,7 +405,7 @@ class _ChannelRecorder(TorchFunctionMode):
         self, source: Tensor, labels: Tensor, result: Tensor, name: str, args: Any, kwargs: Any, *, centred: bool
     ) -> None:
         """Note a mean or a sum over axes along which the channel is the same."""
-        axes = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
+        axes = read_argument(args, kwargs, 1, "dim", "axis")
         if axes is None or isinstance(axes, str):
             self._note_other(args, kwargs, [result], name)
             return
@@ -558,8 +420,8 @@ class _ChannelRecorder(TorchFunctionMode):
         self._set(result, kept.reshape(result.shape))
 
     def _note_pad(self, source: Tensor, labels: Tensor, result: Tensor, args: Any, kwargs: Any) -> None:
-        mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")
-        value = args[3] if len(args) > 3 else kwargs.get("value")
+        mode = read_argument(args, kwargs, 2, "mode", default="constant")
+        value = read_argument(args, kwargs, 3, "value")
         if mode == "constant" and value not in (None, 0):
             self._note_other(args, kwargs, [result], "pad")
         else:
@@ -569,7 +431,7 @@ class _ChannelRecorder(TorchFunctionMode):
         self, func: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: list[Tensor]
     ) -> None:
         """Note a call that moves values: what it does to them it does to their labels."""
-        if name in _MOVING_LIKE:
+        if name in MOVING_LIKE:
             source = args[0]
             try:
                 moved: Any = self._find(source).expand(made[0].shape) if name == "expand_as" else None
@@ -577,13 +439,13 @@ class _ChannelRecorder(TorchFunctionMode):
             except RuntimeError:
                 self._note_other(args, kwargs, made, name)
                 return
-        elif name not in _JOINING and any(
+        elif name not in JOINING and any(
             tensor in self._live and not tensor.is_floating_point() for tensor in tensors_in((args, kwargs))
         ):
             self._note_other(args, kwargs, made, f"{name} by an index that is computed")
             return
         else:
-            moved = self._move(func, args, kwargs, joins=name in _JOINING, dense=False)
+            moved = self._move(func, args, kwargs, joins=name in JOINING, dense=False)
         found = list(tensors_in(moved))
         fits = len(found) == len(made) and all(a.shape == b.shape for a, b in zip(found, made, strict=True))
         if not fits or not all(tensor.is_floating_point() for tensor in made):
@@ -607,7 +469,7 @@ class _ChannelRecorder(TorchFunctionMode):
             return None if dense else self._move(func, args, kwargs, joins=joins, dense=True)
 
     def _note_sum(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, name: str) -> None:
-        other = args[1] if len(args) > 1 else kwargs.get("other")
+        other = read_argument(args, kwargs, 1, "other")
         first = args[0]
         if not isinstance(other, Tensor) or kwargs.get("alpha", 1) != 1 or len(args) > 2:
             if isinstance(other, (int, float)) and other == 0:
@@ -615,12 +477,12 @@ class _ChannelRecorder(TorchFunctionMode):
                 return
             self._note_other(args, kwargs, [result], name)
             return
-        self._note_total(self._find(first), self._find(other), _ADDING[name], result, name)
+        self._note_total(self._find(first), self._find(other), ADDING[name], result, name)
 
     def _note_total(self, first: Tensor, other: Tensor, sign: int, result: Tensor, name: str) -> None:
         """Note a sum or a difference of two tensors, by their labels."""
         rules = self._rules
-        one, two = (_thin(each.expand(result.shape)) for each in (first, other))
+        one, two = (thin(each.expand(result.shape)) for each in (first, other))
         one, two = torch.broadcast_tensors(one, two)
         pairs, where = torch.unique(torch.stack([one.reshape(-1), two.reshape(-1)]), dim=1, return_inverse=True)
         mine, others = pairs.numpy()
@@ -634,7 +496,7 @@ class _ChannelRecorder(TorchFunctionMode):
 
     def _note_negation(self, source: Tensor, result: Tensor) -> None:
         """Note what is 0 minus a channel: its scale is the channel's, and its shift the opposite."""
-        labels = _thin(self._find(source))
+        labels = thin(self._find(source))
         held, where = torch.unique(labels, return_inverse=True)
         made = self._rules.add_labels(len(held))
         self._rules.scaled_alike.append((made, held.numpy()))
@@ -643,7 +505,7 @@ class _ChannelRecorder(TorchFunctionMode):
 
     def _note_product(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, name: str) -> None:
         """Note a product: what is multiplied with something that stays as it is keeps its scale, and has no shift."""
-        other = args[1] if len(args) > 1 else kwargs.get("other")
+        other = read_argument(args, kwargs, 1, "other")
         first = args[0]
         if len(args) > 2 or kwargs.get("rounding_mode") is not None:
             self._note_other(args, kwargs, [result], name)
@@ -654,7 +516,7 @@ class _ChannelRecorder(TorchFunctionMode):
                 self._carry(first, result, name, centred=True)
         else:
             one, two = self._find(first), self._find(other)
-            still = [not bool(_thin(each).any()) for each in (one, two)]
+            still = [not bool(thin(each).any()) for each in (one, two)]
             if still[0] and "div" in name and not still[1]:
                 self._note_other(args, kwargs, [result], name)
             elif not any(still):
@@ -669,14 +531,13 @@ class _ChannelRecorder(TorchFunctionMode):
         if "div" in name or one.shape != result.shape:
             self._note_other(args, kwargs, [result], name)
             return
-        self._rules.fix(_unique(two), self._where(name))
+        self._rules.fix(list_labels(two), self._where(name))
         self._demand(one, name, centred=True)
         self._set(result, one)
 
     @staticmethod
     def _drops(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        training = args[2] if len(args) > 2 else kwargs.get("training", True)
-        return bool(training)
+        return bool(read_argument(args, kwargs, 2, "training", default=True))
 
     # -- weight ops and norms
 
@@ -685,9 +546,9 @@ class _ChannelRecorder(TorchFunctionMode):
         source, weight, bias = named["input"], named["weight"], named.get("bias")
         path, held = self._owned.get(id(weight), ("", ""))
         module = self._modules.get(path)
-        rank = 0 if name == "linear" else {**_CONVS, **_TRANSPOSED}[name]
+        rank = 0 if name == "linear" else {**CONVS, **TRANSPOSED}[name]
         axis = source.dim() - 1 - rank
-        reads = _read_channels(self._find(source), axis)
+        reads = read_channels(self._find(source), axis)
         own = (
             isinstance(module, (nn.Linear, _ConvNd))
             and held == "weight"
@@ -701,18 +562,14 @@ class _ChannelRecorder(TorchFunctionMode):
                 self._fix(tensor, self._where(name))
             self._set_ground(result)
             return
-        padding = self._read_padding(args, kwargs) if rank else 0
+        padding = read_argument(args, kwargs, 4, "padding", default=0) if rank else 0
         padded = padding != "valid" and (any(padding) if isinstance(padding, (tuple, list)) else bool(padding))
         varies = bool(rank) and (padded or isinstance(module, _ConvTransposeNd))
-        if varies and type(module) not in _PLAIN_CONVS:
+        if varies and type(module) not in PLAIN_CONVS:
             self._rules.centre(reads, f"zero padding ({path})")
         gives = self._rules.add_labels(result.shape[axis])
         self._set_channels(result, gives, axis)
         self._rules.weights.append(WeightUse(path, reads, gives, varies))
-
-    @staticmethod
-    def _read_padding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return args[4] if len(args) > 4 else kwargs.get("padding", 0)
 
     def _note_norm(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
         names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
@@ -726,7 +583,7 @@ class _ChannelRecorder(TorchFunctionMode):
         if not is_module:
             self._note_owned((mean, var, weight, bias), "batch_norm")
         number = self._counts[where, not is_module] = self._counts.get((where, not is_module), -1) + 1
-        reads = _read_channels(self._find(source), 1)
+        reads = read_channels(self._find(source), 1)
         reason = ""
         if named.get("training", False) or mean is None or var is None:
             reason = "it normalises by the batch in evaluation too"
@@ -766,75 +623,3 @@ class _ChannelRecorder(TorchFunctionMode):
                 size=source.numel(),
             )
         )
-
-
-def _name_call(func: Callable[..., Any]) -> str:
-    """Return the name of a call; of an op that torch does not bring along, one that no other call has."""
-    home = str(getattr(func, "__module__", ""))
-    name = name_of_call(func)
-    return f"{home}.{name}" if home.startswith("torch._ops.") and home != "torch._ops.aten" else name
-
-
-def _find_shared_memory(modules: Mapping[str, nn.Module]) -> dict[str, str]:
-    """Return the modules whose parameters lie in the memory of other parameters, with the reason."""
-    places: dict[int, dict[int, str]] = {}
-    for path, module in modules.items():
-        for parameter in module._parameters.values():
-            if parameter is not None and parameter.numel():
-                places.setdefault(_memory_of(parameter), {}).setdefault(id(parameter), path)
-    return {
-        path: "a parameter in the memory of another"
-        for held in places.values()
-        if len(held) > 1
-        for path in held.values()
-    }
-
-
-def _memory_of(tensor: Tensor) -> int:
-    """Return where a tensor's memory begins; its own number where it has none of the usual kind."""
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):
-        return -id(tensor)
-
-
-def _starts_alike(one: Tensor, two: Tensor) -> bool:
-    return _memory_of(one) == _memory_of(two) and int(one.storage_offset()) == int(two.storage_offset())
-
-
-def _is_open(value: Any) -> bool:
-    """Whether every tensor of a nest can be seen: it has no objects of unknown kinds."""
-    if isinstance(value, dict):
-        return all(_is_open(held) for held in value.values())
-    if isinstance(value, (tuple, list)):
-        return all(_is_open(held) for held in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return all(_is_open(getattr(value, each.name)) for each in fields(value))
-    return value is None or isinstance(value, (Tensor, bool, int, float, complex, str, bytes, torch.Size))
-
-
-def _thin(labels: Tensor) -> Tensor:
-    """Return labels with one place along each axis along which they are stored once."""
-    for axis in range(labels.dim()):
-        if labels.stride(axis) == 0 and labels.shape[axis] > 1:
-            labels = labels.narrow(axis, 0, 1)
-    return labels
-
-
-def _unique(labels: Tensor) -> list[int]:
-    found: list[int] = torch.unique(_thin(labels)).tolist()
-    return found
-
-
-def _read_channels(labels: Tensor, axis: int) -> Labels | None:
-    """Return the label of every channel along an axis; None where one channel has several."""
-    if labels.dim() == 0 or 0 in labels.shape:
-        return None
-    thin = _thin(labels)
-    line = thin
-    for other in range(labels.dim()):
-        if other != axis:
-            line = line.narrow(other, 0, 1)
-    if thin.shape != line.shape and not bool((thin == line).all()):
-        return None
-    return line.reshape(-1).expand(labels.shape[axis]).contiguous().numpy()

@@ -6,10 +6,12 @@ conv spreads its input to, fewer of its taps read the shift: there the output is
 docs/maths/folding.md.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 _MOST_MAPS = 8
@@ -20,6 +22,9 @@ _WHOLE: Final = 1 << 18
 
 Step = tuple[int, int, int, int]
 """How a kernel walks along an axis: its size, its stride, its dilation, and how many zeros are padded in front."""
+
+_CONVS: Final[tuple[Any, ...]] = (F.conv1d, F.conv2d, F.conv3d)
+"""By rank, from one on."""
 
 _NARROW: Final = 1 / 8
 """Share of the output up to which its border is corrected in strips, and not the whole map at once. Measured on one
@@ -34,9 +39,13 @@ class _Bordered(_ConvNd):
     Attributes:
         taps: ``[C_out, *kernel]``: what each tap adds where it reads the input and not the padding; their sum is in
             the bias already.
+        whole: ``[C_out, *size]``: the correction for the size of input that the layer was told to keep; None before,
+            and in copies. Compiled code reads it there; for every other size it computes a correction at each call.
     """
 
     taps: Tensor
+    whole: Tensor | None
+    _size: tuple[int, ...] | None
     _maps: dict[Any, tuple[Tensor, list[tuple[Any, Tensor]]]]
     _of: tuple[Tensor, int]
 
@@ -53,24 +62,68 @@ class _Bordered(_ConvNd):
             return add_correction(y, input, self.taps, self._steps(), self.transposed)
         rank = len(self.kernel_size)
         inner, outer = tuple(input.shape[-rank:]), tuple(y.shape[-rank:])
-        traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-        if traced or (torch.is_grad_enabled() and y.requires_grad):
+        if torch.compiler.is_exporting() and not self.transposed:
+            correction = self._walk_over_ones(input.new_ones((1, 1, *inner)))
+            return y + (correction if y.dim() == rank + 2 else correction.squeeze(0))
+        if torch.compiler.is_compiling():
+            known = self.whole if self._meets(inner) else None
+            return y + (self._correct(inner, outer, y.dtype) if known is None else known.to(y.dtype))
+        if torch._C._get_tracing_state() is not None or (torch.is_grad_enabled() and y.requires_grad):
             return y + self._correct(inner, outer, y.dtype)
         if self._of[0] is not self.taps or self._of[1] != _count_writes(self.taps):
+            self.forget_sizes()
             self._of = self.taps, _count_writes(self.taps)
-            self._maps.clear()
         key = (inner, outer, y.dtype, y.device, y.stride(-1) == 1)
-        known = self._maps.get(key)
-        if known is None:
+        planned = self._maps.get(key)
+        if planned is None:
             if len(self._maps) >= _MOST_MAPS:
                 self._maps.clear()
-            known = self._maps[key] = self._plan(inner, outer, y)
-        whole, strips = known
+            planned = self._maps[key] = self._plan(inner, outer, y)
+        whole, strips = planned
         if y.numel() < _WHOLE or not strips:
             return y.add_(whole)
         for where, values in strips:
             y[where].add_(values)
         return y
+
+    def forget_sizes(self) -> None:
+        """Forget the corrections for sizes of input that the layer has met."""
+        self._maps.clear()
+        self._size, self.whole = None, None
+
+    def keep_size(self, x: Tensor, y: Tensor) -> None:
+        """Keep the correction for a size of input.
+
+        Args:
+            x: an input.
+            y: what the layer gives for it.
+        """
+        rank = len(self.kernel_size)
+        with torch.no_grad():
+            self._size = tuple(x.shape[-rank:])
+            self.whole = self._correct(self._size, tuple(y.shape[-rank:]), y.dtype)
+
+    def _meets(self, inner: tuple[int, ...]) -> bool:
+        """Whether compiled code is for the size of input that `whole` is for; a size that is free there is not."""
+        from torch.fx.experimental.symbolic_shapes import statically_known_true  # compiled code has it; eager need not
+
+        if self._size is None:
+            return False
+        same = [statically_known_true(one == other) for one, other in zip(inner, self._size, strict=True)]
+        return all(same)
+
+    def _walk_over_ones(self, ones: Tensor) -> Tensor:
+        """Return the correction as the taps' own conv over a map of ones: few calls, for programs of free sizes.
+
+        Args:
+            ones: ``[1, 1, *size]``, of the input's size.
+        """
+        padding: Any = self.padding
+        taps, whole = self.taps.unsqueeze(1), self.taps.flatten(1).sum(1)
+        found: Tensor = _CONVS[ones.dim() - 3](
+            ones, taps.to(ones.dtype), -whole.to(ones.dtype), self.stride, padding, self.dilation
+        )
+        return found
 
     def _plan(self, inner: tuple[int, ...], outer: tuple[int, ...], y: Tensor) -> tuple[Tensor, list[Any]]:
         """Return the correction, and its parts at the border where the inside needs none."""
@@ -107,7 +160,12 @@ class _Bordered(_ConvNd):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and stored."""
-        return {**self.__dict__, "_maps": {}, "_of": (None, 0)}
+        buffers = {**self._buffers, "whole": None}
+        return {**self.__dict__, "_buffers": buffers, "_size": None, "_maps": {}, "_of": (None, 0)}
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.forget_sizes()
+        super()._load_from_state_dict(*args, **kwargs)
 
 
 def find_correction(
@@ -125,7 +183,9 @@ def find_correction(
     read = taps
     for size, count, step in zip(inner, outer, steps, strict=True):
         reach = _reach(size, count, step, transposed, taps.device).to(read)
-        read = torch.tensordot(read, reach, dims=([1], [1]))
+        beside = [1] * (read.dim() - 2)
+        # no product of matrices: a compiler takes this into the addition to the output
+        read = (read.unsqueeze(-1) * reach.T.reshape(reach.shape[1], *beside, count)).sum(1)
     whole = taps.flatten(1).sum(1).view(-1, *(1 for _ in outer))
     return read - whole
 
@@ -216,7 +276,34 @@ def add_border(conv: nn.Module, taps: Tensor) -> None:
     conv.__class__ = kind
     conv.__dict__["_maps"] = {}
     conv.__dict__["_of"] = (None, 0)
+    conv.__dict__["_size"] = None
+    conv.register_buffer("whole", None, persistent=False)
     conv.register_buffer("taps", taps.to(weight))
+
+
+def watch_sizes(model: nn.Module, call: Callable[[], object]) -> None:
+    """Let the convs of a model that `add_border` has changed keep the correction for the sizes of one call.
+
+    Args:
+        model: any model.
+        call: calls it; it may put back what the call changes.
+    """
+    convs = [module for module in model.modules() if isinstance(module, _Bordered)]
+    met: dict[_Bordered, tuple[Any, Tensor]] = {}
+
+    def note(conv: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], y: Tensor) -> None:
+        if isinstance(conv, _Bordered):
+            met.setdefault(conv, ((*args, *kwargs.values())[0], y))
+
+    handles = [conv.register_forward_hook(note, with_kwargs=True) for conv in convs]
+    try:
+        with torch.no_grad():
+            call()
+    finally:
+        for handle in handles:
+            handle.remove()
+    for conv, (x, y) in met.items():
+        conv.keep_size(x, y)
 
 
 def is_bordered(module: nn.Module) -> bool:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from placenorm.facts.folding import ExportedFile, Folding
+from placenorm.facts.folding import RANDOM, ExportedFile, Folding
 from placenorm.report.wording import count
 
 SHOWN_SITES = 6
@@ -44,6 +44,8 @@ def print_folding(folding: Folding, console: Console) -> None:
         same, answers = folding.agreement.same, folding.agreement.answers
         share = 100 * same / answers
         console.print(Text(f"The top-1 answer is the same for {same} of {answers} ({share:.2f} %)."))
+    if folding.weights == RANDOM:
+        console.print(Text("Its weights are random: --weights FILE loads trained ones."))
     if folding.files:
         _print_files(folding.files, console)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from placenorm.graph.channels import NormUse, WeightUse
+from placenorm.graph.channel_rules import NormUse, WeightUse
 from placenorm.layers.bordered import add_border
 from placenorm.rewrite.absorbing import give_bias
 from placenorm.rewrite.forms import Forms

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from placenorm.graph.channels import GROUND, ChannelRules, NormUse
+from placenorm.graph.channel_rules import GROUND, ChannelRules, NormUse
 
 Centre = Callable[[str], tuple[int, ...] | None]
 """Gives the tap with which the weight op at a path reads, at every place, the same place; None if it has none."""

@@ -12,9 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from placenorm.errors import ModelError, UsageError
 from placenorm.facts.edits import Change, Edit, Skip
 from placenorm.facts.folding import DOES_NOT_RUN, Agreement
-from placenorm.graph.channels import ChannelRules, Labels, NormUse, follow_channels
+from placenorm.graph.channel_rules import ChannelRules, Labels, NormUse
+from placenorm.graph.channels import follow_channels
 from placenorm.graph.tracing import ExampleInputs, make_graph, record_model
-from placenorm.layers.bordered import is_bordered
+from placenorm.layers.bordered import is_bordered, watch_sizes
 from placenorm.probe.measuring import fit_inputs
 from placenorm.rewrite.accelerating import restore_model
 from placenorm.rewrite.answers import check_answers, count_agreement
@@ -24,6 +25,7 @@ from placenorm.rewrite.forms import Forms, choose_forms
 from placenorm.rewrite.hooked import carry_hooks, find_hooked
 from placenorm.rewrite.parallels import Parallel, ParallelFinder
 from placenorm.rewrite.plain_norms import make_norms_plain
+from placenorm.rewrite.proving import evaluate
 from placenorm.rewrite.rewriter import Rewriter, Way
 
 NormKey = tuple[str, int]
@@ -101,6 +103,7 @@ def fold_model(
     in_float32 = None if proof is None else proof.measure_in(model, torch.float32)
     if dtype is not None:
         model.to(dtype)
+    watch_sizes(model, lambda: evaluate(model, fit_inputs(model, example_inputs)))
     agreement = None if data is None else count_agreement(original, model, data)
     changes, skipped = folder.tell(chosen, hooked)
     bordered = tuple(path for path, module in model.named_modules() if is_bordered(module))

@@ -15,7 +15,9 @@ from placenorm.rewrite.unnorming import Folded
 FACTS: Final = "fold.json"
 
 
-def export(folded: Folded, example_inputs: ExampleInputs, out: Path | str, *, name: str | None = None) -> Folding:
+def export(
+    folded: Folded, example_inputs: ExampleInputs, out: Path | str, *, name: str | None = None, weights: str = ""
+) -> Folding:
     """Write a folded network into a folder, check what was written, and return what became of it.
 
     ``model.pt2`` is a program of torch.export, ``model.onnx`` an ONNX model (with the packages onnx and onnxscript),
@@ -29,6 +31,7 @@ def export(folded: Folded, example_inputs: ExampleInputs, out: Path | str, *, na
         example_inputs: the example that it was folded with.
         out: the folder; it is made if it is not there.
         name: what the network is called in ``fold.json``; its class by default.
+        weights: where its weights are from, for ``fold.json``.
 
     Returns:
         What was folded and, in ``files``, what was written: size, hash, error and free axes of each file, or why it
@@ -55,13 +58,13 @@ def export(folded: Folded, example_inputs: ExampleInputs, out: Path | str, *, na
             f"Cannot write to {folder}: {error.strerror}; give a folder that can be written to."
         ) from error
     files = write_files(folded.model, example_inputs, folder)
-    done = describe_folded(folded, example_inputs, name or type(folded.model).__name__, files)
+    done = describe_folded(folded, example_inputs, name or type(folded.model).__name__, weights, files)
     replace_file(folder / FACTS, (json.dumps(encode(done), indent=2, ensure_ascii=False) + "\n").encode())
     return done
 
 
 def describe_folded(
-    folded: Folded, example_inputs: ExampleInputs, name: str, files: tuple[ExportedFile, ...] = ()
+    folded: Folded, example_inputs: ExampleInputs, name: str, weights: str, files: tuple[ExportedFile, ...] = ()
 ) -> Folding:
     """Return what was folded as facts.
 
@@ -69,6 +72,7 @@ def describe_folded(
         folded: what `placenorm.fold` returned.
         example_inputs: the example that it was folded with.
         name: what the network is called.
+        weights: where its weights are from.
         files: what was written of it.
     """
     held = next((p.dtype for p in folded.model.parameters() if p.is_floating_point()), None)
@@ -88,4 +92,5 @@ def describe_folded(
         agreement=folded.agreement,
         files=files,
         versions=list_versions() if files else {},
+        weights=weights,
     )

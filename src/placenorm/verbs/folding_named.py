@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from placenorm.errors import NoEffectWarning, UsageError
-from placenorm.facts.folding import Folding
+from placenorm.facts.folding import RANDOM, Folding
 from placenorm.verbs.exporting import describe_folded, export
 from placenorm.verbs.folding import fold_
 from placenorm.verbs.named import build_example, load_batches
@@ -46,4 +46,7 @@ def fold_named(
             done = fold_(model, example, data=batches, dtype=getattr(torch, dtype), verify=verify)
         except NoEffectWarning as nothing:  # on a command line it is a slip of the pen
             raise UsageError(str(nothing)) from nothing
-    return describe_folded(done, example, name) if out is None else export(done, example, out, name=name)
+    held = RANDOM if weights is None else str(weights)
+    if out is None:
+        return describe_folded(done, example, name, held)
+    return export(done, example, out, name=name, weights=held)

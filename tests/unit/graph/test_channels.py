@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from placenorm.graph.channels import GROUND, ChannelRules, NormUse, WeightUse, follow_channels
+from placenorm.graph.channel_rules import GROUND, ChannelRules, NormUse, WeightUse
+from placenorm.graph.channels import follow_channels
 
 C = 4
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 9 * 9).view(2, 3, 9, 9)

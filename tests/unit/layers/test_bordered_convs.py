@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from placenorm.layers import bordered
-from placenorm.layers.bordered import add_border, is_bordered
+from placenorm.layers.bordered import add_border, is_bordered, watch_sizes
 
 KINDS: dict[str, tuple[type[nn.Module], int]] = {
     "conv1d": (nn.Conv1d, 1),
@@ -244,6 +244,58 @@ def test_compiled_graph_has_no_break_and_is_the_same(kind: str, grad: bool) -> N
         for size in (8, 11, 13):
             assert_same(plain, compiled, shift, draw(2, 4, size, size).double())
     torch.compiler.reset()
+
+
+def keep(changed: nn.Module, size: int) -> Any:
+    x = draw(2, 4, size, size).double()
+    watch_sizes(changed, lambda: changed(input=x))
+    kept: Any = changed
+    return kept
+
+
+@pytest.mark.slow
+def test_compiled_code_reads_the_correction_of_the_size_that_is_kept() -> None:
+    plain, changed, shift = make_pair("conv2d", PADDED)
+    kept = keep(changed, 8)
+    compiled = torch.compile(changed, backend="aot_eager", fullgraph=True)
+    x = draw(2, 4, 8, 8).double()
+    assert_same(plain, compiled, shift, x)
+    held = kept.whole.clone()
+    kept.whole.fill_(1.0)
+    torch.testing.assert_close(compiled(x), nn.Conv2d.forward(kept, x) + 1.0)
+    kept.whole.copy_(held)
+    for size in (11, 13, 8):
+        assert_same(plain, compiled, shift, draw(2, 4, size, size).double())
+    torch.compiler.reset()
+
+
+@pytest.mark.slow
+def test_free_size_is_not_tied_to_the_one_that_is_kept() -> None:
+    plain, changed, shift = make_pair("conv2d", PADDED)
+    keep(changed, 8)
+    compiled = torch.compile(changed, backend="aot_eager", fullgraph=True)
+    for size in (8, 11):
+        x = draw(2, 4, size, size).double() - shift
+        for axis in (2, 3):
+            torch._dynamo.mark_dynamic(x, axis)  # compiling fails where an axis turns out to be a constant
+        torch.testing.assert_close(compiled(x), plain(x + shift))
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("way", ["loaded", "written", "copied"])
+def test_kept_correction_does_not_outlive_its_taps(way: str) -> None:
+    _, changed, _ = make_pair("conv2d", PADDED)
+    kept = keep(changed, 8)
+    assert kept.whole.shape == (6, 4, 4)
+    if way == "loaded":
+        kept.load_state_dict(copy.deepcopy(kept.state_dict()))
+    elif way == "written":
+        with torch.no_grad():
+            kept.taps.mul_(2.0)
+            kept(draw(2, 4, 8, 8).double())
+    else:
+        kept = copy.deepcopy(kept)
+    assert kept.whole is None
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from placenorm.graph.channels import GROUND, ChannelRules, NormUse, WeightUse, follow_channels
-from placenorm.rewrite.forms import FormFinder, Forms, StuckError, choose_forms
+from placenorm.graph.channel_rules import GROUND, ChannelRules, NormUse, WeightUse
+from placenorm.graph.channels import follow_channels
+from placenorm.rewrite.forms import FormFinder, Forms, choose_forms
+from placenorm.rewrite.stuck import StuckError
 from support.folded_networks import SIZES, draw_network
 
 CLOSE = 1e-9
