@@ -45,6 +45,11 @@ class _Schedule(StrEnum):
     COSINE = "cosine"
 
 
+class _Stop(StrEnum):
+    NEVER = "never"
+    EARLY = "early"
+
+
 class _Type(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -92,6 +97,9 @@ def compare(
         str | None, typer.Option("--input", help="Shape of one sample, such as 3x32x32, where the data do not say it.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where trials run: cpu, or cuda.")] = "cpu",
+    stop: Annotated[
+        _Stop, typer.Option(help="early: look after every seed, and end where more would not be worth it.")
+    ] = _Stop.NEVER,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
@@ -130,6 +138,7 @@ def compare(
             train=train,
             example_inputs=None if input_shape is None else _zeros(input_shape),
             device=device,
+            stop=stop.value,
             jobs=jobs,
             out=out,
             resume=resume,

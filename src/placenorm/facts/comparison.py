@@ -20,6 +20,8 @@ MAX_MORE_SEEDS = 1000
 
 DEFAULT_BATCH_SIZE = 64
 
+Stop = Literal["never", "early"]
+Ending = Literal["decided", "futile"]
 Task = Literal["classification", "regression", "own"]
 Word = Literal["better", "no practical difference", "undecided"]
 Question = Literal["final", "speed"]
@@ -91,6 +93,9 @@ class Settings:
         train: the user's own training loop, ``file.py:function``; None for ours.
         device: where trials run.
         source_hash: hash of the user's own source files; "" without any.
+        stop: ``never``, or ``early``: it is looked at after every seed and stops where more would not be worth it.
+        planned: seeds that a comparison that may stop early was first planned with: most of its error is spent by
+            then, and more seeds do not change that; None where it does not stop.
     """
 
     model: str
@@ -110,6 +115,8 @@ class Settings:
     train: str | None
     device: str
     source_hash: str
+    stop: Stop = "never"
+    planned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +283,27 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """How far a comparison that may stop early has come.
+
+    Attributes:
+        seeds: complete seeds that it is judged on.
+        stopped: arms that were not trained on to the last seed, by name: after how many seeds.
+        ending: why it stopped before the seeds that were asked for: every difference was ``decided``, or to go on was
+            ``futile``, as those seeds would hardly decide what was open; None where it did not stop.
+        steps: training steps of all stored trials.
+        whole_steps: training steps of the whole grid: every arm, seed and rate that it starts with, none to its end
+            shorter than another; what a grid that grows adds is not counted.
+    """
+
+    seeds: int
+    stopped: dict[str, int]
+    ending: Ending | None
+    steps: int
+    whole_steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A comparison as it stands in its folder, finished or not.
 
@@ -290,6 +318,7 @@ class Comparison:
         chosen: for every variant and seed that has all its trials: the trial at its own best learning rate.
         grids: the learning rates tried at every seed, in order of seeds.
         verdict: what it concludes; None while there is too little.
+        course: how far it has come, where it may stop early; None where it may not.
     """
 
     settings: Settings
@@ -302,3 +331,4 @@ class Comparison:
     chosen: tuple[TrialResult, ...]
     grids: tuple[tuple[float | None, ...], ...]
     verdict: Verdict | None
+    course: Course | None = None

@@ -32,6 +32,7 @@ from placenorm.report.vega import (
 )
 from placenorm.report.wording import (
     Units,
+    count_seeds,
     describe_word,
     find_baseline,
     format_seconds,
@@ -129,7 +130,7 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language
     return Drawing(
         name="scores",
         title=language.say("draw-scores-title", metric=metric.name),
-        caption=language.say("draw-scores-caption", seeds=say_count("seeds", comparison.settings.seeds, language)),
+        caption=language.say("draw-scores-caption", seeds=say_count("seeds", count_seeds(comparison), language)),
         alt=language.say(
             "draw-scores-alt",
             metric=metric.name,

@@ -28,6 +28,7 @@ from placenorm.report.wording import (
     Units,
     count_planned,
     count_rates,
+    count_seeds,
     find_baseline,
     format_seconds,
     format_steps,
@@ -134,7 +135,7 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         headline = say("page-unfinished")
         done, planned = say_count("trials", len(comparison.trials), language), count_planned(comparison)
         reason = say("page-unfinished-reason", done=done, planned=planned)
-    seeds = say_count("seeds", settings.seeds, language)
+    seeds = say_count("seeds", count_seeds(comparison), language)
     shown = {
         "headline": headline,
         "reason": reason,
@@ -274,6 +275,7 @@ def _list_settings(comparison: Comparison, units: Units, language: Language) -> 
         "loop": settings.train or "",
         "placements": ", ".join(settings.placements),
         "seeds": figures(str(settings.seeds)),
+        "stop": say(f"page-set-stop-{settings.stop}") if settings.stop != "never" else "",
         "epochs": figures(str(settings.epochs)),
         "batch": figures(str(settings.batch_size)),
         "rates": figures(rates),

@@ -14,7 +14,7 @@ from placenorm.report.sheet import choose_font
 from placenorm.report.svg import draw_svg, write_svg
 from placenorm.report.vega import Drawing
 from placenorm.report.verdict_wording import put_into_words
-from placenorm.report.wording import say_count, split_advice
+from placenorm.report.wording import count_seeds, say_count, split_advice
 
 PANEL_WIDTH: Final = 400
 """Width of each of the two panels, in pixels: with axes and space between, the picture is about 900 wide."""
@@ -74,7 +74,7 @@ def compose_picture(comparison: Comparison, language: Language = ENGLISH) -> dic
     parts = [
         settings.model,
         settings.data or language.say("picture-own-data"),
-        say_count("seeds", settings.seeds, language),
+        say_count("seeds", count_seeds(comparison), language),
         say_count("epochs", settings.epochs, language),
     ]
     return {

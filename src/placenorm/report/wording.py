@@ -172,8 +172,14 @@ def describe_run(comparison: Comparison) -> str:
     """Return what was compared, in one line: model, data, seeds and length of training."""
     settings = comparison.settings
     learned = settings.train or f"{settings.data}, {count(settings.epochs, 'epoch')}"
-    arms = f"{count(len(comparison.variants), 'placement')}, {count(settings.seeds, 'seed')}"
+    arms = f"{count(len(comparison.variants), 'placement')}, {count(count_seeds(comparison), 'seed')}"
     return f"{settings.model} on {learned}: {arms}"
+
+
+def count_seeds(comparison: Comparison) -> int:
+    """Return how many seeds a comparison has: those that were asked for, or those before it stopped early."""
+    course = comparison.course
+    return comparison.settings.seeds if course is None or course.ending is None else course.seeds
 
 
 def find_baseline(comparison: Comparison) -> str:

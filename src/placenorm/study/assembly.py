@@ -1,11 +1,13 @@
 """A store in, a comparison out: its trials, the chosen rates and the verdict. Takes no torch."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from placenorm.facts.comparison import Comparison
+from placenorm.facts.comparison import Comparison, Course
 from placenorm.facts.trial import TrialKey
 from placenorm.study.plan import SeedPlan, plan_seed
 from placenorm.study.remarks import find_run_remarks
+from placenorm.study.stopping import advance, begin, course_of
 from placenorm.study.store import TrialStore
 from placenorm.study.verdict import judge
 
@@ -19,14 +21,14 @@ def plan_of(store: TrialStore, seed: int) -> SeedPlan:
 def assemble(store: TrialStore) -> Comparison:
     """Return the comparison in a store with its trials, and with its verdict on the seeds that are finished."""
     head = store.head
-    plans = [plan_of(store, seed) for seed in range(head.settings.seeds)]
-    finished = [seed_plan for seed_plan in plans if not seed_plan.missing]
+    finished, course = _find_finished(store)
     chosen = tuple(result for seed_plan in finished for result in seed_plan.chosen.values())
     comparison = replace(
         head,
         trials=tuple(sorted(store.results.values(), key=lambda result: _order(head, result.key))),
         chosen=tuple(sorted(chosen, key=lambda result: _order(head, result.key))),
         grids=tuple(seed_plan.grid for seed_plan in finished),
+        course=course,
     )
     if not chosen:
         return comparison
@@ -39,8 +41,19 @@ def assemble(store: TrialStore) -> Comparison:
         quantum,
         find_run_remarks(comparison, len(finished)),
         comparison.trials,
+        head.settings.planned,
     )
     return replace(comparison, verdict=verdict)
+
+
+def _find_finished(store: TrialStore) -> tuple[Sequence[SeedPlan], Course | None]:
+    """Return the seeds that are judged, and how far the comparison has come where it may stop early."""
+    head = store.head
+    if head.settings.stop == "never":
+        plans = [plan_of(store, seed) for seed in range(head.settings.seeds)]
+        return [seed_plan for seed_plan in plans if not seed_plan.missing], None
+    standing = advance(begin(head), head, store.results)
+    return standing.plans, course_of(standing, head, store.results)
 
 
 def _order(head: Comparison, key: TrialKey) -> tuple[int, int, float]:

@@ -1,21 +1,16 @@
 """A planned comparison in, a finished one out: trials are handed to workers, kept as they finish, and judged."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count
 
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import TrialKey, TrialResult
-from placenorm.study.assembly import assemble, plan_of
+from placenorm.study.agenda import Agenda, make_agenda
+from placenorm.study.assembly import assemble
 from placenorm.study.store import TrialStore
 from placenorm.study.training import Recipe, Trainer
 from placenorm.study.workers import WorkerPool
-
-AHEAD = 2
-"""Trials a worker has at hand: the one it runs, and the next."""
 
 OnProgress = Callable[[int, int], None]
 """Told after every trial: how many are finished, and how many there are as far as is known."""
@@ -37,10 +32,9 @@ class StudyPlan:
 
 
 def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProgress) -> Comparison:
-    """Run every trial of a comparison that is not finished yet, and return it with its verdict.
+    """Run every trial of a comparison that is wanted and not finished yet, and return it with its verdict.
 
-    A result is kept as soon as it comes in. When all variants of a seed have tried its learning rates, the grid of
-    that seed grows if it must, and the new trials follow.
+    A result is kept as soon as it comes in; which trials are wanted next may follow from it.
 
     Args:
         plan: the comparison.
@@ -52,20 +46,20 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
         TrialError: if a trial failed; finished trials are kept.
         StoreError: if a result cannot be kept.
     """
-    queue = _Queue(store)
+    agenda = make_agenda(store.head, store.results)
     finished = len(store.results)
-    on_progress(finished, finished + len(queue))
-    if not queue:
+    on_progress(finished, finished + len(agenda))
+    if not agenda:
         return assemble(store)
     with WorkerPool(partial(_make_trainer, plan.recipe), jobs, plan.references) as pool:
-        queue.feed(pool, AHEAD * jobs)
+        _feed(pool, agenda, jobs)
         try:
             for result in pool.finished():
                 store.add(result)
+                agenda.note(result)
                 finished += 1
-                queue.note(result.key)
-                queue.feed(pool, AHEAD * jobs)
-                on_progress(finished, finished + len(queue))
+                _feed(pool, agenda, jobs)
+                on_progress(finished, finished + len(agenda))
         except KeyboardInterrupt:
             for result in pool.take_finished():
                 store.add(result)
@@ -73,40 +67,11 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
     return assemble(store)
 
 
+def _feed(pool: WorkerPool[TrialKey, TrialResult], agenda: Agenda, jobs: int) -> None:
+    """Hand out trials until every worker has as many at hand as it should, or none is wanted."""
+    while agenda.running < agenda.ahead * jobs and (key := agenda.take()) is not None:
+        pool.submit(key)
+
+
 def _make_trainer(recipe: Recipe) -> Callable[[TrialKey], TrialResult]:
     return Trainer(recipe).run
-
-
-class _Queue:
-    """The trials that are still to come, seed by seed, so that a run that is stopped has whole seeds to judge."""
-
-    def __init__(self, store: TrialStore) -> None:
-        self._store = store
-        self._waiting: list[tuple[int, int, TrialKey]] = []
-        self._running = 0
-        self._open: Counter[int] = Counter()
-        self._count = count()
-        for seed in range(store.head.settings.seeds):
-            self._add(seed)
-
-    def __len__(self) -> int:
-        return len(self._waiting) + self._running
-
-    def feed(self, pool: WorkerPool[TrialKey, TrialResult], most: int) -> None:
-        """Hand trials to the workers until so many are with them."""
-        while self._waiting and self._running < most:
-            *_, key = heappop(self._waiting)
-            pool.submit(key)
-            self._running += 1
-
-    def note(self, key: TrialKey) -> None:
-        """Take note that a trial is stored; when it was the last of its seed's grid, the grid may grow."""
-        self._running -= 1
-        self._open[key.seed] -= 1
-        if not self._open[key.seed]:
-            self._add(key.seed)
-
-    def _add(self, seed: int) -> None:
-        for key in plan_of(self._store, seed).missing:
-            heappush(self._waiting, (seed, next(self._count), key))
-            self._open[seed] += 1

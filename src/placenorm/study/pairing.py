@@ -1,12 +1,11 @@
 """Paired differences of two variants: the corrected interval, the word for it, and the seeds it still wants."""
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from itertools import pairwise
 
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from placenorm.facts.comparison import MAX_MORE_SEEDS, MIN_SEEDS, Pair, Word
 
@@ -15,6 +14,15 @@ FAMILY_ERROR = 0.05
 
 DECISION_POWER = 0.8
 """What "would probably decide it" means: the chance of it, if the mean and the spread seen so far are the true ones."""
+
+FUTILE_CHANCE = 0.1
+"""Below this chance to be decided by the seeds that are asked for, a difference is not worth them.
+
+A row of the table of bounds in docs/decisions/0014-stopping-early.md.
+"""
+
+Critical = Callable[[int, float], float]
+"""The critical value of |t| for a mean over so many seeds, of an interval that may err with this chance."""
 
 SAME = 1e-9
 """Values closer than this share of the largest one differ by rounding only."""
@@ -63,6 +71,7 @@ def judge_pair(
     floor: float,
     margin: float,
     error: float,
+    critical: Critical = critical_t,
 ) -> Pair:
     """Return the paired difference of two variants with its interval and its word.
 
@@ -73,6 +82,7 @@ def judge_pair(
         floor: smallest standard deviation of the differences to believe in.
         margin: differences up to this size have no practical meaning, in the units of the values.
         error: chance that this one interval may miss (0 to 1).
+        critical: gives the critical value: Student's for one look, or one that holds at every look.
     """
     sign = 1.0 if higher_is_better else -1.0
     seeds = sorted(values[0].keys() & values[1].keys())
@@ -82,7 +92,10 @@ def judge_pair(
         mean = differences[0] if differences else 0.0
         return Pair(*names, mean, None, None, None, count, "undecided", None, None)
     mean, sd = spread(differences, floor)
-    half = critical_t(count, error) * sd / math.sqrt(count)
+    half = critical(count, error) * sd / math.sqrt(count)
+    if not math.isfinite(half):
+        more = count_more_seeds(mean, sd, count, margin, error, critical)
+        return Pair(*names, mean, None, None, sd, count, "undecided", None, more)
     low, high = mean - half, mean + half
     word = _find_word(low, high, margin) if count >= MIN_SEEDS else "undecided"
     return Pair(
@@ -94,7 +107,7 @@ def judge_pair(
         seeds=count,
         word=word,
         winner=(names[0] if mean > 0 else names[1]) if word == "better" else None,
-        more_seeds=count_more_seeds(mean, sd, count, margin, error) if word == "undecided" else None,
+        more_seeds=count_more_seeds(mean, sd, count, margin, error, critical) if word == "undecided" else None,
     )
 
 
@@ -105,7 +118,9 @@ def _find_word(low: float, high: float, margin: float) -> Word:
     return "better" if low > 0 or high < 0 else "undecided"
 
 
-def count_more_seeds(mean: float, sd: float, seeds: int, margin: float, error: float) -> int | None:
+def count_more_seeds(
+    mean: float, sd: float, seeds: int, margin: float, error: float, critical: Critical = critical_t
+) -> int | None:
     """Return how many further seeds would probably decide a pair, if its mean and spread are what they seem.
 
     The pair is decided where the interval leaves 0 out, or where it lies inside +-margin; the fewer seeds of the two
@@ -118,6 +133,7 @@ def count_more_seeds(mean: float, sd: float, seeds: int, margin: float, error: f
         seeds: paired seeds so far, at least 2.
         margin: differences up to this size have no practical meaning.
         error: chance that this one interval may miss (0 to 1).
+        critical: gives the critical value.
 
     Returns:
         Seeds beyond those there are, 1 to `MAX_MORE_SEEDS`; None where more would be needed.
@@ -125,11 +141,48 @@ def count_more_seeds(mean: float, sd: float, seeds: int, margin: float, error: f
     distance = max(abs(mean), margin - abs(mean))
     wander = float(ndtri(DECISION_POWER))
 
-    def decides(more: int) -> bool:
+    def decides(more: int, critical: Critical) -> bool:
         total = seeds + more
-        return (critical_t(total, error) + wander) * sd <= distance * math.sqrt(total)
+        return (critical(total, error) + wander) * sd <= distance * math.sqrt(total)
 
-    if not distance > 0:
+    # Student's critical value is the least there is: where it never does, none need be searched.
+    if not distance > 0 or not decides(MAX_MORE_SEEDS, critical_t):
         return None
-    more = 1 + bisect_left(range(1, MAX_MORE_SEEDS + 1), True, key=decides)
-    return more if more <= MAX_MORE_SEEDS else None
+    return next((more for more in range(1, MAX_MORE_SEEDS + 1) if decides(more, critical)), None)
+
+
+def find_chance(pair: Pair, more: int, margin: float, error: float, critical: Critical = critical_t) -> float:
+    """Return the chance that further seeds decide an undecided pair, as far as the seeds so far let one predict.
+
+    Only the last of the further seeds is looked at, and the spread is taken to stay what it is. The mean at the end is
+    then Student's t around the mean so far: what is not known of the true mean, and the scatter of the seeds to come.
+
+    Args:
+        pair: the pair.
+        more: further seeds, at least 1.
+        margin: differences up to this size have no practical meaning.
+        error: chance that this one interval may miss (0 to 1).
+        critical: gives the critical value.
+
+    Returns:
+        The chance (0 to 1); 1 where there are too few seeds to predict anything.
+
+    Source:
+        The predictive distribution of a Gaussian mean under the usual flat prior, Gelman et al., Bayesian Data
+        Analysis, section 3.2.
+    """
+    if pair.seeds < 2 or pair.sd is None:
+        return 1.0
+    total = pair.seeds + more
+    half = critical(total, error) * pair.sd / math.sqrt(total)
+    scale = pair.sd * math.sqrt(more / (pair.seeds * total))
+    if not scale > 0:  # every difference is the same, and it was not decided
+        return 0.0
+
+    def below(mean: float) -> float:
+        return float(stdtr(pair.seeds - 1, (mean - pair.difference) / scale))
+
+    room = margin - half
+    if room >= half:
+        return 1.0
+    return below(-half) + 1.0 - below(half) + (below(room) - below(-room) if room > 0 else 0.0)

@@ -19,7 +19,7 @@ import placenorm
 from placenorm.cost import count_cost
 from placenorm.data import DataSource, Split, count_samples, describe, fetch, load_data, split, wrap_datasets
 from placenorm.errors import ModelError, UsageError
-from placenorm.facts.comparison import Comparison, Metric, Settings, Variant
+from placenorm.facts.comparison import MIN_SEEDS, Comparison, Metric, Settings, Variant
 from placenorm.facts.edits import Skip
 from placenorm.facts.environment import Environment
 from placenorm.facts.placement import Placement
@@ -114,6 +114,8 @@ def _settings(request: Request, source: DataSource, scorer: Scorer) -> Settings:
         train=None if request.train is None else _name_of(request.train),
         device=request.device,
         source_hash=_hash_code(request),
+        stop="early" if request.stop == "early" else "never",
+        planned=max(request.seeds, MIN_SEEDS) if request.stop == "early" else None,
     )
 
 

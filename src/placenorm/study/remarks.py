@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from placenorm.facts.comparison import MIN_SEEDS, Answer, Comparison, Metric, Remark
 from placenorm.facts.trial import TrialResult
-from placenorm.study.pairing import FAMILY_ERROR
+from placenorm.study.pairing import FAMILY_ERROR, FUTILE_CHANCE
 from placenorm.study.rates import MAX_STEPS
 from placenorm.study.store import THEN
 
@@ -18,6 +18,7 @@ def find_remarks(
     answers: Sequence[Answer],
     values: Sequence[Mapping[str, Mapping[int, float | None]]],
     metric: Metric,
+    planned: int | None = None,
 ) -> list[Remark]:
     """Return what is to be said of the answers: the confidence, what diverged, what was left out.
 
@@ -26,6 +27,7 @@ def find_remarks(
         answers: the answers to the questions.
         values: for each answer, by variant and seed, what the differences are taken of.
         metric: the metric.
+        planned: as in `judge`.
     """
     found = []
     pairs = [pair for answer in answers for pair in answer.pairs]
@@ -34,7 +36,9 @@ def find_remarks(
         found.append(Remark("note-together", {"intervals": len(pairs), "joint": joint, "each": each}))
     if any(pair.seeds < MIN_SEEDS for pair in pairs):
         found.append(Remark("note-few-seeds", {"least": MIN_SEEDS}))
-    if any(pair.more_seeds is not None for pair in pairs):
+    if pairs and planned is not None:
+        found.append(Remark("note-every-look", {"planned": planned}))
+    elif any(pair.more_seeds is not None for pair in pairs):
         found.append(Remark("note-second-look", {"second": SECOND_LOOK_PCT, "first": f"{100 * FAMILY_ERROR:.0f}"}))
     for name, arm in trials.items():
         lost = [trial for trial in arm.values() if trial.diverged_at is not None]
@@ -61,8 +65,8 @@ def find_run_remarks(comparison: Comparison, finished: int) -> tuple[Remark, ...
         finished: how many of its seeds are finished.
     """
     settings = comparison.settings
-    found = []
-    if finished < settings.seeds:
+    found = _remark_course(comparison)
+    if finished < settings.seeds and (comparison.course is None or comparison.course.ending is None):
         found.append(Remark("note-unfinished", {"finished": finished, "seeds": settings.seeds}))
     found.append(Remark("note-same-start" if settings.train else "note-same-start-and-batches"))
     if settings.train is None:
@@ -86,6 +90,32 @@ def find_run_remarks(comparison: Comparison, finished: int) -> tuple[Remark, ...
         for name, count in diverged.items()
     )
     return tuple(found)
+
+
+def _remark_course(comparison: Comparison) -> list[Remark]:
+    """Return why a comparison that may stop early stopped, which arms stopped before it, and what it took."""
+    course, settings = comparison.course, comparison.settings
+    if course is None:
+        return []
+    found = []
+    asked: dict[str, str | int] = {"asked": settings.seeds}
+    ended = asked | {"seeds": course.seeds, "measure": "final", "metric": comparison.metric.name}
+    if course.ending == "decided":
+        found.append(Remark("note-stopped-decided", ended))
+    elif course.ending == "futile":
+        found.append(Remark("note-stopped-futile", ended | {"chance": f"{100 * FUTILE_CHANCE:.0f}"}))
+    parts: tuple[dict[str, str | int], ...] = tuple(
+        {"name": name, "seeds": seeds} for name, seeds in course.stopped.items() if seeds < course.seeds
+    )
+    if parts:
+        found.append(Remark("note-arms-stopped", {}, parts))
+    if course.whole_steps:
+        share = asked | {"share": f"{100 * course.steps / course.whole_steps:.0f}", "arms": len(comparison.variants)}
+        rates = len(settings.learning_rates)
+        found.append(
+            Remark("note-share-own", share) if settings.train else Remark("note-share", share | {"rates": rates})
+        )
+    return found
 
 
 def _remark_rates(comparison: Comparison) -> Remark:

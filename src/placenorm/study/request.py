@@ -24,6 +24,7 @@ DEFAULT_PLACEMENTS = ("none", "before-activation", "after-activation", "after-po
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")
 NORMS = ("torch", "placenorm")
+STOPS = ("never", "early")
 
 MIN_BATCH_SIZE = 2
 """A norm needs a spread, and one value has none."""
@@ -62,6 +63,7 @@ class Request:
     train: str | OwnTrain | None = None
     example_inputs: ExampleInputs | None = None
     device: str = "cpu"
+    stop: str = "never"
 
     def __post_init__(self) -> None:
         _at_least("seeds", self.seeds, 1, "one seed is the least that can be trained")
@@ -77,6 +79,7 @@ class Request:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("norm", self.norm, NORMS)
+        _one_of("stop", self.stop, STOPS)
         check_device(self.device)
         self.named_placements()
         self.rates()

@@ -35,6 +35,9 @@ RATES = (1e-300, 1e300)
 THEN = ", then "
 """Between the versions or platforms of a run that was continued under another one."""
 
+NOT_COMPARED = ("seeds", "planned")
+"""Settings in which two runs of one comparison may differ."""
+
 _RESULT = "result"
 _PLAN_KEY = "plan_key"
 
@@ -288,7 +291,7 @@ def _difference(held: Comparison, asked: Comparison) -> str:
     """Return in what two comparisons differ, seeds aside; "" if they are one."""
     before, now = asdict(held.settings), asdict(asked.settings)
     for name, value in before.items():
-        if name != "seeds" and value != now[name]:
+        if name not in NOT_COMPARED and value != now[name]:
             if name == "source_hash":
                 return "your source files, the weights or the example input have changed since"
             return f"{name.replace('_', ' ')} {_in_words(value)} there, {_in_words(now[name])} here"
@@ -305,11 +308,11 @@ def _in_words(value: object) -> str:
 
 
 def _merge(held: Comparison, asked: Comparison) -> Comparison:
-    """Return the head of a continued comparison: begun when it was begun, with the larger number of seeds."""
+    """Return the head of a continued comparison: begun and planned as it was, with the larger number of seeds."""
     seeds = max(held.settings.seeds, asked.settings.seeds)
     return replace(
         asked,
-        settings=replace(asked.settings, seeds=seeds),
+        settings=replace(asked.settings, seeds=seeds, planned=held.settings.planned),
         environment=merge_environments(held.environment, asked.environment),
     )
 

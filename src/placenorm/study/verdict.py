@@ -5,13 +5,15 @@ The rule, the reasons for it and its calibration: docs/decisions/0003-the-verdic
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from statistics import fmean, median
 
 from placenorm.facts.comparison import Answer, Metric, Pair, Question, Remark, Summary, Variant, Verdict
 from placenorm.facts.trial import TrialResult
-from placenorm.study.pairing import FAMILY_ERROR, critical_t, floor_of, judge_pair, spread
+from placenorm.study.pairing import FAMILY_ERROR, Critical, critical_t, floor_of, judge_pair, spread
 from placenorm.study.remarks import find_remarks
+from placenorm.study.sequential import critical_repeated
 from placenorm.study.speed import choose_target, find_arrival, mean_height, measure_steps
 
 QUESTIONS = 2
@@ -26,6 +28,7 @@ def judge(
     validation_quantum: float,
     remarks: Sequence[Remark] = (),
     timed: Sequence[TrialResult] = (),
+    planned: int | None = None,
 ) -> Verdict:
     """Return what a comparison concludes, in numbers.
 
@@ -41,21 +44,24 @@ def judge(
         validation_quantum: smallest step of the metric on the validation data; 0 where it is continuous or not known.
         remarks: what the reader must know already; they come first.
         timed: every finished trial, for the time of a step; the chosen ones if left out.
+        planned: seeds that were planned for a comparison that is looked at after each of them, so that its intervals
+            hold at every look; None for one look.
 
     Raises:
         ValueError: if there is no variant, a trial of an unknown variant, or two trials of one variant and seed.
 
     Source:
-        Student's paired t with Bonferroni's correction; derived and calibrated in docs/decisions/0003-the-verdict.md.
+        Student's paired t with Bonferroni's correction; derived and calibrated in docs/decisions/0003-the-verdict.md,
+        and for several looks in docs/decisions/0014-stopping-early.md.
     """
     trials = _by_variant(variants, chosen)
     horizon = max((trial.epochs[-1].step for trial in chosen if trial.epochs), default=0)
-    finals = {name: {seed: trial.test_metric for seed, trial in arm.items()} for name, arm in trials.items()}
     areas = {name: {seed: mean_height(trial, horizon) for seed, trial in arm.items()} for name, arm in trials.items()}
     target = choose_target(metric, {name: list(arm.values()) for name, arm in trials.items()})
 
-    final = _answer("final", finals, metric, margin, metric.quantum)
-    speed = _answer("speed", areas, metric, margin, validation_quantum)
+    finals = _finals(trials)
+    final = _answer("final", finals, metric, margin, metric.quantum, planned)
+    speed = _answer("speed", areas, metric, margin, validation_quantum, planned)
     bare = next((variant for variant in variants if not variant.cost.norms), variants[0])
     times = measure_steps(timed or chosen, bare.name)
     summaries = tuple(
@@ -70,8 +76,33 @@ def judge(
         target=target,
         summaries=summaries,
         pick=pick.name,
-        remarks=(*remarks, *find_remarks(trials, (final, speed), (finals, areas), metric)),
+        remarks=(*remarks, *find_remarks(trials, (final, speed), (finals, areas), metric, planned)),
     )
+
+
+def judge_final(
+    variants: Sequence[Variant],
+    chosen: Sequence[TrialResult],
+    metric: Metric,
+    margin: float,
+    planned: int | None = None,
+) -> Answer:
+    """Return the answer about the final metric alone, as `judge` gives it; arguments as there."""
+    return _answer("final", _finals(_by_variant(variants, chosen)), metric, margin, metric.quantum, planned)
+
+
+def critical_of(planned: int | None) -> Critical:
+    """Return the critical values of one look, or of a comparison that was planned with so many seeds and many looks."""
+    return critical_t if planned is None else partial(critical_repeated, planned=planned)
+
+
+def error_of_each(pairs: int) -> float:
+    """Return the chance that one interval of a comparison with so many pairs of variants may miss (0 to 1)."""
+    return FAMILY_ERROR / (QUESTIONS * pairs)
+
+
+def _finals(trials: Mapping[str, Mapping[int, TrialResult]]) -> dict[str, dict[int, float | None]]:
+    return {name: {seed: trial.test_metric for seed, trial in arm.items()} for name, arm in trials.items()}
 
 
 def _by_variant(variants: Sequence[Variant], chosen: Sequence[TrialResult]) -> dict[str, dict[int, TrialResult]]:
@@ -94,6 +125,7 @@ def _answer(
     metric: Metric,
     margin: float,
     quantum: float,
+    planned: int | None,
 ) -> Answer:
     values = {name: {seed: value for seed, value in arm.items() if value is not None} for name, arm in reached.items()}
     floor = floor_of((value for arm in values.values() for value in arm.values()), quantum)
@@ -105,7 +137,8 @@ def _answer(
             higher_is_better=metric.higher_is_better,
             floor=floor,
             margin=margin,
-            error=FAMILY_ERROR / (QUESTIONS * len(names)),
+            error=error_of_each(len(names)),
+            critical=critical_of(planned),
         )
         for first, second in names
     )

@@ -99,6 +99,7 @@ def compare(
     train: str | OwnTrain | None = None,
     example_inputs: ExampleInputs | None = None,
     device: str = "cpu",
+    stop: Literal["never", "early"] = "never",
     jobs: int | None = None,
     out: Path | str | None = None,
     resume: bool = False,
@@ -133,6 +134,9 @@ def compare(
             final metric. Data, epochs, rates and optimizer are then its own; `data` only gives the example input.
         example_inputs: what the model is traced with; by default some samples of the data.
         device: where trials run, in torch's words.
+        stop: ``never``: every placement is trained at every seed. ``early``: the comparison is looked at after every
+            seed; a placement that is surely beaten in the final metric is not trained on, and it ends where every
+            difference is decided, or where the planned seeds would not decide it. Its intervals hold at every look.
         jobs: worker processes; by default one a core. The numbers do not depend on it.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
         resume: go on with what the folder holds; more seeds than there are may be asked for.
@@ -168,6 +172,7 @@ def compare(
         train=train,
         example_inputs=example_inputs,
         device=device,
+        stop=stop,
     )
     plan = make_plan(request, command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}")
     folder = Path(out) if out is not None else RESULTS / _slug(plan.head.settings)

@@ -60,6 +60,16 @@ compare-cost-beside = Cost: what the norm takes of a training step: { $parts } (
 note-together = The { $intervals } intervals of both questions hold together with { $joint } % confidence; each one alone stands at { $each } %.
 note-few-seeds = Nothing is decided from fewer than { $least } seeds.
 note-second-look = Seeds that are added because of this verdict make a second look: with it, the chance of a false 'better' is about { $second } % and not { $first } %.
+note-every-look = The intervals hold after every seed at once: neither an early stop nor seeds that are added because of this verdict raise the chance of a false 'better'. They are narrowest for what they cost at { $planned } seeds.
+note-stopped-decided = Stopped after { $seeds } of { $asked } seeds: every difference in { $measure } is decided.
+note-stopped-futile = Stopped after { $seeds } of { $asked } seeds: to go by the seeds so far, none of the differences in { $measure } that are left would be decided by { $asked } seeds with a chance of { $chance } % or more.
+note-arms-stopped = Not trained to the last seed, as nothing more was to be decided about them: { $parts }.
+note-arms-stopped-part = { $name } after { $seeds_count ->
+    [one] { $seeds } seed
+   *[other] { $seeds } seeds
+}
+note-share = This took { $share } % of the training steps of the whole grid of { $arms } placements, { $asked } seeds and { $rates } learning rates, without the rates that a grid adds.
+note-share-own = This took { $share } % of the training steps of { $arms } placements at { $asked } seeds.
 note-lost = { $name } diverged at every learning rate in { $lost } of { $seeds } seeds ({ $parts }); such a trial counts with the { $metric } of a model that learned nothing.
 note-lost-part = seed { $seed } at step { $step }
 note-empty = { $name } has no { $measure } at { $number_count ->
@@ -233,6 +243,8 @@ page-set-hash = Data hash
 page-set-loop = Training loop
 page-set-placements = Placements
 page-set-seeds = Seeds
+page-set-stop = Stops
+page-set-stop-early = early, when nothing more is to be decided
 page-set-epochs = Epochs
 page-set-batch = Batch size
 page-set-rates = Learning rates
