@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from placenorm.errors import ModelError, UsageError
 from placenorm.facts.edits import Change, Edit, Skip
 from placenorm.facts.folding import DOES_NOT_RUN, Agreement
-from placenorm.graph.channel_rules import ChannelRules, Labels, NormUse
+from placenorm.graph.channel_rules import ChannelRules, NormUse
 from placenorm.graph.channels import follow_channels
 from placenorm.graph.tracing import ExampleInputs, make_graph, record_model
 from placenorm.layers.bordered import is_bordered, watch_sizes
@@ -20,6 +20,7 @@ from placenorm.probe.measuring import fit_inputs
 from placenorm.rewrite.accelerating import restore_model
 from placenorm.rewrite.answers import check_answers, count_agreement
 from placenorm.rewrite.fold_proof import FoldProof, Judgement
+from placenorm.rewrite.fold_wording import FoldWording
 from placenorm.rewrite.folding import find_centre, fold_norm, fold_weights, is_plain
 from placenorm.rewrite.forms import Forms, choose_forms
 from placenorm.rewrite.hooked import carry_hooks, find_hooked
@@ -359,16 +360,17 @@ class _Folder:
             chosen: what was folded.
             hooked: paths of the modules whose hooks see other values now.
         """
+        wording = FoldWording(self._rules)
         changes: list[Change] = []
         skipped: list[Skip] = []
         folded = set(chosen.folded)
         for key, uses in self._uses.items():
             if key in folded:
-                where = self._tell_where(uses[0], chosen.forms)
-                changes.append(Change(self._names[key], where + self._tell_hooks(uses[0], hooked)))
+                where = wording.tell_where(uses[0], chosen.forms)
+                changes.append(Change(self._names[key], where + wording.tell_hooks(uses[0], hooked)))
             else:
                 reason = self._stay.get(key[0]) or chosen.kept[key]
-                skipped.append(Skip(self._names[key], reason + self._tell_hooks(uses[0], hooked)))
+                skipped.append(Skip(self._names[key], reason + wording.tell_hooks(uses[0], hooked)))
         seen = {key[0] for key in self._uses}
         for path, reason in (*self._stay.items(), *self._rules.odd.items()):
             if path not in seen:
@@ -378,43 +380,3 @@ class _Folder:
             if isinstance(module, _BatchNorm) and path not in seen:
                 skipped.append(Skip(path, DOES_NOT_RUN))
         return tuple(changes), tuple(skipped)
-
-    def _tell_hooks(self, use: NormUse, hooked: Sequence[str]) -> str:
-        """Return that hooks on a norm, or on the weights beside it, see other values now; "" if none do."""
-        if not hooked:
-            return ""
-        beside = f"{_paths(self._makers, use.reads)}, {_paths(self._readers, use.gives)}".split(", ")
-        seen = ", ".join(path for path in hooked if path in (use.path, *beside))
-        return f"; hooks on {seen} see other values now" if seen else ""
-
-    def _tell_where(self, use: NormUse, forms: Forms) -> str:
-        before = _paths(self._makers, use.reads) or "the weights"
-        behind = _paths(self._readers, use.gives) or "the weights"
-        if bool((forms.scale[use.gives] == 1).all() and (forms.shift[use.gives] == 0).all()):
-            return f"into {before} before it"
-        if bool((forms.scale[use.reads] == 1).all() and (forms.shift[use.reads] == 0).all()):
-            return f"into {behind} behind it"
-        return f"in part into {before} before it, in part into {behind} behind it"
-
-    @cached_property
-    def _makers(self) -> dict[int, list[str]]:
-        """The weight ops that give a channel, by its label."""
-        return _index((use.path, use.gives) for use in self._rules.weights)
-
-    @cached_property
-    def _readers(self) -> dict[int, list[str]]:
-        """The weight ops that read a channel, by its label."""
-        return _index((use.path, use.reads) for use in self._rules.weights)
-
-
-def _index(uses: Iterable[tuple[str, Labels]]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for path, labels in uses:
-        for label in labels.tolist():
-            found.setdefault(label, []).append(path)
-    return found
-
-
-def _paths(known: dict[int, list[str]], labels: Labels) -> str:
-    """Return the weight ops that give or read some channels, in words."""
-    return ", ".join(dict.fromkeys(path for label in labels.tolist() for path in known.get(label, ())))
