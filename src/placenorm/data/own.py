@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from placenorm.data.batches import count_samples, fetch
 from placenorm.data.checks import check_finite
+from placenorm.data.loaders import is_loader
 from placenorm.errors import DataError
 from placenorm.lookup import describe_failure, load_object
 from placenorm.randomness import fix_seed
@@ -21,15 +22,15 @@ _HASHED_ITEMS = 8
 """Items that go into the fingerprint; reading all of a data set of files could take hours."""
 
 
-def read_own(reference: str) -> tuple[Dataset[Any], Dataset[Any] | None]:
-    """Return the training and test datasets that a function of the user's returns.
+def read_own(reference: str) -> tuple[Any, ...]:
+    """Return what a function of the user's returns: a training and a test dataset, or two or three loaders.
 
     Args:
         reference: ``path/to/file.py:function`` or ``package.module:function``; it is called without arguments.
 
     Raises:
         UsageError: if the function cannot be found.
-        DataError: if it fails or returns something else than (train, test) or (train, None).
+        DataError: if it fails or returns something else than (train, test), (train, None) or three loaders.
     """
     with fix_seed():
         function = load_object(reference, "data")
@@ -48,10 +49,12 @@ def read_own(reference: str) -> tuple[Dataset[Any], Dataset[Any] | None]:
     match returned:
         case (train, test):
             return train, test
+        case (train, validation, test) if is_loader(train):
+            return train, validation, test
     holds = f"{len(returned)} values" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
     raise DataError(
         f"Cannot load the data {reference}: it returned {holds}; return two torch datasets, (train, test), "
-        "or (train, None) to have the test set split off."
+        "or (train, None) to have the test set split off; or two or three loaders."
     )
 
 

@@ -13,6 +13,7 @@ class Stream(IntEnum):
     LIMIT = 1
     SPLIT = 2
     BATCHES = 3
+    LOADER = 4
 
 
 def make_generator(stream: Stream, *key: int) -> np.random.Generator:

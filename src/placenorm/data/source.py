@@ -15,6 +15,7 @@ from placenorm.data.batches import count_samples, fetch
 from placenorm.data.checks import check_finite, check_sizes, count_classes
 from placenorm.data.idx import read_fashion_mnist
 from placenorm.data.images import read_folder
+from placenorm.data.loaders import LoaderSource, is_loader, wrap_loaders
 from placenorm.data.own import hash_items, read_first, read_labels, read_own
 from placenorm.data.seeding import Stream, make_generator, order_stratified
 from placenorm.errors import DataError, UsageError
@@ -72,7 +73,7 @@ def load_data(name: str, *, data_dir: Path | None = None, limit: int | None = No
             ``fashion-mnist`` (60,000 and 10,000 images of 28x28);
             ``folder:PATH`` (a sub-folder of images for each class, all brought to the first one's size and colours);
             ``npz:PATH`` (arrays x and y, perhaps x_test and y_test; whole numbers in y are classes, floats are values
-            to predict); ``path/to/file.py:function`` (returns two torch datasets, or one and None).
+            to predict); ``path/to/file.py:function`` (returns two torch datasets, or one and None; or loaders).
         data_dir: folder of the fashion-mnist files; None for where Debian puts them.
         limit: at most so many training samples and at most so many test samples, a choice that is the same
             everywhere, stratified by class; None for all.
@@ -81,10 +82,7 @@ def load_data(name: str, *, data_dir: Path | None = None, limit: int | None = No
         DataError: if the data cannot be found or read, or are not fit for training.
         UsageError: if the limit is below 1, or the user's file or function cannot be loaded.
     """
-    if limit is not None and limit < 1:
-        raise UsageError(
-            f"Cannot use a limit of {limit}: no sample would be left; give 1 or more, or no limit for all."
-        )
+    _check_limit(limit)
     head, colon, path = name.partition(":")
     if name == "digits":
         return _wrap_arrays(name, read_digits(), limit)
@@ -97,10 +95,48 @@ def load_data(name: str, *, data_dir: Path | None = None, limit: int | None = No
     if head == "npz":
         return _wrap_arrays(name, read_npz(Path(path).expanduser()), limit)
     if colon or ".py" in name:
-        return wrap_datasets(name, *read_own(name), limit=limit)
+        given = read_own(name)
+        if is_loader(given[0]):
+            raise DataError(
+                f"Cannot use the loaders of {name} here: they are for placenorm compare; return two torch datasets, "
+                "(train, test) or (train, None)."
+            )
+        return wrap_datasets(name, *given, limit=limit)
     close = get_close_matches(name.lower(), ["digits", "fashion-mnist", "folder", "npz"])
     offer = f"did you mean {close[0]}? Data are" if close else "data are"
     raise DataError(f"No data are called {name!r}; {offer} {DATA_FORMS}.")
+
+
+def open_data(name: str, *, data_dir: Path | None = None, limit: int | None = None) -> DataSource | LoaderSource:
+    """Return the data of a name as `load_data` does; those of ``path/to/file.py:function`` may be loaders.
+
+    Raises:
+        DataError: as `load_data`.
+        UsageError: as `load_data`.
+    """
+    head, colon, _ = name.partition(":")
+    if head not in {"folder", "npz"} and (colon or ".py" in name):
+        return wrap_own(name, read_own(name), limit=limit)
+    return load_data(name, data_dir=data_dir, limit=limit)
+
+
+def wrap_own(name: str, given: tuple[Any, ...], *, limit: int | None = None) -> DataSource | LoaderSource:
+    """Return a source of what the user gave: two datasets, or two or three loaders.
+
+    Args:
+        name: what to call it.
+        given: (train, test), (train, None), or loaders as `placenorm.data.loaders.wrap_loaders` takes them.
+        limit: as in `load_data`.
+
+    Raises:
+        DataError: if they are not fit for training.
+        UsageError: if the limit is below 1.
+    """
+    if is_loader(given[0]):
+        return wrap_loaders(name, given, limit=limit)
+    _check_limit(limit)
+    train, test = given
+    return wrap_datasets(name, train, test, limit=limit)
 
 
 def wrap_datasets(name: str, train: Dataset[Any], test: Dataset[Any] | None, *, limit: int | None = None) -> DataSource:
@@ -146,6 +182,13 @@ def wrap_datasets(name: str, train: Dataset[Any], test: Dataset[Any] | None, *, 
         fingerprint=hash_items(train, test),
         labels=labels,
     )
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise UsageError(
+            f"Cannot use a limit of {limit}: no sample would be left; give 1 or more, or no limit for all."
+        )
 
 
 def _wrap_arrays(name: str, arrays: Arrays, limit: int | None) -> DataSource:
