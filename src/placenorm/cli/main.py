@@ -50,6 +50,12 @@ class _Stop(StrEnum):
     EARLY = "early"
 
 
+class _Precision(StrEnum):
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
 class _Type(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -96,11 +102,23 @@ def compare(
     input_shape: Annotated[
         str | None, typer.Option("--input", help="Shape of one sample, such as 3x32x32, where the data do not say it.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where trials run: cpu, or cuda.")] = "cpu",
     stop: Annotated[
         _Stop, typer.Option(help="early: look after every seed, and end where more would not be worth it.")
     ] = _Stop.NEVER,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
+    device: Annotated[
+        str, typer.Option(help="Where trials run: cpu; cuda, the GPUs dealt round to the jobs; or cuda:1.")
+    ] = "cpu",
+    precision: Annotated[
+        _Precision, typer.Option(help="What autocast computes in; parameters stay float32.")
+    ] = _Precision.FLOAT32,
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile the placed models with torch.compile.")] = False,
+    processes_per_trial: Annotated[
+        int, typer.Option(help="Processes that train one trial together (DDP), with synchronised norms.")
+    ] = 1,
+    checkpoint: Annotated[
+        bool, typer.Option("--checkpoint", help="Keep every epoch of a running trial; else only what took a minute.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(help="Trials at a time; one a core by default.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
     ] = None,
@@ -139,6 +157,10 @@ def compare(
             example_inputs=None if input_shape is None else _zeros(input_shape),
             device=device,
             stop=stop.value,
+            precision=precision.value,
+            compile=compile_,
+            processes_per_trial=processes_per_trial,
+            checkpoint=checkpoint,
             jobs=jobs,
             out=out,
             resume=resume,

@@ -50,9 +50,9 @@ class DataFacts:
 
     Attributes:
         name: as the user named it.
-        train: samples for training; validation data are taken off these.
-        validation: samples that choose the learning rate and draw the curves.
-        test: samples that the verdict stands on.
+        train: samples for training; validation data are taken off these. 0 where a loader does not say how many.
+        validation: samples that choose the learning rate and draw the curves; or 0.
+        test: samples that the verdict stands on; or 0.
         sample_shape: shape of one input.
         classes: number of classes; None for regression.
         fixed_test: whether the source brings its own test set, the same for every seed.
@@ -96,6 +96,9 @@ class Settings:
         stop: ``never``, or ``early``: it is looked at after every seed and stops where more would not be worth it.
         planned: seeds that a comparison that may stop early was first planned with: most of its error is spent by
             then, and more seeds do not change that; None where it does not stop.
+        precision: what autocast computed in: ``float32`` (no autocast), ``bfloat16`` or ``float16``.
+        compiled: whether the placed models were compiled.
+        processes: processes that trained one trial together.
     """
 
     model: str
@@ -117,6 +120,9 @@ class Settings:
     source_hash: str
     stop: Stop = "never"
     planned: int | None = None
+    precision: str = "float32"
+    compiled: bool = False
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

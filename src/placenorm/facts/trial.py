@@ -75,6 +75,8 @@ class TrialResult:
         steps: training steps done.
         step_time_ms: median wall time of one training step.
         dead: dead units and active values per activation, at the end.
+        incidents: what went wrong without harm to the result: ``checkpoint-damaged`` (so it began anew) or
+            ``checkpoint-unwritten``.
     """
 
     key: TrialKey
@@ -86,3 +88,4 @@ class TrialResult:
     steps: int
     step_time_ms: float
     dead: tuple[DeadShare, ...] = ()
+    incidents: tuple[str, ...] = ()

@@ -43,14 +43,14 @@ class SyncBatchNorm(nn.SyncBatchNorm):
         count = self.num_batches_tracked if self.track_running_stats else None
         group = self.process_group
         together = dist.is_available() and dist.is_initialized() and dist.get_world_size(group) > 1
-        if not (self.training or mean is None) or not together:
+        if not self.training or not together:  # as torch's: evaluation waits for no other process
             return normalize_batch(
                 input, None, None, mean, var, count, self.weight, self.bias, self.training, self.momentum, self.eps
             )
         owned = {"running_mean": mean, "running_var": var, "weight": self.weight, "bias": self.bias}
         check_input(input, owned, self.eps)
         y, batch_mean, batch_var, values = _Synchronised.apply(view_ncs(input), self.weight, self.bias, self.eps, group)
-        if self.training and not is_recomputing():
+        if not is_recomputing():
             self._update(batch_mean, batch_var, values)
         output: Tensor = y.view(input.shape)
         return output

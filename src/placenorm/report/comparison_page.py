@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from placenorm.facts.comparison import Comparison, Summary, Variant, Verdict
+from placenorm.facts.comparison import Comparison, DataFacts, Summary, Variant, Verdict
 from placenorm.facts.edits import Skip
 from placenorm.report.charts import (
     draw_curves,
@@ -266,9 +266,7 @@ def _list_settings(comparison: Comparison, units: Units, language: Language) -> 
         "model": settings.model,
         "weights": settings.weights or "",
         "data": settings.data or "",
-        "samples": say("page-set-samples-value", train=data.train, validation=data.validation, test=data.test)
-        if data
-        else "",
+        "samples": _say_samples(data, language) if data else "",
         "sample": figures("×".join(str(size) for size in data.sample_shape)) if data else "",
         "test": say(f"page-set-test-{'fixed' if data.fixed_test else 'split'}") if data else "",
         "hash": data.fingerprint if data else "",
@@ -284,10 +282,20 @@ def _list_settings(comparison: Comparison, units: Units, language: Language) -> 
         "metric": say(f"page-set-metric-{direction}", metric=settings.metric),
         "margin": units.margin(settings.margin),
         "norms": "torch.nn" if settings.norm == "torch" else settings.norm,
+        "precision": settings.precision if settings.precision != "float32" else "",
+        "compiled": say("page-set-compiled-yes") if settings.compiled else "",
+        "processes": figures(str(settings.processes)) if settings.processes > 1 else "",
         "trials": language.number(len(comparison.trials), 0),
     }
     named = tuple((say(f"page-set-{name}"), value) for name, value in entries.items() if value)
     return _Group(say("page-settings"), named)
+
+
+def _say_samples(data: DataFacts, language: Language) -> str:
+    if not data.train or not data.test:
+        return language.say("page-set-samples-unknown")
+    counts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return language.say("page-set-samples-value", **counts)
 
 
 def _list_environment(comparison: Comparison, language: Language) -> _Group:

@@ -32,7 +32,8 @@ def assemble(store: TrialStore) -> Comparison:
     )
     if not chosen:
         return comparison
-    quantum = 1.0 / head.data.validation if head.metric.quantum and head.data is not None else 0.0
+    counted = head.data is not None and head.data.validation > 0
+    quantum = 1.0 / head.data.validation if head.metric.quantum and head.data is not None and counted else 0.0
     verdict = judge(
         head.variants,
         comparison.chosen,

@@ -1,15 +1,17 @@
 """A planned comparison in, a finished one out: trials are handed to workers, kept as they finish, and judged."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.agenda import Agenda, make_agenda
 from placenorm.study.assembly import assemble
+from placenorm.study.checkpoints import FOLDER, remove_checkpoints, remove_folder
+from placenorm.study.recipe import Recipe
 from placenorm.study.store import TrialStore
-from placenorm.study.training import Recipe, Trainer
+from placenorm.study.training import Trainer
 from placenorm.study.workers import WorkerPool
 
 OnProgress = Callable[[int, int], None]
@@ -51,11 +53,15 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
     on_progress(finished, finished + len(agenda))
     if not agenda:
         return assemble(store)
-    with WorkerPool(partial(_make_trainer, plan.recipe), jobs, plan.references) as pool:
+    checkpoints = store.folder.resolve() / FOLDER
+    remove_checkpoints(checkpoints, store.results)
+    recipe = replace(plan.recipe, checkpoints=checkpoints)
+    with WorkerPool(partial(_make_trainer, recipe), jobs, plan.references) as pool:
         _feed(pool, agenda, jobs)
         try:
             for result in pool.finished():
                 store.add(result)
+                remove_checkpoints(checkpoints, [result.key])
                 agenda.note(result)
                 finished += 1
                 _feed(pool, agenda, jobs)
@@ -64,6 +70,7 @@ def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProg
             for result in pool.take_finished():
                 store.add(result)
             raise
+    remove_folder(checkpoints)
     return assemble(store)
 
 

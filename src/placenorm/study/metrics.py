@@ -93,7 +93,7 @@ def find_scorer(name: str | MetricFunction | None, task: Task, test_samples: int
         name: a known metric, ``file.py:function``, a function, or None for the task's usual metric. Of a user's
             function the higher value is better, unless it has the attribute ``higher_is_better = False``.
         task: what the model learns.
-        test_samples: size of the test set: one sample is the smallest step of an accuracy.
+        test_samples: size of the test set: one sample is the smallest step of an accuracy; 0 where it is not known.
 
     Raises:
         UsageError: if there is no such metric, or it does not fit the task.
@@ -107,7 +107,7 @@ def find_scorer(name: str | MetricFunction | None, task: Task, test_samples: int
         if known.task != task:
             fitting = ", ".join(key for key, other in _METRICS.items() if other.task == task)
             raise UsageError(f"The metric {chosen} is for {known.task}, these data are for {task}: use {fitting}.")
-        quantum = 1.0 / test_samples if known.quantised else 0.0
+        quantum = 1.0 / test_samples if known.quantised and test_samples else 0.0
         return Scorer(Metric(chosen, known.higher_is_better, quantum, as_percent=known.quantised), known.function)
     if ":" not in chosen:
         raise UsageError(f"Unknown metric {chosen!r}: use {', '.join(_METRICS)}, or file.py:function.")

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 import placenorm
 from placenorm.cost import count_cost
-from placenorm.data import DataSource, Split, count_samples, describe, fetch, load_data, split, wrap_datasets
+from placenorm.data import Batch, DataSource, LoaderSource, is_loader, open_data, open_feed, wrap_own
 from placenorm.errors import ModelError, UsageError
-from placenorm.facts.comparison import MIN_SEEDS, Comparison, Metric, Settings, Variant
+from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, MIN_SEEDS, Comparison, Metric, Settings, Variant
 from placenorm.facts.edits import Skip
 from placenorm.facts.environment import Environment
 from placenorm.facts.placement import Placement
@@ -29,9 +29,14 @@ from placenorm.lookup import describe_error, hash_sources, load_object
 from placenorm.randomness import fix_seed
 from placenorm.rewrite.placing import Placed, place_model
 from placenorm.study.driver import StudyPlan
+from placenorm.study.epochs import loss_of, shape_like
 from placenorm.study.metrics import DEFAULT_MARGIN, Scorer, find_scorer
+from placenorm.study.own_loops import OwnTrain, check_own_train
+from placenorm.study.ranks import check_norms
+from placenorm.study.recipe import Recipe
 from placenorm.study.request import ModelMaker, Request
-from placenorm.study.training import OwnTrain, Recipe, build_model, check_own_train, loss_of, shape_like
+from placenorm.study.stepping import Stepper, widen
+from placenorm.study.training import build_model
 from placenorm.zoo import find_model, load_weights
 
 EXAMPLE_SAMPLES = 8
@@ -55,15 +60,16 @@ def make_plan(request: Request, command: str) -> StudyPlan:
     """
     _check_sendable(request)
     source = _open_source(request)
-    parts = split(source, 0)  # standardises all samples: once
-    samples = fetch(parts.train, range(min(EXAMPLE_SAMPLES, count_samples(parts.train))))
+    feed = open_feed(source, 0, request.batch_size)  # standardises all samples: once
+    samples = feed.take_example(EXAMPLE_SAMPLES)
+    facts = feed.describe()
     own = None if request.train is None else _open_own_train(request.train)
-    scorer = _own_scorer(request, own) if own is not None else _scorer(request, source, parts)
+    scorer = _own_scorer(request, own) if own is not None else find_scorer(request.metric, source.task, facts.test)
     make_model = _find_maker(request, source)
     recipe = Recipe(
         make_model=make_model,
         placements={},
-        example_inputs=request.example_inputs if request.example_inputs is not None else samples[0],
+        example_inputs=request.example_inputs if request.example_inputs is not None else samples.inputs,
         norm="placenorm" if request.norm == "placenorm" else "torch",
         weights=None if request.weights is None else str(request.weights),
         open_data=None if own is not None else _data_opener(request, source),
@@ -75,16 +81,23 @@ def make_plan(request: Request, command: str) -> StudyPlan:
         device=request.device,
         own_train=None if request.train is None else partial(_open_own_train, request.train),
         own_train_name="" if request.train is None else _name_of(request.train),
+        precision=request.precision,
+        compiled=request.compile,
+        processes=request.processes_per_trial,
+        references=tuple(_own_references(request)),
+        checkpoint_always=request.checkpoint,
     )
     variants = _make_variants(recipe, request.named_placements())
     recipe = replace(recipe, placements={variant.name: variant.placement for variant in variants})
     for variant in variants if own is None else ():
         _try_once(recipe, variant, source, samples)
+    if request.compile:
+        _try_once(recipe, variants[0], source, samples, compiled=True)
     head = Comparison(
         settings=_settings(request, source, scorer),
         metric=scorer.metric,
         task="own" if own is not None else source.task,
-        data=None if own is not None else replace(describe(source, parts), notes=source.notes),
+        data=None if own is not None else replace(facts, notes=source.notes),
         environment=describe_environment(request.device, command),
         variants=variants,
         trials=(),
@@ -92,10 +105,10 @@ def make_plan(request: Request, command: str) -> StudyPlan:
         grids=(),
         verdict=None,
     )
-    return StudyPlan(head, recipe, tuple(_own_references(request)))
+    return StudyPlan(head, recipe, recipe.references)
 
 
-def _settings(request: Request, source: DataSource, scorer: Scorer) -> Settings:
+def _settings(request: Request, source: DataSource | LoaderSource, scorer: Scorer) -> Settings:
     return Settings(
         model=_name_of(request.model),
         weights=None if request.weights is None else str(request.weights),
@@ -104,7 +117,7 @@ def _settings(request: Request, source: DataSource, scorer: Scorer) -> Settings:
         placements=tuple(request.named_placements()),
         seeds=request.seeds,
         epochs=request.epochs,
-        batch_size=request.batch_size,
+        batch_size=source.batch_size if isinstance(source, LoaderSource) else request.batch_size,
         learning_rates=request.rates(),
         optimizer=request.optimizer,
         schedule=request.schedule,
@@ -116,6 +129,9 @@ def _settings(request: Request, source: DataSource, scorer: Scorer) -> Settings:
         source_hash=_hash_code(request),
         stop="early" if request.stop == "early" else "never",
         planned=max(request.seeds, MIN_SEEDS) if request.stop == "early" else None,
+        precision=request.precision,
+        compiled=request.compile,
+        processes=request.processes_per_trial,
     )
 
 
@@ -171,25 +187,31 @@ def _check_sendable(request: Request) -> None:
             ) from error
 
 
-def _open_source(request: Request) -> DataSource:
+def _open_source(request: Request) -> DataSource | LoaderSource:
     if isinstance(request.data, str):
-        return load_data(request.data, data_dir=request.data_dir, limit=request.limit)
-    train, test = request.data
-    return wrap_datasets("your datasets", train, test, limit=request.limit)
-
-
-def _data_opener(request: Request, source: DataSource) -> Callable[[], DataSource]:
-    """Return what gives a worker the data: a user's function runs there anew, arrays are sent along."""
-    if isinstance(request.data, str) and request.data in _own_references(request):
-        return partial(load_data, request.data, data_dir=request.data_dir, limit=request.limit)
-    return partial(_same, source)
-
-
-def _same(source: DataSource) -> DataSource:
+        source = open_data(request.data, data_dir=request.data_dir, limit=request.limit)
+    else:
+        what = "loaders" if is_loader(request.data[0]) else "datasets"
+        source = wrap_own(f"your {what}", tuple(request.data), limit=request.limit)
+    if isinstance(source, LoaderSource) and request.batch_size != DEFAULT_BATCH_SIZE:
+        raise UsageError(
+            f"Cannot use --batch-size {request.batch_size} with loaders: they have batches of their own; leave it out."
+        )
     return source
 
 
-def _find_maker(request: Request, source: DataSource) -> ModelMaker:
+def _data_opener(request: Request, source: DataSource | LoaderSource) -> Callable[[], DataSource | LoaderSource]:
+    """Return what gives a worker the data: a user's function runs there anew, arrays are sent along."""
+    if isinstance(request.data, str) and request.data in _own_references(request):
+        return partial(open_data, request.data, data_dir=request.data_dir, limit=request.limit)
+    return partial(_same, source)
+
+
+def _same(source: DataSource | LoaderSource) -> DataSource | LoaderSource:
+    return source
+
+
+def _find_maker(request: Request, source: DataSource | LoaderSource) -> ModelMaker:
     if isinstance(request.model, str):
         return find_model(request.model, sample_shape=source.sample_shape, outputs=source.outputs)
     return request.model
@@ -210,10 +232,6 @@ def _own_scorer(request: Request, train: OwnTrain) -> Scorer:
 
 def _never(outputs: Tensor, targets: Tensor) -> float:
     raise AssertionError("the user's own loop takes its own metric")
-
-
-def _scorer(request: Request, source: DataSource, parts: Split) -> Scorer:
-    return find_scorer(request.metric, source.task, count_samples(parts.test))
 
 
 # -- variants
@@ -279,35 +297,42 @@ def _surprises(placed: Placed) -> list[Skip]:
     return [skip for skip in placed.skipped if not (skip.site in exempt and skip.reason.endswith(exempt[skip.site]))]
 
 
-def _try_once(recipe: Recipe, variant: Variant, source: DataSource, samples: tuple[Tensor, Tensor]) -> None:
+def _try_once(
+    recipe: Recipe, variant: Variant, source: DataSource | LoaderSource, samples: Batch, *, compiled: bool = False
+) -> None:
     """Run a variant forwards and backwards on some samples, so that what cannot train is refused before any trial."""
-    x, y = samples
     model = build_model(recipe, TrialKey(variant.name, 0, None))
     who = f"The model with its norms at {variant.label}"
-    with _one_step(who, "forwards", x):
-        outputs: Any = model(x.to(recipe.device))
-    _check_outputs(outputs, y, source, who)
-    with _one_step(who, "to its loss", x):
-        loss: Any = loss_of(shape_like(outputs, y.to(recipe.device)), y.to(recipe.device), source.task)
+    if recipe.processes > 1:
+        check_norms(model)
+    samples = samples.to(recipe.device)
+    runner = torch.compile(model) if compiled else model
+    way = "compiled" if compiled else "forwards"
+    autocast = Stepper(recipe.precision, recipe.device, torch.optim.SGD(model.parameters())).autocast()
+    with _one_step(who, way, samples), autocast:
+        outputs: Any = samples.run(runner)
+    _check_outputs(outputs, samples.targets, source, who)
+    with _one_step(who, "to its loss", samples):
+        loss: Any = loss_of(widen(shape_like(outputs, samples.targets)), samples.targets, source.task)
     if not loss.requires_grad:
         raise ModelError(f"{who} has nothing to train: no parameter requires a gradient; let some of them require one.")
-    with _one_step(who, "backwards", x):
+    with _one_step(who, "backwards", samples):
         loss.backward()
 
 
 @contextmanager
-def _one_step(who: str, way: str, x: Tensor) -> Iterator[None]:
+def _one_step(who: str, way: str, samples: Batch) -> Iterator[None]:
     """Put what goes wrong in the body into words."""
     try:
         yield
     except Exception as error:
         raise ModelError(
-            f"{who} cannot train on a batch of shape {describe_inputs(x)}: run {way}, it raises "
+            f"{who} cannot train on a batch of shape {describe_inputs(samples.inputs)}: run {way}, it raises "
             f"{describe_error(error)}; change the model or the data."
         ) from error
 
 
-def _check_outputs(outputs: Any, targets: Tensor, source: DataSource, who: str) -> None:
+def _check_outputs(outputs: Any, targets: Tensor, source: DataSource | LoaderSource, who: str) -> None:
     """Raise an error unless a model's outputs can be held against the targets."""
     if not isinstance(outputs, Tensor):
         raise ModelError(

@@ -9,6 +9,12 @@ from placenorm.study.pairing import FAMILY_ERROR, FUTILE_CHANCE
 from placenorm.study.rates import MAX_STEPS
 from placenorm.study.store import THEN
 
+SHOWN_TRIALS = 3
+"""Trials that a remark names, of those that something happened to."""
+
+_INCIDENTS = {"checkpoint-damaged": "note-checkpoint-damaged", "checkpoint-unwritten": "note-checkpoint-unwritten"}
+"""What is remarked where something went wrong with a trial without harm to its result."""
+
 SECOND_LOOK_PCT = 8
 """Chance of a false 'better' at 10 seeds or, with ten more, at 20: bench/calibration.py measures it."""
 
@@ -76,6 +82,16 @@ def find_run_remarks(comparison: Comparison, finished: int) -> tuple[Remark, ...
         found.extend(Remark("note-data", {"text": text}) for text in comparison.data.notes)
         if comparison.metric.quantum > settings.margin > 0:
             found.append(Remark("note-coarse", {"test": str(comparison.data.test)}))
+    if settings.precision != "float32":
+        found.append(Remark("note-precision", {"name": settings.precision}))
+    if settings.compiled:
+        found.append(Remark("note-compiled"))
+    if settings.processes > 1:
+        found.append(Remark("note-processes", {"number": settings.processes}))
+    for incident, key in _INCIDENTS.items():
+        hit = [str(result.key) for result in comparison.trials if incident in result.incidents]
+        if hit:
+            found.append(Remark(key, {"number": len(hit), "name": "; ".join(hit[:SHOWN_TRIALS])}))
     if THEN in comparison.environment.torch:
         found.append(Remark("note-torch", {"torch": comparison.environment.torch}))
     for variant in comparison.variants:

@@ -1,7 +1,7 @@
 """What a user asks of a comparison, checked."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from placenorm.data import is_loader
 from placenorm.errors import DataError, UsageError
 from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
 from placenorm.facts.placement import POLICIES, Placement
 from placenorm.graph.placements import check_placement
 from placenorm.graph.tracing import ExampleInputs
 from placenorm.study.metrics import MetricFunction
+from placenorm.study.own_loops import OwnTrain
 from placenorm.study.rates import default_rates
-from placenorm.study.training import OwnTrain
+from placenorm.study.stepping import PRECISIONS
 
 DEFAULT_PLACEMENTS = ("none", "before-activation", "after-activation", "after-pool")
 
@@ -34,6 +36,8 @@ RATE_LIMITS = (1e-8, 1e3)
 
 ModelMaker = Callable[[], nn.Module]
 Datasets = tuple[Dataset[Any], Dataset[Any] | None]
+Loaders = tuple[Iterable[Any], Iterable[Any]] | tuple[Iterable[Any], Iterable[Any], Iterable[Any]]
+"""For training and for what is held out; or for training, validation and test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,7 @@ class Request:
     """
 
     model: str | ModelMaker = "cnn"
-    data: str | Datasets = "digits"
+    data: str | Datasets | Loaders = "digits"
     placements: str | Sequence[str] | Mapping[str, Placement] | None = None
     seeds: int = DEFAULT_SEEDS
     epochs: int = DEFAULT_EPOCHS
@@ -64,15 +68,19 @@ class Request:
     example_inputs: ExampleInputs | None = None
     device: str = "cpu"
     stop: str = "never"
+    precision: str = "float32"
+    compile: bool = False
+    processes_per_trial: int = 1
+    checkpoint: bool = False
 
     def __post_init__(self) -> None:
         _at_least("seeds", self.seeds, 1, "one seed is the least that can be trained")
         _at_least("epochs", self.epochs, 1, "nothing would be trained")
         _at_least("batch-size", self.batch_size, MIN_BATCH_SIZE, "a norm needs at least two samples")
-        if not isinstance(self.data, str) and not (isinstance(self.data, tuple | list) and len(self.data) == 2):
+        if not isinstance(self.data, str) and not self._are_data():
             raise DataError(
                 f"Cannot use a {type(self.data).__name__} as data: give a name, or a pair of torch datasets "
-                "(train, test), or (train, None) to have the test set split off."
+                "(train, test), or (train, None) to have the test set split off; or two or three loaders."
             )
         if self.margin is not None and not 0 <= self.margin < math.inf:
             raise UsageError(f"Cannot use a margin of {self.margin}: it is a size; give 0 or more, and no infinity.")
@@ -80,9 +88,40 @@ class Request:
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("norm", self.norm, NORMS)
         _one_of("stop", self.stop, STOPS)
+        _one_of("precision", self.precision, tuple(PRECISIONS))
+        _at_least("processes-per-trial", self.processes_per_trial, 1, "a trial needs a process")
         check_device(self.device)
+        self._check_work()
         self.named_placements()
         self.rates()
+
+    def _are_data(self) -> bool:
+        """Whether the data are a pair, or three loaders."""
+        if not isinstance(self.data, tuple | list):
+            return False
+        return len(self.data) == 2 or (len(self.data) == 3 and is_loader(self.data[0]))
+
+    def _check_work(self) -> None:
+        """Refuse what cannot be computed as asked."""
+        if self.train is not None and (self.precision != "float32" or self.compile):
+            raise UsageError(
+                "Cannot use --precision or --compile with --train: your training loop computes as it likes; use "
+                "torch.autocast and torch.compile in it, and leave the options out."
+            )
+        if self.processes_per_trial == 1:
+            return
+        if self.train is None and isinstance(self.data, str) and self.batch_size < self.processes_per_trial:
+            raise UsageError(
+                f"Cannot share batches of {self.batch_size} out to {self.processes_per_trial} processes: each needs a "
+                "sample; give a larger --batch-size or fewer --processes-per-trial."
+            )
+        device = torch.device(self.device)
+        gpus = 1 if device.index is not None else torch.cuda.device_count()
+        if device.type == "cuda" and self.processes_per_trial > gpus:
+            raise UsageError(
+                f"Cannot train a trial in {self.processes_per_trial} processes on {gpus} GPU: each process of a trial "
+                "needs a GPU of its own; give fewer --processes-per-trial, or --device cuda on a machine with more."
+            )
 
     def named_placements(self) -> dict[str, Placement]:
         """Return the placements by name, in the order in which they were asked for."""

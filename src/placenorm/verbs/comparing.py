@@ -25,10 +25,10 @@ from placenorm.report.terminal import print_comparison
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.metrics import MetricFunction
+from placenorm.study.own_loops import OwnTrain
 from placenorm.study.planning import make_plan
-from placenorm.study.request import Datasets, ModelMaker, Request
+from placenorm.study.request import Datasets, Loaders, ModelMaker, Request
 from placenorm.study.store import open_store
-from placenorm.study.training import OwnTrain
 from placenorm.verbs.reporting import write_report
 from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
 
@@ -81,7 +81,7 @@ class ComparisonResult:
 
 def compare(
     model: str | ModelMaker = "cnn",
-    data: str | Datasets = "digits",
+    data: str | Datasets | Loaders = "digits",
     *,
     placements: str | Sequence[str] | Mapping[str, Placement] | None = None,
     seeds: int = DEFAULT_SEEDS,
@@ -100,6 +100,10 @@ def compare(
     example_inputs: ExampleInputs | None = None,
     device: str = "cpu",
     stop: Literal["never", "early"] = "never",
+    precision: Literal["float32", "bfloat16", "float16"] = "float32",
+    compile: bool = False,  # noqa: A002 - torch's name
+    processes_per_trial: int = 1,
+    checkpoint: bool = False,
     jobs: int | None = None,
     out: Path | str | None = None,
     resume: bool = False,
@@ -115,7 +119,8 @@ def compare(
         model: ``cnn``, ``cnn:DEPTH``, ``mlp:DEPTH``, ``path/to/file.py:Name``, ``package.module:factory``, or a
             function without arguments that returns the model, called for every trial under the trial's seed.
         data: ``digits``, ``fashion-mnist``, ``folder:PATH``, ``npz:PATH``, ``path/to/file.py:function``, or a pair of
-            torch datasets (training, and test or None).
+            torch datasets (training, and test or None), or loaders: (training, held out), whose second one is shared
+            out to validation and test by batches, or (training, validation, test).
         placements: names of policies, one or several, or placements under names of your own; by default the four
             policies. A model that has norms brings ``as-is``, and that is the baseline.
         seeds: number of seeds, counted from 0.
@@ -133,11 +138,17 @@ def compare(
         train: the user's own loop, ``file.py:train`` or a function ``train(model, seed, report)`` that returns the
             final metric. Data, epochs, rates and optimizer are then its own; `data` only gives the example input.
         example_inputs: what the model is traced with; by default some samples of the data.
-        device: where trials run, in torch's words.
         stop: ``never``: every placement is trained at every seed. ``early``: the comparison is looked at after every
             seed; a placement that is surely beaten in the final metric is not trained on, and it ends where every
             difference is decided, or where the planned seeds would not decide it. Its intervals hold at every look.
-        jobs: worker processes; by default one a core. The numbers do not depend on it.
+        device: where trials run, in torch's words; ``cuda`` deals the machine's GPUs round to the processes.
+        precision: what autocast computes in; parameters stay as they are, and float16 has its gradients scaled.
+        compile: compile the placed models with torch.compile.
+        processes_per_trial: processes that train one trial together (DDP), each on its share of every batch, with
+            synchronised norms.
+        checkpoint: keep every epoch of a running trial, so that a killed one goes on from there; else only what took
+            longer than a minute is kept.
+        jobs: trials at a time; by default one a core. The numbers do not depend on it.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
         resume: go on with what the folder holds; more seeds than there are may be asked for.
         on_progress: told after every trial how many are finished, and of how many.
@@ -173,6 +184,10 @@ def compare(
         example_inputs=example_inputs,
         device=device,
         stop=stop,
+        precision=precision,
+        compile=compile,
+        processes_per_trial=processes_per_trial,
+        checkpoint=checkpoint,
     )
     plan = make_plan(request, command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}")
     folder = Path(out) if out is not None else RESULTS / _slug(plan.head.settings)
@@ -181,7 +196,8 @@ def compare(
         open_store(folder, plan.head, resume=resume) as store,
         told_when_stopped(lambda: len(store.results), folder),
     ):
-        comparison = run_study(plan, store, jobs or len(os.sched_getaffinity(0)), tell)
+        cores = len(os.sched_getaffinity(0)) // processes_per_trial
+        comparison = run_study(plan, store, jobs or max(cores, 1), tell)
     return ComparisonResult(put_into_words(comparison, ENGLISH), folder)
 
 

@@ -83,6 +83,17 @@ note-fixed-test = The test set is fixed, so the intervals cover seeds only, not 
 note-split-anew = The data are split anew for each seed, so the intervals cover seeds and splits.
 note-data = { $text }
 note-coarse = There are { $test } test samples: one of them is worth more than the margin, so more test data would say more.
+note-precision = The networks computed in { $name } where autocast does, in training and in evaluation; parameters, losses and metrics are wider.
+note-compiled = The networks were compiled by torch.compile; the first steps of a trial include that, so the times of a step are medians.
+note-processes = Each trial was trained by { $number } processes together, each on its share of every batch, with the statistics of its norms taken over the whole batch.
+note-checkpoint-damaged = { $number_count ->
+    [one] The checkpoint of a trial was damaged, so it began anew: { $name }.
+   *[other] The checkpoints of { $number } trials were damaged, so they began anew: { $name }.
+}
+note-checkpoint-unwritten = { $number_count ->
+    [one] A checkpoint of a trial could not be written: { $name }; killed there, it would have begun anew.
+   *[other] Checkpoints of { $number } trials could not be written: { $name }; killed there, they would have begun anew.
+}
 note-torch = Trials ran under torch { $torch }: part of the differences between trials of one seed may be due to that.
 note-skipped = { $label }: { $site } stays as it is, because { $reason }.
 note-diverged = { $name }: { $diverged } of { $trials } trials diverged; such a rate is chosen only where every rate diverged.
@@ -234,6 +245,11 @@ page-set-model = Model
 page-set-weights = Weights
 page-set-data = Data
 page-set-samples = Samples
+page-set-precision = Precision
+page-set-compiled = Compiled
+page-set-compiled-yes = by torch.compile
+page-set-processes = Processes of a trial
+page-set-samples-unknown = as many as the loaders give
 page-set-samples-value = { $train } train, { $validation } validation, { $test } test
 page-set-sample = Sample
 page-set-test = Test set

@@ -80,6 +80,17 @@ note-fixed-test = داده‌ی آزمون ثابت است، پس بازه‌ه�
 note-split-anew = داده‌ها برای هر seed از نو تقسیم می‌شوند، پس بازه‌ها seedها و تقسیم‌ها را در بر می‌گیرند.
 note-data = { $text }
 note-coarse = داده‌ی آزمون { $test } نمونه دارد: یک نمونه از آستانه‌ی تفاوت عملی بزرگ‌تر است، پس داده‌ی آزمون بیشتر روشن‌تر می‌گوید.
+note-precision = شبکه‌ها در آموزش و ارزیابی، هر جا autocast چنین کند، با { $name } محاسبه شدند؛ پارامترها، زیان‌ها و سنجه‌ها دقیق‌ترند.
+note-compiled = شبکه‌ها با torch.compile کامپایل شدند؛ نخستین گام‌های هر اجرا زمان آن را هم دارند، پس زمان هر گام میانه است.
+note-processes = هر اجرا را { $number } فرایند با هم آموزش دادند: هر کدام سهم خود از هر دسته را، با آمارهای BN از کل دسته.
+note-checkpoint-damaged = { $number_count ->
+    [one] نقطه‌ی ذخیره‌ی (checkpoint) یک اجرا خراب بود، پس آن اجرا از نو آغاز شد: { $name }.
+   *[other] نقطه‌های ذخیره‌ی (checkpoint) { $number } اجرا خراب بودند، پس آن‌ها از نو آغاز شدند: { $name }.
+}
+note-checkpoint-unwritten = { $number_count ->
+    [one] نقطه‌ی ذخیره‌ی (checkpoint) یک اجرا نوشته نشد: { $name }؛ اگر آنجا متوقف می‌شد، از نو آغاز می‌شد.
+   *[other] نقطه‌های ذخیره‌ی (checkpoint) { $number } اجرا نوشته نشدند: { $name }؛ اگر آنجا متوقف می‌شدند، از نو آغاز می‌شدند.
+}
 note-torch = اجراها با نسخه‌ی { $torch } از torch انجام شدند: بخشی از تفاوت میان اجراهای یک seed می‌تواند از آن باشد.
 note-skipped = { $label }: { $site } همان‌طور که هست می‌ماند: { $reason }.
 note-diverged = { $name }: { $diverged } اجرا از { $trials } اجرا واگرا شد؛ چنین نرخی تنها جایی انتخاب می‌شود که همه‌ی نرخ‌ها واگرا شده باشند.
@@ -213,6 +224,11 @@ page-set-model = مدل
 page-set-weights = وزن‌ها
 page-set-data = داده
 page-set-samples = نمونه‌ها
+page-set-precision = دقت عددی
+page-set-compiled = کامپایل
+page-set-compiled-yes = با torch.compile
+page-set-processes = فرایندهای هر اجرا
+page-set-samples-unknown = همان اندازه که loaderها می‌دهند
 page-set-samples-value = { $train } برای آموزش، { $validation } برای اعتبارسنجی، { $test } برای آزمون
 page-set-sample = اندازه‌ی هر نمونه
 page-set-test = داده‌ی آزمون

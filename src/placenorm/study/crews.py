@@ -1,0 +1,212 @@
+"""Several processes to train one trial: started, given trials, and ended when one of them fails."""
+
+import os
+import pickle
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+import cloudpickle
+from loky.backend.process import LokyProcess
+from loky.backend.utils import kill_process_tree
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from placenorm.errors import PlacenormError, TrialError
+from placenorm.lookup import describe_error, load_object
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+WATCH_S = 1.0
+"""How often it is looked whether the processes, and whoever started them, are still there."""
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Post(Generic[K]):
+    """What one process of a crew is told to do.
+
+    Attributes:
+        key: which trial.
+        rank: which of the processes it is.
+        size: how many they are.
+        meeting: the file through which they find each other.
+    """
+
+    key: K
+    rank: int
+    size: int
+    meeting: Path
+
+
+class Crew(Generic[K, R]):
+    """Processes that train one trial at a time, all of them together, on one thread each.
+
+    They are started with the first trial and stay for the next. Where one dies or fails, all are ended.
+
+    Args:
+        make_work: called once in each process; gives what does its part of a trial.
+        size: how many processes.
+        references: the user's own code by reference, loaded in each process first.
+    """
+
+    def __init__(
+        self, make_work: Callable[[], Callable[[Post[K]], R]], size: int, references: tuple[str, ...] = ()
+    ) -> None:
+        self._kit = cloudpickle.dumps(make_work)
+        self._size, self._references = size, references
+        self._members: list[tuple[LokyProcess, Connection]] = []
+
+    def run(self, key: K) -> R:
+        """Return the result of a trial, as the first of the processes has it.
+
+        Raises:
+            PlacenormError: as one of them raised it.
+            TrialError: if one of them died, or raised something else.
+        """
+        if not self._members:
+            self._members = [self._start() for _ in range(self._size)]
+        try:
+            with tempfile.TemporaryDirectory(prefix="placenorm-") as folder:
+                for rank, (_, connection) in enumerate(self._members):
+                    connection.send_bytes(cloudpickle.dumps(Post(key, rank, self._size, Path(folder) / "meeting")))
+                return self._await(key)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def processes(self) -> list[int]:
+        """The numbers of the processes that were started and not ended."""
+        return [process.pid for process, _ in self._members]
+
+    def close(self) -> None:
+        """End the processes."""
+        for process, connection in self._members:
+            connection.close()
+            if process.exitcode is None:
+                kill_process_tree(process)
+        self._members = []
+
+    def _start(self) -> tuple[LokyProcess, Connection]:
+        ours, theirs = Pipe()
+        process = LokyProcess(target=_serve, args=(theirs, self._kit, self._references, os.getpid()), env=ONE_THREAD)
+        with _shield_from_interrupts():  # it inherits the mask: Ctrl-C is for the driver alone
+            process.start()
+        theirs.close()
+        return process, ours
+
+    def _await(self, key: K) -> R:
+        """Return what the first process sends, once all have sent something."""
+        results: dict[int, Any] = {}
+        while len(results) < self._size:
+            self._look_for_deaths(key, results)
+            waiting = {self._members[rank][1]: rank for rank in range(self._size) if rank not in results}
+            for connection in wait(list(waiting), WATCH_S):
+                rank = waiting[connection]  # type: ignore[index]  # they are connections
+                sent = self._receive(key, rank)
+                if isinstance(sent, _Fault):
+                    self._refuse_failure(key, rank, sent, results)
+                results[rank] = sent
+        result: R = results[0]
+        return result
+
+    def _receive(self, key: K, rank: int) -> Any:
+        try:
+            return pickle.loads(self._members[rank][1].recv_bytes())
+        except (EOFError, OSError):
+            self._refuse_death(key, rank)
+
+    def _look_for_deaths(self, key: K, results: Container[int]) -> None:
+        for rank, (process, connection) in enumerate(self._members):
+            if rank not in results and process.exitcode is not None and not connection.poll():
+                self._refuse_death(key, rank)
+
+    def _refuse_failure(self, key: K, rank: int, fault: "_Fault", results: Container[int]) -> NoReturn:
+        """Raise what a process raised, unless another one has died: then that is why."""
+        others = [each for each in range(self._size) if each != rank and each not in results]
+        wait([self._members[each][0].sentinel for each in others], WATCH_S)
+        self._look_for_deaths(key, {rank})
+        if isinstance(fault.error, PlacenormError):
+            raise fault.error
+        raise TrialError(
+            f"Trial {key} failed in process {rank + 1} of {self._size}: {fault.error}; mend the model or the data, "
+            "then go on with --resume."
+        )
+
+    def _refuse_death(self, key: K, rank: int) -> NoReturn:
+        process = self._members[rank][0]
+        process.join(WATCH_S)
+        code = process.exitcode
+        how = f"ended with exit code {code}"
+        if code is not None and code < 0:
+            how = f"was ended by {_name_signal(-code)}" + (" (killed, or out of memory)" * (code == -signal.SIGKILL))
+        raise TrialError(
+            f"Process {rank + 1} of the {self._size} that train trial {key} {how}; use a smaller --batch-size or fewer "
+            "--jobs where memory is short, then go on with --resume."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What a process raised: an error of ours as it is, another one in words."""
+
+    error: PlacenormError | str
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+@contextmanager
+def _shield_from_interrupts() -> Iterator[None]:
+    """Hold SIGINT back for a moment; it arrives afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(connection: Connection, kit: bytes, references: tuple[str, ...], leader: int) -> None:
+    """Do parts of trials until the leader has no more: what one process does."""
+    import torch  # behind the environment that holds it to one thread
+
+    threading.Thread(target=_end_with, args=(leader,), daemon=True).start()
+    torch.set_num_threads(1)
+    tqdm.set_lock(threading.RLock())  # torch.fx draws bars with it; a killed process would leave its semaphore behind
+    work: Callable[[Any], Any] | None = None
+    try:
+        while True:
+            post = pickle.loads(connection.recv_bytes())
+            try:
+                if work is None:
+                    for reference in references:
+                        load_object(reference)
+                    work = cloudpickle.loads(kit)()
+                sent = work(post)
+            except PlacenormError as error:
+                sent = _Fault(error)
+            except (Exception, SystemExit) as error:
+                sent = _Fault(describe_error(error))
+            connection.send_bytes(cloudpickle.dumps(sent))
+    except (EOFError, OSError):
+        return  # the leader has gone
+
+
+def _end_with(leader: int) -> None:
+    """End this process when its leader is gone, killed perhaps, so that no trial runs on for nobody."""
+    while os.getppid() == leader:
+        time.sleep(WATCH_S)
+    os._exit(1)
