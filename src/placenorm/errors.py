@@ -4,6 +4,10 @@ A message is one sentence: what, where, why, what next. Errors that a user can m
 `PlacenormError`; the command line prints their text and ends with exit code 2.
 """
 
+import re
+
+_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):\S*@|(?<=[?&])(password|sslpassword)=[^&\s]*")
+
 
 class PlacenormError(Exception):
     """Something the user can mend: the text says what, where, why and what next."""
@@ -45,6 +49,11 @@ def first_line(error: BaseException) -> str:
     """Return the first line of a foreign error's text, or its kind where it has none, as part of a sentence."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(".!") if text else type(error).__name__
+
+
+def hide_passwords(text: str) -> str:
+    """Return a text in which the password of every URL is ``***``."""
+    return _PASSWORD.sub(lambda found: f"{found[2]}=***" if found[2] else f"{found[1]}:***@", text)
 
 
 class BenchError(PlacenormError):

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import NoReturn
 
 from placenorm.errors import UsageError
-from placenorm.randomness import fix_seed
 
 FORMS = "path/to/file.py:Name or package.module:name"
 
@@ -131,6 +130,8 @@ def _load_file(path: Path, reference: str, what: str) -> ModuleType:
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
+    from placenorm.randomness import fix_seed  # takes torch, for which a worker without own files need not wait
+
     folder = str(file.parent)
     sys.path.insert(0, folder)
     try:
@@ -150,6 +151,8 @@ def _load_file(path: Path, reference: str, what: str) -> ModuleType:
 def _load_module(head: str, reference: str, what: str) -> ModuleType:
     if not _is_module(head):
         raise UsageError(f"Cannot load the {what} {reference!r}: {head!r} is no module name; write {FORMS}.")
+    from placenorm.randomness import fix_seed
+
     _add_working_directory()
     try:
         with fix_seed():

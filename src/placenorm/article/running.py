@@ -11,12 +11,14 @@ from placenorm.article.experiments.laboratory import Laboratory
 from placenorm.article.registry import EXPERIMENTS, find_claims
 from placenorm.article.store import ObservationStore
 from placenorm.data import load_data
+from placenorm.errors import TrialError
 from placenorm.facts.claim import ClaimResult, ClaimsReport, Observation, Question
 from placenorm.facts.comparison import DataFacts
-from placenorm.study.workers import WorkerPool
+from placenorm.study.executors.executor import expect_result
+from placenorm.study.executors.processes import ProcessPool
 
 AHEAD = 2
-"""Trials a worker has at hand: the one it runs, and the next."""
+"""Trials at hand for every worker: the one it runs, and the next."""
 
 SECONDS = "seconds"
 """Value of every observation: what its trial took."""
@@ -75,25 +77,26 @@ def run_claims(store: ObservationStore, request: DataRequest, jobs: int, on_prog
     on_progress(finished, total)
     if waiting:
         queue = iter(waiting)
-        with WorkerPool[Question, Observation](partial(make_observer, request), jobs) as pool:
+        with ProcessPool[Question, Observation](partial(make_observer, request), jobs) as pool:
             for _ in range(AHEAD * jobs):
                 _submit_next(pool, queue)
             try:
-                for observation in pool.finished():
-                    store.add(observation)
+                for outcome in pool.finished():
+                    store.add(expect_result(outcome))
                     finished += 1
                     _submit_next(pool, queue)
                     on_progress(finished, total)
-            except KeyboardInterrupt:
-                for observation in pool.take_finished():
-                    store.add(observation)
+            except (KeyboardInterrupt, TrialError):
+                for outcome in pool.take_finished():
+                    if outcome.result is not None:
+                        store.add(outcome.result)
                 raise
     report = assemble(store)
     store.finish(report)
     return report
 
 
-def _submit_next(pool: WorkerPool[Question, Observation], queue: Iterator[Question]) -> None:
+def _submit_next(pool: ProcessPool[Question, Observation], queue: Iterator[Question]) -> None:
     question = next(queue, None)
     if question is not None:
         pool.submit(question)

@@ -118,7 +118,9 @@ def compare(
     checkpoint: Annotated[
         bool, typer.Option("--checkpoint", help="Keep every epoch of a running trial; else only what took a minute.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option(help="Trials at a time; one a core by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Trials at a time; one a core by default; 0: in this process, for a debugger.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
     ] = None,

@@ -320,11 +320,12 @@ class Comparison:
         data: what the data are; None where the user's own loop brings them.
         environment: where it was measured.
         variants: the arms, in the order of the plan.
-        trials: every finished trial.
-        chosen: for every variant and seed that has all its trials: the trial at its own best learning rate.
+        trials: every finished trial that has a result.
+        chosen: for every variant and seed that has all its trials, none failed: the one at its own best learning rate.
         grids: the learning rates tried at every seed, in order of seeds.
         verdict: what it concludes; None while there is too little.
         course: how far it has come, where it may stop early; None where it may not.
+        failed: the trials that failed and were not made good by a later one.
     """
 
     settings: Settings
@@ -338,3 +339,4 @@ class Comparison:
     grids: tuple[tuple[float | None, ...], ...]
     verdict: Verdict | None
     course: Course | None = None
+    failed: tuple[TrialResult, ...] = ()

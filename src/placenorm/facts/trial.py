@@ -22,6 +22,19 @@ class TrialKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a trial has no result.
+
+    Attributes:
+        reason: the essence, as part of a sentence: ``line 3 of loop.py raises ValueError: no data``.
+        traceback: as Python prints it; "" where a worker died without a word.
+    """
+
+    reason: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EpochRecord:
     """What was measured at the end of one epoch (or at one `report` of a user's own loop).
 
@@ -77,6 +90,7 @@ class TrialResult:
         dead: dead units and active values per activation, at the end.
         incidents: what went wrong without harm to the result: ``checkpoint-damaged`` (so it began anew) or
             ``checkpoint-unwritten``.
+        failure: why there is no result; None where there is one, a diverged one included.
     """
 
     key: TrialKey
@@ -89,3 +103,9 @@ class TrialResult:
     step_time_ms: float
     dead: tuple[DeadShare, ...] = ()
     incidents: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+def make_failed_trial(key: TrialKey, failure: Failure) -> TrialResult:
+    """Return a trial that failed: it has nothing but its reason, and a later one with the same key replaces it."""
+    return TrialResult(key, (), None, None, None, None, 0, 0.0, failure=failure)

@@ -32,6 +32,7 @@ from placenorm.report.wording import (
     find_baseline,
     format_seconds,
     format_steps,
+    group_failed,
     resume_command,
     say_bytes,
     say_count,
@@ -43,6 +44,9 @@ from placenorm.report.wording import (
 
 COSTS = ("norms", "parameters", "training", "share", "inference")
 """Columns of the table of costs, behind the placement."""
+
+SHOWN_REASONS = 10
+"""More reasons for which trials failed are not shown."""
 
 _HALF_HEIGHT = 230  # of the charts that stand side by side, in pixels
 
@@ -146,6 +150,7 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         "lines": [line for line in (verdict.speed_line, verdict.cost_line) if line] if verdict else [],
         "unfinished": "" if verdict else resume_command(comparison.environment.command),
         "progress": say_progress(comparison, language),
+        "failed": group_failed(comparison, language)[:SHOWN_REASONS],
         "scores": scores,
         "table": _make_table(comparison, verdict, units, language) if verdict else None,
         "differences": differences,

@@ -26,6 +26,7 @@ from placenorm.report.wording import (
     format_seconds,
     format_share,
     format_steps,
+    group_failed,
     orient_pairs,
     resume_command,
     say_count,
@@ -167,7 +168,7 @@ def _print_unfinished(comparison: Comparison, console: Console, language: Langua
     done = say_count("trials", len(comparison.trials), language)
     head = language.say("terminal-unfinished", done=done, planned=count_planned(comparison))
     console.print(Text(head, style="bold yellow"))
-    for line in say_progress(comparison, language):
+    for line in (*say_progress(comparison, language), *(group.line for group in group_failed(comparison, language))):
         console.print(_item(line))
     console.print(Text(language.say("terminal-go-on")))
     # Not wrapped: a command in two lines cannot be pasted.

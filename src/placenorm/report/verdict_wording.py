@@ -20,7 +20,7 @@ from placenorm.facts.placement import POSITIONS
 from placenorm.report.language import Language
 from placenorm.report.wording import say_bytes
 
-AS_WRITTEN: Final = frozenset({"name", "label", "site", "reason", "text", "torch"})
+AS_WRITTEN: Final = frozenset({"name", "first_name", "second_name", "label", "site", "reason", "text", "torch"})
 """Facts of a remark that are names, or sentences of somebody else: their digits stay as they are."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from placenorm.facts.comparison import Comparison, Metric, Pair
+from placenorm.facts.trial import TrialResult
 from placenorm.report.language import ENGLISH, Language
 
 OWN_COMMAND = "placenorm compare path/to/my_net.py:Net --data path/to/my_data.py:datasets"
@@ -17,6 +18,9 @@ CLAIMS_FOLDER = "claims"
 
 ABSENT = "-"
 """What stands for a number that was not measured."""
+
+SHOWN_KEYS = 3
+"""More trials than this that failed in the same way are counted, not named."""
 
 DECIMALS_MAX = 6
 """More decimals than this are noise in any metric that we know."""
@@ -247,6 +251,34 @@ def say_progress(comparison: Comparison, language: Language) -> list[str]:
         language.say("compare-progress", label=variant.label, trials=say_count("trials", done[variant.name], language))
         for variant in comparison.variants
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedGroup:
+    """Trials that failed for the same reason.
+
+    Attributes:
+        line: how many, which, and why, in one line.
+        traceback: of one of them; "" without any.
+    """
+
+    line: str
+    traceback: str
+
+
+def group_failed(comparison: Comparison, language: Language) -> list[FailedGroup]:
+    """Return the trials that failed, those with the same reason together, the most frequent reason first."""
+    groups: dict[str, list[TrialResult]] = {}
+    for trial in comparison.failed:
+        groups.setdefault("" if trial.failure is None else trial.failure.reason, []).append(trial)
+    found = []
+    for reason, trials in sorted(groups.items(), key=lambda group: -len(group[1])):
+        keys = ", ".join(str(trial.key) for trial in trials[:SHOWN_KEYS])
+        if len(trials) > SHOWN_KEYS:
+            keys = language.say("compare-failed-more", keys=keys, more=len(trials) - SHOWN_KEYS)
+        line = language.say("compare-failed", number=len(trials), keys=keys, reason=reason)
+        found.append(FailedGroup(line, trials[-1].failure.traceback if trials[-1].failure else ""))
+    return found
 
 
 def resume_command(command: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from placenorm.facts.comparison import Comparison, Course
 from placenorm.facts.trial import TrialKey
 from placenorm.study.plan import SeedPlan, plan_seed
-from placenorm.study.remarks import find_run_remarks
+from placenorm.study.remarks import find_run_remarks, remark_pair_seeds
 from placenorm.study.stopping import advance, begin, course_of
 from placenorm.study.store import TrialStore
 from placenorm.study.verdict import judge
@@ -23,9 +23,11 @@ def assemble(store: TrialStore) -> Comparison:
     head = store.head
     finished, course = _find_finished(store)
     chosen = tuple(result for seed_plan in finished for result in seed_plan.chosen.values())
+    results = sorted(store.results.values(), key=lambda result: _order(head, result.key))
     comparison = replace(
         head,
-        trials=tuple(sorted(store.results.values(), key=lambda result: _order(head, result.key))),
+        trials=tuple(result for result in results if result.failure is None),
+        failed=tuple(result for result in results if result.failure is not None),
         chosen=tuple(sorted(chosen, key=lambda result: _order(head, result.key))),
         grids=tuple(seed_plan.grid for seed_plan in finished),
         course=course,
@@ -44,6 +46,10 @@ def assemble(store: TrialStore) -> Comparison:
         comparison.trials,
         head.settings.planned,
     )
+    if comparison.failed:
+        verdict = replace(
+            verdict, remarks=(*verdict.remarks, *remark_pair_seeds(comparison, verdict.final, len(finished)))
+        )
     return replace(comparison, verdict=verdict)
 
 

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from placenorm.errors import TrialError
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.facts.trial import TrialKey, TrialResult, make_failed_trial
 from placenorm.study.agenda import Agenda, make_agenda
+from placenorm.study.alarm import FailureWatcher
 from placenorm.study.assembly import assemble
 from placenorm.study.checkpoints import FOLDER, remove_checkpoints, remove_folder
+from placenorm.study.executors.executor import Executor, Outcome
+from placenorm.study.executors.machines import Machines, open_executor
 from placenorm.study.recipe import Recipe
 from placenorm.study.store import TrialStore
 from placenorm.study.training import Trainer
-from placenorm.study.workers import WorkerPool
 
 OnProgress = Callable[[int, int], None]
 """Told after every trial: how many are finished, and how many there are as far as is known."""
@@ -33,51 +36,66 @@ class StudyPlan:
     references: tuple[str, ...] = ()
 
 
-def run_study(plan: StudyPlan, store: TrialStore, jobs: int, on_progress: OnProgress) -> Comparison:
+def run_study(plan: StudyPlan, store: TrialStore, machines: Machines, on_progress: OnProgress) -> Comparison:
     """Run every trial of a comparison that is wanted and not finished yet, and return it with its verdict.
 
-    A result is kept as soon as it comes in; which trials are wanted next may follow from it.
+    A result is kept as soon as it comes in; which trials are wanted next may follow from it. A trial that fails is kept
+    with its traceback, and the others go on; trials that failed in an earlier run are tried again.
 
     Args:
         plan: the comparison.
         store: where finished trials are kept.
-        jobs: number of worker processes.
+        machines: where trials run.
         on_progress: told after every trial.
 
     Raises:
-        TrialError: if a trial failed; finished trials are kept.
+        TrialError: if nearly all trials fail, or no worker can be made ready; finished trials are kept.
         StoreError: if a result cannot be kept.
     """
-    agenda = make_agenda(store.head, store.results)
-    finished = len(store.results)
+    known = {key: result for key, result in store.results.items() if result.failure is None}
+    failed_before = store.results.keys() - known.keys()
+    agenda = make_agenda(store.head, known)
+    finished = len(known)
     on_progress(finished, finished + len(agenda))
     if not agenda:
         return assemble(store)
     checkpoints = store.folder.resolve() / FOLDER
-    remove_checkpoints(checkpoints, store.results)
-    recipe = replace(plan.recipe, checkpoints=checkpoints)
-    with WorkerPool(partial(_make_trainer, recipe), jobs, plan.references) as pool:
-        _feed(pool, agenda, jobs)
+    remove_checkpoints(checkpoints, known)
+    make_work = partial(_make_trainer, replace(plan.recipe, checkpoints=checkpoints))
+    watcher = FailureWatcher(finished)
+    with open_executor(machines, make_work, plan.references) as executor:
+        _feed(executor, agenda)
         try:
-            for result in pool.finished():
-                store.add(result)
-                remove_checkpoints(checkpoints, [result.key])
+            for outcome in executor.finished():
+                result = _keep(outcome, store)
+                if result.failure is None:
+                    remove_checkpoints(checkpoints, [result.key])
                 agenda.note(result)
                 finished += 1
-                _feed(pool, agenda, jobs)
+                watcher.note(result, again=result.key in failed_before)
+                _feed(executor, agenda)
                 on_progress(finished, finished + len(agenda))
-        except KeyboardInterrupt:
-            for result in pool.take_finished():
-                store.add(result)
+        except (KeyboardInterrupt, TrialError):
+            for outcome in executor.take_finished():
+                _keep(outcome, store)
             raise
     remove_folder(checkpoints)
+    watcher.end()
     return assemble(store)
 
 
-def _feed(pool: WorkerPool[TrialKey, TrialResult], agenda: Agenda, jobs: int) -> None:
+def _feed(executor: Executor[TrialKey, TrialResult], agenda: Agenda) -> None:
     """Hand out trials until every worker has as many at hand as it should, or none is wanted."""
-    while agenda.running < agenda.ahead * jobs and (key := agenda.take()) is not None:
-        pool.submit(key)
+    while agenda.running < agenda.ahead * executor.slots and (key := agenda.take()) is not None:
+        executor.submit(key)
+
+
+def _keep(outcome: Outcome[TrialKey, TrialResult], store: TrialStore) -> TrialResult:
+    """Store what came of a trial, and return it."""
+    result = outcome.result if outcome.failure is None else make_failed_trial(outcome.key, outcome.failure)
+    assert result is not None
+    store.add(result)
+    return result
 
 
 def _make_trainer(recipe: Recipe) -> Callable[[TrialKey], TrialResult]:

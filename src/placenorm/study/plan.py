@@ -15,7 +15,8 @@ class SeedPlan:
         seed: the seed.
         grid: the rates that every variant has tried or must try, in ascending order.
         missing: the trials that are not finished.
-        chosen: by variant, the trial at its best rate; empty while trials are missing.
+        chosen: by variant, the trial at its best rate; empty while trials are missing. A variant with a failed trial is
+            left out: it could not choose from the same rates as the others.
     """
 
     seed: int
@@ -33,7 +34,7 @@ def plan_seed(
         seed: the seed.
         variants: names of the variants.
         start: the learning rates that every seed starts with.
-        results: finished trials, of any seed.
+        results: finished trials, failed ones too, of any seed.
     """
     grid = tuple(start)
     while True:
@@ -41,8 +42,11 @@ def plan_seed(
         missing = tuple(key for key in keys if key not in results)
         if missing:
             return SeedPlan(seed, grid, missing, {})
+        tried = {variant: [results[TrialKey(variant, seed, rate)] for rate in grid] for variant in variants}
         chosen = {
-            variant: best_trial([results[TrialKey(variant, seed, rate)] for rate in grid]) for variant in variants
+            variant: best_trial(trials)
+            for variant, trials in tried.items()
+            if all(trial.failure is None for trial in trials)
         }
         grown = grow_grid(grid, chosen, start)
         if not grown:

@@ -99,6 +99,7 @@ def find_run_remarks(comparison: Comparison, finished: int) -> tuple[Remark, ...
             Remark("note-skipped", {"label": variant.label, "site": skip.site, "reason": skip.reason})
             for skip in variant.skipped
         )
+    found.extend(_remark_failed(comparison))
     diverged = Counter(result.key.variant for result in comparison.trials if result.diverged_at is not None)
     trials = Counter(result.key.variant for result in comparison.trials)
     found.extend(
@@ -132,6 +133,39 @@ def _remark_course(comparison: Comparison) -> list[Remark]:
             Remark("note-share-own", share) if settings.train else Remark("note-share", share | {"rates": rates})
         )
     return found
+
+
+def _remark_failed(comparison: Comparison) -> list[Remark]:
+    """Return, for each variant, which of its trials failed, and the last reason."""
+    found = []
+    for variant in comparison.variants:
+        failed = [trial for trial in comparison.failed if trial.key.variant == variant.name]
+        reasons = [trial.failure.reason for trial in failed if trial.failure is not None]
+        if not reasons:
+            continue
+        seeds = sorted({trial.key.seed for trial in failed})
+        finished = sum(trial.key.variant == variant.name for trial in comparison.trials)
+        facts: dict[str, str | int] = {"name": variant.name, "failed": len(failed), "trials": finished + len(failed)}
+        facts |= {"number": len(seeds), "seeds": ", ".join(map(str, seeds)), "reason": reasons[-1]}
+        found.append(Remark("note-failed", facts))
+    return found
+
+
+def remark_pair_seeds(comparison: Comparison, final: Answer, finished: int) -> list[Remark]:
+    """Return on how many seeds each pair stands that has fewer than are finished, because of trials that failed.
+
+    Args:
+        comparison: the comparison.
+        final: the answer about the final metric.
+        finished: how many seeds are finished.
+    """
+    failed = {trial.key.variant for trial in comparison.failed}
+    parts: tuple[dict[str, str | int], ...] = tuple(
+        {"first_name": pair.first, "second_name": pair.second, "seeds": str(pair.seeds)}
+        for pair in final.pairs
+        if pair.seeds < finished and failed & {pair.first, pair.second}
+    )
+    return [Remark("note-pair-seeds", {"finished": finished}, parts)] if parts else []
 
 
 def _remark_rates(comparison: Comparison) -> Remark:

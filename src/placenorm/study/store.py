@@ -4,9 +4,10 @@ import fcntl
 import json
 import os
 import sqlite3
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Self
 
 import optuna
@@ -85,20 +86,21 @@ class TrialStore(LockedFolder):
         super().__init__(folder, lock)
         self.head = head
         self._study = study
-        self._results = {result.key: result for result in _read_results(study, folder)}
+        self._results = keep_last(_read_results(study, folder))
 
     @property
-    def results(self) -> dict[TrialKey, TrialResult]:
-        """Every finished trial."""
-        return dict(self._results)
+    def results(self) -> Mapping[TrialKey, TrialResult]:
+        """Every finished trial, also those that failed, by its key; not to be changed, and not a copy."""
+        return MappingProxyType(self._results)
 
     def add(self, result: TrialResult) -> None:
-        """Keep a finished trial.
+        """Keep a finished trial. It replaces one that failed.
 
         Raises:
             StoreError: if it cannot be written, or is there already.
         """
-        if result.key in self._results:
+        held = self._results.get(result.key)
+        if held is not None and held.failure is None:
             raise StoreError(f"Trial {result.key} is in {self.folder} already; a trial is kept once.")
         try:
             self._study.add_trial(_frozen(result, self.head))
@@ -108,6 +110,16 @@ class TrialStore(LockedFolder):
                 "safe, so make room or mend the folder and go on with --resume."
             ) from error
         self._results[result.key] = result
+
+
+def keep_last(results: Iterable[TrialResult]) -> dict[TrialKey, TrialResult]:
+    """Return trials by their key, from the first that was kept to the last: a later one replaces one that failed."""
+    kept: dict[TrialKey, TrialResult] = {}
+    for result in results:
+        held = kept.get(result.key)
+        if held is None or held.failure is not None:
+            kept[result.key] = result
+    return kept
 
 
 def open_store(folder: Path, head: Comparison, *, resume: bool) -> TrialStore:

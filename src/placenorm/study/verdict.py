@@ -69,7 +69,14 @@ def judge(
     )
     unbeaten = [variant for variant in variants if variant.name in final.unbeaten]
     rows = {row.variant: row for row in summaries}
-    pick = min(unbeaten, key=lambda variant: (rows[variant.name].diverged > 0, variant.cost.norm_train_bytes))
+    pick = min(
+        unbeaten,
+        key=lambda variant: (
+            not rows[variant.name].seeds,
+            rows[variant.name].diverged > 0,
+            variant.cost.norm_train_bytes,
+        ),
+    )
     return Verdict(
         final=final,
         speed=speed,

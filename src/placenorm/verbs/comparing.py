@@ -1,13 +1,11 @@
 """The verb `compare`: which placement of the norm is best for this network on these data?"""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from placenorm.errors import UsageError
 from placenorm.facts.comparison import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
@@ -24,6 +22,7 @@ from placenorm.report.picture import draw_picture
 from placenorm.report.terminal import print_comparison
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.driver import OnProgress, run_study
+from placenorm.study.executors.machines import Machines
 from placenorm.study.metrics import MetricFunction
 from placenorm.study.own_loops import OwnTrain
 from placenorm.study.planning import make_plan
@@ -148,7 +147,8 @@ def compare(
             synchronised norms.
         checkpoint: keep every epoch of a running trial, so that a killed one goes on from there; else only what took
             longer than a minute is kept.
-        jobs: trials at a time; by default one a core. The numbers do not depend on it.
+        jobs: trials at a time; by default one a core; 0 runs them in this process, for a debugger. The numbers do not
+            depend on it.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
         resume: go on with what the folder holds; more seeds than there are may be asked for.
         on_progress: told after every trial how many are finished, and of how many.
@@ -162,8 +162,7 @@ def compare(
         TrialError: if a trial failed; what was finished is kept.
         ComparisonInterrupted: on Ctrl-C; what was finished is kept.
     """
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"Cannot compare with --jobs {jobs}: trials need a process; give 1 or more.")
+    machines = Machines(jobs=jobs, processes_per_trial=processes_per_trial)
     request = Request(
         model=model,
         data=data,
@@ -196,8 +195,7 @@ def compare(
         open_store(folder, plan.head, resume=resume) as store,
         told_when_stopped(lambda: len(store.results), folder),
     ):
-        cores = len(os.sched_getaffinity(0)) // processes_per_trial
-        comparison = run_study(plan, store, jobs or max(cores, 1), tell)
+        comparison = run_study(plan, store, machines, tell)
     return ComparisonResult(put_into_words(comparison, ENGLISH), folder)
 
 

@@ -24,7 +24,7 @@ def invoke(*arguments: str) -> Result:
     ("arguments", "words"),
     [
         (["--seeds", "0"], "Cannot compare with --seeds 0"),
-        (["--jobs", "0"], "Cannot compare with --jobs 0"),
+        (["--jobs", "-1"], "Cannot compare with --jobs -1"),
         (["--placements", "none,sideways"], "Unknown placement 'sideways'"),
         (["--placements", ","], "no placement to compare"),
         (["--lr", "fast"], "Cannot read --lr 'fast'"),

@@ -210,6 +210,11 @@ REMARKS = (
     Remark("note-share-own", {"share": "41", "arms": 4, "asked": 10}),
     Remark("note-lost", {"name": "none", "lost": 1, "seeds": 10, "metric": "accuracy"}, ({"seed": "0", "step": "7"},)),
     Remark("note-empty", {"name": "none", "measure": "speed", "metric": "r2", "number": 2, "seeds": "3, 4"}),
+    Remark(
+        "note-failed",
+        {"name": "none", "failed": 2, "trials": 9, "number": 2, "seeds": "3, 4", "reason": "line 3 of my.py raises it"},
+    ),
+    Remark("note-pair-seeds", {"finished": 9}, ({"first_name": "none", "second_name": "after-pool", "seeds": "7"},)),
     Remark("note-unfinished", {"finished": 2, "seeds": 10}),
     Remark("note-same-start"),
     Remark("note-same-start-and-batches"),

@@ -97,6 +97,12 @@ note-checkpoint-unwritten = { $number_count ->
 note-torch = Trials ran under torch { $torch }: part of the differences between trials of one seed may be due to that.
 note-skipped = { $label }: { $site } stays as it is, because { $reason }.
 note-diverged = { $name }: { $diverged } of { $trials } trials diverged; such a rate is chosen only where every rate diverged.
+note-failed = { $name }: { $failed } of { $trials } trials failed, at { $number_count ->
+    [one] seed
+   *[other] seeds
+} { $seeds }, which its pairs leave out; the last: { $reason }.
+note-pair-seeds = Trials failed, so these pairs stand on fewer than the { $finished } finished seeds: { $parts }.
+note-pair-seeds-part = { $first_name } and { $second_name } on { $seeds }
 note-rate-given = Every trial ran at the learning rate { $rates }, which was given; another rate may favour another placement.
 note-rates = Each placement and seed chose its own learning rate from { $rates } by its validation loss; no choice lay at an end of the grid.
 note-rates-grown = Each placement and seed chose its own learning rate from { $rates } by its validation loss; at { $grown } of { $seeds } seeds a choice lay at an end, so all placements of that seed also tried further rates (down to { $least }, up to { $most }).
@@ -132,6 +138,11 @@ compare-interval = { $low } to { $high }
 compare-share = { $value } %
 compare-unit-points = percentage points
 compare-progress = { $label }: { $trials }
+compare-failed = { $number_count ->
+    [one] { $number } failed trial
+   *[other] { $number } failed trials
+} ({ $keys }): { $reason }
+compare-failed-more = { $keys } and { $more } more
 word-better = better
 word-no-practical-difference = no practical difference
 word-undecided = undecided
@@ -237,6 +248,8 @@ page-cost-share = Share of all bytes
 page-cost-inference = Moved in inference, if not folded
 page-use = Use { $pick }
 page-use-label = the Python that places the norm
+page-failed = Failed trials
+page-failed-intro = They have no result and count nowhere; the same command with --resume tries them again.
 page-how = How it was measured
 page-again-comparison = the command that repeats this comparison
 page-settings = Settings

@@ -94,6 +94,12 @@ note-checkpoint-unwritten = { $number_count ->
 note-torch = اجراها با نسخه‌ی { $torch } از torch انجام شدند: بخشی از تفاوت میان اجراهای یک seed می‌تواند از آن باشد.
 note-skipped = { $label }: { $site } همان‌طور که هست می‌ماند: { $reason }.
 note-diverged = { $name }: { $diverged } اجرا از { $trials } اجرا واگرا شد؛ چنین نرخی تنها جایی انتخاب می‌شود که همه‌ی نرخ‌ها واگرا شده باشند.
+note-failed = { $number_count ->
+    [one] { $name }: { $failed } اجرا از { $trials } اجرا ناموفق ماند، در seed { $seeds } که جفت‌های آن بدون آن حساب شده‌اند؛ آخرین خطا: { $reason }.
+   *[other] { $name }: { $failed } اجرا از { $trials } اجرا ناموفق ماند، در seedهای { $seeds } که جفت‌های آن بدون آن‌ها حساب شده‌اند؛ آخرین خطا: { $reason }.
+}
+note-pair-seeds = برخی اجراها ناموفق ماند، پس این جفت‌ها بر کمتر از { $finished } seed پایان‌یافته استوارند: { $parts }.
+note-pair-seeds-part = { $first_name } و { $second_name } بر { $seeds } seed
 note-rate-given = همه‌ی اجراها با نرخ یادگیری { $rates } انجام شدند که داده شده بود؛ نرخ دیگری شاید به سود محل دیگری باشد.
 note-rates = هر محل و هر seed نرخ یادگیری خود را از میان { $rates } با زیان اعتبارسنجی انتخاب کرد؛ هیچ انتخابی در انتهای شبکه‌ی نرخ‌ها نبود.
 note-rates-grown = هر محل و هر seed نرخ یادگیری خود را از میان { $rates } با زیان اعتبارسنجی انتخاب کرد؛ در { $grown } seed از { $seeds } seed انتخابی در انتهای شبکه‌ی نرخ‌ها بود، پس همه‌ی محل‌های آن seed نرخ‌های دیگری را هم آزمودند (از { $least } تا { $most }).
@@ -111,6 +117,8 @@ compare-interval = { $low } تا { $high }
 compare-share = { $value }٪
 compare-unit-points = واحد درصد
 compare-progress = { $label }: { $trials }
+compare-failed = { $number } اجرای ناموفق ({ $keys }): { $reason }
+compare-failed-more = { $keys } و { $more } اجرای دیگر
 word-better = بهتر
 word-no-practical-difference = بدون تفاوت عملی
 word-undecided = نامشخص
@@ -216,6 +224,8 @@ page-cost-share = سهم از همه‌ی بایت‌ها
 page-cost-inference = جابه‌جایی در استنتاج، بدون جذب در وزن‌ها
 page-use = به کار بردن { $pick }
 page-use-label = دستورهای Python که BN را جا می‌دهند
+page-failed = اجراهای ناموفق
+page-failed-intro = این اجراها نتیجه‌ای ندارند و جایی حساب نمی‌شوند؛ همان فرمان با `--resume` آن‌ها را دوباره اجرا می‌کند.
 page-how = چگونه اندازه‌گیری شد
 page-again-comparison = دستوری که این مقایسه را تکرار می‌کند
 page-settings = تنظیمات

@@ -1,0 +1,49 @@
+"""Where the trials of a study run, as it was asked for; and the executor for it."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from placenorm.errors import UsageError
+from placenorm.study.executors.executor import Executor, K, R
+from placenorm.study.executors.inline import InlineExecutor
+from placenorm.study.executors.processes import ProcessPool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machines:
+    """Where trials run. Their numbers do not depend on it.
+
+    Attributes:
+        jobs: trials at a time; None for as many as there are cores for; 0 runs them in this process, for a debugger.
+        processes_per_trial: processes that one trial has.
+
+    Raises:
+        UsageError: if that cannot be.
+    """
+
+    jobs: int | None = None
+    processes_per_trial: int = 1
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 0:
+            raise UsageError(
+                f"Cannot compare with --jobs {self.jobs}: give the number of worker processes, or 0 to run the trials "
+                "in this process, one after the other."
+            )
+
+
+def open_executor(
+    machines: Machines, make_work: Callable[[], Callable[[K], R]], references: Iterable[str] = ()
+) -> Executor[K, R]:
+    """Return the executor for some machines, to be used as a context manager.
+
+    Args:
+        machines: where trials run.
+        make_work: called once in each worker; gives what runs one trial, from its key to its result.
+        references: the user's own code by reference, loaded in each worker first.
+    """
+    if machines.jobs == 0:
+        return InlineExecutor(make_work, references)
+    fitting = max(len(os.sched_getaffinity(0)) // machines.processes_per_trial, 1)
+    return ProcessPool(make_work, machines.jobs or fitting, references)

@@ -1,0 +1,262 @@
+"""Trials in worker processes of one thread each, on this machine."""
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe, wait
+from types import TracebackType
+from typing import Any, Generic, NoReturn, Self
+
+import cloudpickle
+from loky.backend.process import LokyProcess
+from loky.backend.utils import kill_process_tree
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from placenorm.errors import PlacenormError, TrialError
+from placenorm.facts.trial import Failure
+from placenorm.lookup import describe_error
+from placenorm.study.executors.executor import ATTEMPTS, K, Outcome, R
+from placenorm.study.executors.kits import ONE_THREAD, Kit, describe_fault, pack_kit, run_trial, unpack_kit
+
+WATCH_S = 1.0
+"""How often a worker looks whether its driver is still there, and the driver whether its workers are."""
+
+LEAVE_S = 5.0
+"""How long an idle worker may take to end by itself."""
+
+
+@dataclass(slots=True)
+class _Task(Generic[K]):
+    """A trial that is due, and how many workers have died under it."""
+
+    key: K
+    deaths: int = 0
+
+
+class _Unfit(Exception):  # noqa: N818 - no error of a trial: what a worker sends that cannot be made ready
+    """A worker cannot be made ready."""
+
+
+class _Worker(Generic[K]):
+    """One worker process and the pipe to it.
+
+    It is spawned afresh (never forked), with one thread. Unlike the workers of `multiprocessing`, it does not run the
+    user's script again, and it takes what is defined there or in a notebook.
+    """
+
+    def __init__(self, kit: Kit) -> None:
+        self.task: _Task[K] | None = None
+        self.connection, theirs = Pipe()
+        self.process = LokyProcess(target=_serve, args=(theirs, kit, os.getpid()), env=ONE_THREAD)
+        with _shield_from_interrupts():  # a worker inherits the mask: Ctrl-C is for the driver alone
+            self.process.start()
+        theirs.close()
+
+    def begin(self, task: _Task[K]) -> None:
+        self.connection.send_bytes(cloudpickle.dumps(task.key))
+        self.task = task
+
+    def ask_to_leave(self) -> None:
+        with suppress(OSError):  # it has gone already
+            self.connection.send_bytes(cloudpickle.dumps(None))
+
+    def end(self, patience_s: float = 0.0) -> int | None:
+        """End the process and what it started; return its exit code."""
+        if patience_s:
+            self.process.join(patience_s)
+        if self.process.exitcode is None:
+            kill_process_tree(self.process)
+        self.connection.close()
+        code: int | None = self.process.exitcode
+        return code
+
+
+class ProcessPool(Generic[K, R]):
+    """Worker processes that run trials, one at a time each.
+
+    What all trials need is sent once to each worker. Where a worker dies, the others go on, a new one takes its place
+    and its trial is begun again, `ATTEMPTS` times in all.
+
+    Args:
+        make_work: called once in each worker; gives what runs one trial, from its key to its result.
+        jobs: number of processes.
+        references: the user's own code by reference, loaded in each worker first.
+    """
+
+    def __init__(self, make_work: Callable[[], Callable[[K], R]], jobs: int, references: Iterable[str] = ()) -> None:
+        self._kit = pack_kit(make_work, references)
+        self._jobs = jobs
+        self._waiting: deque[_Task[K]] = deque()
+        self._workers: list[_Worker[K]] = []
+        self._outcomes: deque[Outcome[K, R]] = deque()
+
+    @property
+    def slots(self) -> int:
+        """How many trials run at a time: one a process."""
+        return self._jobs
+
+    def submit(self, key: K) -> None:
+        """Queue a trial."""
+        self._waiting.append(_Task(key))
+        self._hand_out()
+
+    def finished(self) -> Iterator[Outcome[K, R]]:
+        """Yield outcomes as they come in; trials may be submitted meanwhile. Ends when none is left.
+
+        Raises:
+            PlacenormError: if a worker cannot be made ready, as it was raised there.
+            TrialError: the same, where it was another error.
+        """
+        while self._outcomes or self._waiting or self._busy():
+            if not self._outcomes:
+                self._listen(WATCH_S)
+            yield from self.take_finished()
+
+    def take_finished(self) -> Iterator[Outcome[K, R]]:
+        """Yield the outcomes that are there by now, without waiting."""
+        self._listen(0.0)
+        while self._outcomes:
+            yield self._outcomes.popleft()
+
+    def _busy(self) -> list[_Worker[K]]:
+        return [worker for worker in self._workers if worker.task is not None]
+
+    def _hand_out(self) -> None:
+        """Give every idle worker a trial, and start workers while there are too few for those that wait."""
+        while self._waiting:
+            worker = next((worker for worker in self._workers if worker.task is None), None)
+            if worker is None:
+                if len(self._workers) >= self._jobs:
+                    return
+                worker = _Worker(self._kit)
+                self._workers.append(worker)
+            task = self._waiting.popleft()
+            try:
+                worker.begin(task)
+            except OSError:  # it died while it was idle, or at once
+                worker.task = task
+                self._bury(worker)
+
+    def _listen(self, patience_s: float) -> None:
+        """Take in what workers have sent, and replace those that have died."""
+        by_connection: dict[Any, _Worker[K]] = {worker.connection: worker for worker in self._busy()}
+        for connection in wait(list(by_connection), patience_s):
+            self._receive(by_connection[connection])
+        for worker in self._busy():  # what a dead worker started can keep its end of the pipe open
+            if worker.process.exitcode is not None and not worker.connection.poll():
+                self._bury(worker)
+        self._hand_out()
+
+    def _receive(self, worker: _Worker[K]) -> None:
+        try:
+            message: Outcome[K, R] | _Unfit = pickle.loads(worker.connection.recv_bytes())
+        except (EOFError, OSError):
+            self._bury(worker)
+            return
+        if isinstance(message, _Unfit):
+            _refuse_worker(message)
+        worker.task = None
+        self._outcomes.append(message)
+        self._hand_out()  # at once: a worker should not wait until the driver has stored what it did
+
+    def _bury(self, worker: _Worker[K]) -> None:
+        """Take leave of a worker that died, and have its trial begun again, unless it has killed too many."""
+        self._workers.remove(worker)
+        code = worker.end(WATCH_S)
+        task = worker.task
+        assert task is not None
+        task.deaths += 1
+        if task.deaths < ATTEMPTS:
+            self._waiting.appendleft(task)
+        else:
+            self._outcomes.append(Outcome(task.key, None, Failure(_describe_death(code, task.deaths))))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        idle = [worker for worker in self._workers if worker.task is None]
+        for worker in idle:
+            worker.ask_to_leave()
+        for worker in self._workers:
+            worker.end(LEAVE_S if worker in idle else 0.0)
+        self._workers.clear()
+
+
+@contextmanager
+def _shield_from_interrupts() -> Iterator[None]:
+    """Hold SIGINT back for a moment; it arrives afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _describe_death(code: int | None, deaths: int) -> str:
+    how = f"ended with exit code {code}"
+    if code is not None and code < 0:
+        how = f"was ended by {_name_signal(-code)}"
+        how += ": killed, or out of memory" if -code == signal.SIGKILL else ""
+    return f"its worker process died {deaths} times, the last time it {how}"
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _refuse_worker(unfit: _Unfit) -> NoReturn:
+    """Raise what kept a worker from being made ready."""
+    error = unfit.__cause__ or unfit.args[0]
+    if isinstance(error, PlacenormError):
+        raise error
+    raise TrialError(
+        f"A worker process cannot be made ready: {error}; mend the model or the data, then go on with --resume."
+    )
+
+
+def _serve(connection: Connection, kit: Kit, driver: int) -> None:
+    """Run trials until the driver has no more: what a worker process does."""
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    # torch.fx draws bars with tqdm; a killed worker would leave its usual semaphore behind.
+    tqdm.set_lock(threading.RLock())
+    try:
+        work = unpack_kit(kit)
+    except (Exception, SystemExit) as error:
+        sent = error if isinstance(error, PlacenormError) else describe_fault(error).reason
+        connection.send_bytes(cloudpickle.dumps(_Unfit(sent)))
+        return
+    try:
+        while (key := pickle.loads(connection.recv_bytes())) is not None:
+            connection.send_bytes(_pack_outcome(run_trial(work, key)))
+    except EOFError:
+        return  # the driver has gone
+
+
+def _pack_outcome(outcome: Outcome[Any, Any]) -> bytes:
+    """Return an outcome to be sent; one that cannot be pickled is a failed trial."""
+    try:
+        packed: bytes = cloudpickle.dumps(outcome)
+    except Exception as error:
+        packed = cloudpickle.dumps(
+            Outcome(outcome.key, None, Failure(f"its result cannot be sent: {describe_error(error)}"))
+        )
+    return packed
+
+
+def _end_with(driver: int) -> None:
+    """End this process when its driver is gone, killed perhaps, so that no trial runs on for nobody."""
+    while os.getppid() == driver:
+        time.sleep(WATCH_S)
+    os._exit(1)

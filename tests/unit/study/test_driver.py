@@ -1,0 +1,137 @@
+"""The driver, with trials that need no training: what is kept, what is tried again, what is judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from placenorm.errors import TrialError
+from placenorm.facts.comparison import Comparison
+from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.report.language import Language
+from placenorm.report.verdict_wording import put_into_words
+from placenorm.study import driver
+from placenorm.study.driver import StudyPlan, run_study
+from placenorm.study.executors.machines import Machines
+from placenorm.study.store import open_store, read_store
+from support.comparisons import make_comparison
+
+INLINE = Machines(jobs=0)
+SEEDS = 5
+
+
+@pytest.fixture
+def plan() -> StudyPlan:
+    """Five seeds at one rate."""
+    whole = make_comparison(seeds=SEEDS)
+    head = replace(whole, trials=(), chosen=(), grids=(), verdict=None)
+    settings = replace(head.settings, learning_rates=head.settings.learning_rates[:1])
+    return StudyPlan(replace(head, settings=settings), NoRecipe())  # type: ignore[arg-type]  # no trial is trained
+
+
+@dataclass(frozen=True)
+class NoRecipe:
+    checkpoints: Path | None = None
+
+
+class Stub:
+    """Gives the trials of a made-up comparison; fails where it is told to."""
+
+    def __init__(self, fails: Callable[[TrialKey], bool]) -> None:
+        self._fails = fails
+        self._trials = {trial.key: trial for trial in make_comparison(seeds=SEEDS).trials}
+        self.ran: list[TrialKey] = []
+
+    def __call__(self, key: TrialKey) -> TrialResult:
+        self.ran.append(key)
+        if self._fails(key):
+            raise ValueError("no luck")
+        return self._trials[key]
+
+
+def run(
+    folder: Path, plan: StudyPlan, fails: Callable[[TrialKey], bool], monkeypatch: pytest.MonkeyPatch, **options: bool
+) -> tuple[Comparison, Stub]:
+    stub = Stub(fails)
+    monkeypatch.setattr(driver, "_make_trainer", lambda recipe: stub)
+    with open_store(folder, plan.head, resume=options.get("resume", False)) as store:
+        return run_study(plan, store, INLINE, lambda finished, total: None), stub
+
+
+def test_trial_that_fails_leaves_its_seed_out_of_its_pairs_alone(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = TrialKey("after-pool", 2, plan.head.settings.learning_rates[0])
+    comparison, _ = run(tmp_path, plan, lambda key: key == bad, monkeypatch)
+    (failed,) = comparison.failed
+    assert failed.key == bad
+    assert failed.failure is not None
+    assert failed.failure.reason.endswith("raises ValueError: no luck")
+    assert "Traceback" in failed.failure.traceback
+    assert bad not in {trial.key for trial in comparison.trials}
+    assert comparison.verdict is not None
+    for pair in comparison.verdict.final.pairs:
+        assert pair.seeds == (SEEDS - 1 if "after-pool" in (pair.first, pair.second) else SEEDS)
+
+
+@pytest.mark.parametrize(
+    ("lang", "first", "second"),
+    [
+        (
+            "en",
+            "after-pool: 1 of 5 trials failed, at seed 2, which its pairs leave out; the last: line",
+            "Trials failed, so these pairs stand on fewer than the 5 finished seeds: none and after-pool on 4",
+        ),
+        (
+            "fa",
+            "after-pool: ۱ اجرا از ۵ اجرا ناموفق ماند، در seed ۲",
+            "بر کمتر از ۵ seed پایان‌یافته استوارند: none و after-pool بر ۴",
+        ),
+    ],
+    ids=["en", "fa"],
+)
+def test_verdict_says_on_how_many_seeds_it_stands(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch, lang: str, first: str, second: str
+) -> None:
+    comparison, _ = run(tmp_path, plan, lambda key: (key.variant, key.seed) == ("after-pool", 2), monkeypatch)
+    verdict = put_into_words(comparison, Language(lang)).verdict
+    assert verdict is not None
+    notes = "\n".join(verdict.notes)
+    assert first in notes
+    assert second in notes
+
+
+def test_failed_trial_is_tried_again_with_resume_and_then_counts(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(tmp_path / "whole", plan, lambda key: False, monkeypatch)
+    broken, _ = run(tmp_path / "broken", plan, lambda key: key.seed == 1 and key.variant != "none", monkeypatch)
+    mended, stub = run(tmp_path / "broken", plan, lambda key: False, monkeypatch, resume=True)
+    assert {key.seed for key in stub.ran} == {1}
+    assert len(stub.ran) == len(broken.failed) > 0
+    assert mended == whole
+    assert read_store(tmp_path / "broken").results == read_store(tmp_path / "whole").results
+
+
+def test_trial_that_fails_again_is_kept_once_and_the_verdict_stands(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(key: TrialKey) -> bool:
+        return key.variant == "after-pool"
+
+    before, _ = run(tmp_path, plan, fails, monkeypatch)
+    after, stub = run(tmp_path, plan, fails, monkeypatch, resume=True)
+    assert len(stub.ran) == SEEDS
+    assert [trial.key for trial in after.failed] == [trial.key for trial in before.failed]
+    assert after.verdict == before.verdict
+    assert after.verdict is not None
+    assert after.verdict.pick != "after-pool"
+
+
+def test_study_whose_trials_all_fail_stops_early_in_one_sentence(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TrialError, match=r"all 3 trials so far failed.* raises ValueError: no luck; mend that"):
+        run(tmp_path, plan, lambda key: True, monkeypatch)
+    assert len(read_store(tmp_path).results) == 3
