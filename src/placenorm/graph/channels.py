@@ -7,9 +7,8 @@ is written down as rules for labels. A label stands for a channel that may be ca
 """
 
 import gc
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +16,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.module import (
-    _global_forward_hooks_with_kwargs,
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -56,6 +53,7 @@ from placenorm.graph.channel_labels import (
     thin,
 )
 from placenorm.graph.channel_rules import GROUND, ChannelRules, Labels, NormUse, WeightUse
+from placenorm.graph.modes import HookedMode
 from placenorm.graph.tracing import ExampleInputs, bind_inputs, map_tensors, undisturbed
 from placenorm.graph.values import list_contents, tensors_in
 from placenorm.graph.vocabulary import call_means_only, kind_of_call
@@ -80,7 +78,7 @@ def follow_channels(model: nn.Module, example_inputs: ExampleInputs) -> ChannelR
         return recorder.finish(output)
 
 
-class _ChannelRecorder(TorchFunctionMode):
+class _ChannelRecorder(HookedMode):
     """Labels the values of a model while it runs, and writes down the rules."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -102,21 +100,11 @@ class _ChannelRecorder(TorchFunctionMode):
         self._running: list[tuple[str, int]] = []
         self._counts: dict[tuple[str, bool], int] = {}
         self._touched = find_shared_memory(self._modules)
-        self._handles: list[RemovableHandle] = []
 
-    def __enter__(self) -> Self:
-        self._handles.append(register_module_forward_pre_hook(self._enter_module))
-        self._handles.append(register_module_forward_hook(self._leave_module, with_kwargs=True, always_call=True))
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        for handle in self._handles:
-            handle.remove()
-            _global_forward_hooks_with_kwargs.pop(handle.id, None)  # torch forgets that, and torch.compile warns then
+    def add_hooks(self) -> Iterable[RemovableHandle]:
+        """See modules begin and end."""
+        yield register_module_forward_pre_hook(self._enter_module)
+        yield register_module_forward_hook(self._leave_module, with_kwargs=True, always_call=True)
 
     def finish(self, output: object) -> ChannelRules:
         """Return the rules, closed by what the network returns, and by what its parameters are read for beside."""

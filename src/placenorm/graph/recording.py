@@ -7,20 +7,19 @@ nobody made, and is named in `Graph.unseen`.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from placenorm.facts.graph import Op, OpKind
+from placenorm.graph.modes import HookedMode
 from placenorm.graph.values import count_writes, list_contents, tensors_in
 from placenorm.graph.vocabulary import (
     RELU_LIKE,
@@ -86,7 +85,7 @@ class _Frame:
     others: int = 0
 
 
-class CallRecorder(TorchFunctionMode):
+class CallRecorder(HookedMode):
     """Writes down the calls of a model while the block runs.
 
     Hooks are gone when the block ends, also after an exception. The model must run under `torch.no_grad`.
@@ -119,7 +118,6 @@ class CallRecorder(TorchFunctionMode):
         self._off = False
         self._keys: Counter[str] = Counter()
         self._visits: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
-        self._handles: list[RemovableHandle] = []
         self._constants: dict[int, int] = {}
         self._fleeting: list[Tensor] = []
         self._counted: set[int] = set()
@@ -127,19 +125,10 @@ class CallRecorder(TorchFunctionMode):
 
     # -- a life
 
-    def __enter__(self) -> Self:
-        self._handles.append(register_module_forward_pre_hook(self._enter_module))
-        self._handles.append(register_module_forward_hook(self._leave_module, always_call=True))
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+    def add_hooks(self) -> Iterable[RemovableHandle]:
+        """See modules begin and end."""
+        yield register_module_forward_pre_hook(self._enter_module)
+        yield register_module_forward_hook(self._leave_module, always_call=True)
 
     def note_input(self, name: str, value: object) -> None:
         """Make the tensors of an argument inputs of the network."""

@@ -1,16 +1,16 @@
 """A running model in, dead units and active values out, seen at the true input of each call of an activation."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from placenorm.facts.trial import DeadShare
+from placenorm.graph.modes import HookedMode
 from placenorm.graph.vocabulary import activation_name, kind_of_call, kind_of_module, name_of_call
 
 _SILENT: dict[str, Callable[[Tensor], Tensor]] = {
@@ -22,7 +22,7 @@ _SILENT: dict[str, Callable[[Tensor], Tensor]] = {
 """Where the gradient of an activation is exactly zero, by its input: one entry for each in `RELU_LIKE`."""
 
 
-class DeadUnitProber(TorchFunctionMode):
+class DeadUnitProber(HookedMode):
     """Watches every ReLU-like activation of a model while the block runs.
 
     A unit is a channel of a map (axis 1) or a feature of a linear layer (the last axis). It is dead if its activation
@@ -54,7 +54,6 @@ class DeadUnitProber(TorchFunctionMode):
         self._running: list[tuple[str, Counter[str]]] = []
         self._keys: Counter[str] = Counter()
         self._features: int | None = None  # of the weight op that ran last, if it was a linear layer
-        self._handles: list[RemovableHandle] = []
 
     def shares(self) -> tuple[DeadShare, ...]:
         """Return what was on at every activation that ran, in the order of the first forward pass."""
@@ -68,20 +67,16 @@ class DeadUnitProber(TorchFunctionMode):
             for key, alive in self._alive.items()
         )
 
-    def __enter__(self) -> Self:
+    def add_hooks(self) -> Iterable[RemovableHandle]:
+        """See modules begin and end."""
         for path, module in self._model.named_modules():
-            self._handles.append(module.register_forward_pre_hook(self._enter(path)))
-            self._handles.append(module.register_forward_hook(self._leave, always_call=True))
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
+            yield module.register_forward_pre_hook(self._enter(path))
+            yield module.register_forward_hook(self._leave, always_call=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        super().__exit__(kind, error, trace)
         self._running.clear()
 
     def _enter(self, path: str) -> Callable[..., None]:
