@@ -203,8 +203,10 @@ def test_loop_that_fails_is_one_sentence_and_nothing_else(tmp_path: Path, body: 
         ["examples/my_net.py:Net", "--data", "examples/my_data.py:datasets", "--epochs", "1"],
         ["cnn:2", "--metric", "examples/my_metric.py:macro_f1", "--epochs", "1", "--limit", "300"],
         ["cnn", "--data", "fashion-mnist", "--limit", "300", "--epochs", "1"],
+        ["examples/my_net.py:Net", "--data", "examples/my_loaders.py:loaders", "--epochs", "1"],
+        ["mlp:2", "--precision", "bfloat16", "--processes-per-trial", "2", "--epochs", "1"],
     ],
-    ids=["own-net", "own-loop", "own-data", "own-metric", "fashion-mnist"],
+    ids=["own-net", "own-loop", "own-data", "own-metric", "fashion-mnist", "own-loaders", "crew"],
 )
 def test_comparison_of_the_examples_runs(tmp_path: Path, arguments: list[str]) -> None:
     done = run([sys.executable, "-m", "placenorm", "compare", *arguments, "--seeds", "2", "--out", str(tmp_path / "o")])
@@ -232,3 +234,51 @@ def test_comparison_from_a_script_without_a_main_guard(tmp_path: Path) -> None:
     assert done.stdout.count("started") == 1
     assert "Verdict" in done.stdout
     assert os.path.exists(tmp_path / "out" / "report.html")
+
+
+def test_trial_killed_in_the_middle_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+    """One long trial: killed with its worker after some epochs, it is not begun anew."""
+    (tmp_path / "net.py").write_text(
+        "import pathlib, torch\nfrom torch import nn\n"
+        "class Counted(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        if self.training and torch.is_grad_enabled():\n"
+        "            with pathlib.Path(__file__).with_name('steps').open('a') as file:\n"
+        "                file.write('.')\n"
+        "        return super().forward(x)\n"
+        "def make():\n"
+        "    return nn.Sequential(Counted(6, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3))\n"
+    )
+    steps = tmp_path / "steps"
+
+    def arguments(out: str, epochs: int) -> list[str]:
+        return [
+            *(
+                sys.executable,
+                "-m",
+                "placenorm",
+                "compare",
+                f"{tmp_path / 'net.py'}:make",
+                "--data",
+                write_data(tmp_path),
+            ),
+            *("--placements", "after-activation", "--lr", "0.01", "--seeds", "1", "--batch-size", "8", "--jobs", "1"),
+            *("--epochs", str(epochs), "--checkpoint", "--out", str(tmp_path / out)),
+        ]
+
+    whole = run(arguments("whole", 1500))
+    assert whole.returncode == 0, whole.stderr
+    undisturbed = steps.stat().st_size
+    steps.unlink()
+    process = subprocess.Popen(arguments("out", 1500), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: (steps.exists() and steps.stat().st_size > undisturbed / 5) or process.poll() is not None)
+    process.kill()
+    process.wait()
+    assert [path.suffix for path in (tmp_path / "out" / "checkpoints").iterdir()].count(".pt") == 1
+    assert not read_store(tmp_path / "out").results
+    again = run([*arguments("out", 1500), "--resume"])
+    assert again.returncode == 0, again.stderr
+    assert results_of(tmp_path / "out") == results_of(tmp_path / "whole")
+    epoch = 9  # steps
+    assert steps.stat().st_size < 1.1 * undisturbed + epoch, "the trial was begun anew"
+    assert not (tmp_path / "out" / "checkpoints").exists()

@@ -26,11 +26,6 @@ LOOKED_BATCHES = 20
 TRIED_BATCHES = 2
 """Batches that are read twice to see whether a seed decides them."""
 
-UNPAIRED = (
-    "the training loader gave other batches when it was read again under the same seed: it draws from a state that "
-    "placenorm cannot set, so the placements of a seed see different batches and their differences scatter more."
-)
-
 _HOLDERS = ("sampler", "batch_sampler", "dataset", "datasets", "generator", "rng")
 """Attributes of a loader, and of what it holds, where its generators are looked for."""
 
@@ -55,6 +50,7 @@ class LoaderSource:
         limit: the training loader gives at most so many samples an epoch, the others at most so many; None for all.
         fingerprint: a hash of the first batches.
         example: a few training samples.
+        paired: whether one seed gives the same training batches each time.
         notes: what a reader of the results must know about how they are read, in whole sentences.
     """
 
@@ -68,6 +64,7 @@ class LoaderSource:
     limit: int | None
     fingerprint: str
     example: Batch = field(repr=False)
+    paired: bool = True
     notes: tuple[str, ...] = ()
 
     @property
@@ -119,6 +116,7 @@ class LoaderSource:
             fixed_test=True,
             fingerprint=self.fingerprint,
             notes=self.notes,
+            paired=self.paired,
         )
 
     def _read_held_out(self, place: int, seed: int) -> Iterator[Batch]:
@@ -186,8 +184,7 @@ def wrap_loaders(name: str, loaders: tuple[Any, ...], *, limit: int | None = Non
     if len(source.held_out) == 1:
         notes.append("the second loader's batches are validation and test data in turn.")
     if not _is_paired(source):
-        source = replace(source, fingerprint=_hash([], lengths))
-        notes.append(UNPAIRED)
+        source = replace(source, fingerprint=_hash([], lengths), paired=False)
     return replace(source, notes=tuple(notes))
 
 

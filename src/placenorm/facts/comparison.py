@@ -58,6 +58,7 @@ class DataFacts:
         fixed_test: whether the source brings its own test set, the same for every seed.
         fingerprint: a hash of the data.
         notes: what a reader must know about how the data were read, in whole sentences.
+        paired: whether one seed gives the same training batches each time: a loader may draw where no seed reaches.
     """
 
     name: str
@@ -69,6 +70,7 @@ class DataFacts:
     fixed_test: bool
     fingerprint: str
     notes: tuple[str, ...] = ()
+    paired: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -64,6 +65,8 @@ class Crew(Generic[K, R]):
         self._kit = cloudpickle.dumps(make_work)
         self._size, self._references = size, references
         self._members: list[tuple[LokyProcess, Connection]] = []
+        # At its end a process waits for those that it started, unless they were ended before.
+        Finalize(self, _end, (self._members,), exitpriority=0)
 
     def run(self, key: K) -> R:
         """Return the result of a trial, as the first of the processes has it.
@@ -73,7 +76,7 @@ class Crew(Generic[K, R]):
             TrialError: if one of them died, or raised something else.
         """
         if not self._members:
-            self._members = [self._start() for _ in range(self._size)]
+            self._members.extend(self._start() for _ in range(self._size))
         try:
             with tempfile.TemporaryDirectory(prefix="placenorm-") as folder:
                 for rank, (_, connection) in enumerate(self._members):
@@ -90,11 +93,7 @@ class Crew(Generic[K, R]):
 
     def close(self) -> None:
         """End the processes."""
-        for process, connection in self._members:
-            connection.close()
-            if process.exitcode is None:
-                kill_process_tree(process)
-        self._members = []
+        _end(self._members)
 
     def _start(self) -> tuple[LokyProcess, Connection]:
         ours, theirs = Pipe()
@@ -160,6 +159,15 @@ class _Fault:
     """What a process raised: an error of ours as it is, another one in words."""
 
     error: PlacenormError | str
+
+
+def _end(members: list[tuple[LokyProcess, Connection]]) -> None:
+    """End the processes of a crew, and what they started."""
+    while members:
+        process, connection = members.pop()
+        connection.close()
+        if process.exitcode is None:
+            kill_process_tree(process)
 
 
 def _name_signal(number: int) -> str:

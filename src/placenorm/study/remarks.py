@@ -74,7 +74,10 @@ def find_run_remarks(comparison: Comparison, finished: int) -> tuple[Remark, ...
     found = _remark_course(comparison)
     if finished < settings.seeds and (comparison.course is None or comparison.course.ending is None):
         found.append(Remark("note-unfinished", {"finished": finished, "seeds": settings.seeds}))
-    found.append(Remark("note-same-start" if settings.train else "note-same-start-and-batches"))
+    paired = comparison.data is not None and comparison.data.paired
+    found.append(Remark("note-same-start-and-batches" if paired else "note-same-start"))
+    if comparison.data is not None and not paired:
+        found.append(Remark("note-unpaired"))
     if settings.train is None:
         found.append(_remark_rates(comparison))
     if comparison.data is not None:

@@ -1,5 +1,7 @@
 """A trial in, its result out: one variant is built, trained and measured."""
 
+import logging
+import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -73,6 +75,10 @@ class Hand:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
+        _let_loaders_start_workers()
+        device = torch.device(recipe.device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # for the user's own code, whose .cuda() means this one
         self._source = recipe.open_data() if recipe.open_data is not None else None
         self._own_train = recipe.own_train() if recipe.own_train is not None else None
         self._feed: tuple[int, Feed] | None = None
@@ -81,6 +87,8 @@ class Hand:
         """Return the result of one trial, or of this process's part in it."""
         recipe = self._recipe
         if recipe.compiled:
+            if ranks.size > 1:  # it breaks the graph at every synchronised norm, and would tell each time
+                logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
             torch.compiler.reset()  # what is compiled is kept by the code of a forward, which many models share
         model = build_model(recipe, key)
         checkpoint = Checkpoint(recipe.checkpoints, key, always=recipe.checkpoint_always)
@@ -126,6 +134,12 @@ def _check_placement(found: dict[str, Position], planned: dict[str, Position], k
         f"{planned.get(block, 'no such block')}, and here it is {found.get(block, 'no such block')}; let the model "
         "have the same layers every time it is made and called."
     )
+
+
+def _let_loaders_start_workers() -> None:
+    """Let the user's loaders start processes in the platform's usual way, and not as loky has it in what it starts."""
+    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+        multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
 
 
 def _seat_of(recipe: Recipe) -> int:

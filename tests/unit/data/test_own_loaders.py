@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from placenorm.data import LoaderSource, is_loader, load_data, open_data, open_feed, wrap_own
 from placenorm.data.batch import read_batch
-from placenorm.data.loaders import UNPAIRED, wrap_loaders
+from placenorm.data.loaders import wrap_loaders
 from placenorm.errors import DataError, UsageError
 from placenorm.randomness import fix_seed, random_states
 
@@ -141,7 +141,7 @@ LOADERS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("make", LOADERS.values(), ids=LOADERS)
 def test_seed_and_epoch_decide_the_batches(make: Callable[[], Any]) -> None:
     source = wrap_loaders("mine", (make(), make()))
-    assert UNPAIRED not in source.notes
+    assert source.paired
     first = draws(source.read_training(1, 2))
     torch.rand(3)
     others = [draws(source.read_training(*key)) for key in ((1, 3), (2, 2))]
@@ -182,7 +182,8 @@ class Counting:
 
 def test_loader_that_no_seed_decides_is_told() -> None:
     source = wrap_loaders("mine", (Counting(), DataLoader(DATA, 10)))
-    assert UNPAIRED in source.notes
+    assert not source.paired
+    assert not open_feed(source, 0, 64).describe().paired
     again = wrap_loaders("mine", (source.train, DataLoader(DATA, 10)))
     assert source.fingerprint == again.fingerprint, "what cannot be read twice must not keep a run from going on"
 

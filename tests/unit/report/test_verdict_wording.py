@@ -218,6 +218,7 @@ REMARKS = (
     Remark("note-unfinished", {"finished": 2, "seeds": 10}),
     Remark("note-same-start"),
     Remark("note-same-start-and-batches"),
+    Remark("note-unpaired"),
     Remark("note-fixed-test"),
     Remark("note-split-anew"),
     Remark("note-data", {"text": "12 rows have no label and are left out."}),

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -277,3 +279,21 @@ def is_tracker(process: psutil.Process) -> bool:
         return "resource_tracker" in " ".join(process.cmdline())
     except psutil.Error:
         return False
+
+
+def test_crew_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Without being closed: at its end a process waits for those that it started."""
+    code = (
+        "from test_crews import raise_error\nfrom placenorm.study.crews import Crew\n"
+        "crew = Crew(lambda: raise_error, 2)\nprint(crew.run('good'), flush=True)\n"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S * 6,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert (done.returncode, done.stdout) == (0, "good of 2\n"), done.stderr

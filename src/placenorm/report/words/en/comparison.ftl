@@ -79,6 +79,7 @@ note-empty = { $name } has no { $measure } at { $number_count ->
 note-unfinished = Not finished: the verdict stands on { $finished } of { $seeds } seeds.
 note-same-start = Every placement of a seed starts from the same weights wherever shapes agree.
 note-same-start-and-batches = Every placement of a seed starts from the same weights wherever shapes agree and sees the same batches in the same order.
+note-unpaired = The training loader gave other batches when it was read again under the same seed: it draws from a state that placenorm cannot set, so the placements of a seed saw different batches, and their differences scatter more.
 note-fixed-test = The test set is fixed, so the intervals cover seeds only, not the choice of test samples.
 note-split-anew = The data are split anew for each seed, so the intervals cover seeds and splits.
 note-data = { $text }
