@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 BATCH_SIZE = 64
 
 
-def loaders() -> tuple[DataLoader[tuple[Tensor, Tensor]], ...]:
+def loaders() -> tuple[DataLoader[tuple[Tensor, ...]], ...]:
     """Return the loaders for training, validation and test.
 
     placenorm calls this under a fixed seed, so the random split is the same in every process.
@@ -31,7 +31,7 @@ def loaders() -> tuple[DataLoader[tuple[Tensor, Tensor]], ...]:
     )
 
 
-def shift(items: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def shift(items: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
     """Return items as a batch, moved by a pixel at most."""
     images, labels = (torch.stack(each) for each in zip(*items, strict=True))
     rows, columns = torch.randint(-1, 2, (2,)).tolist()

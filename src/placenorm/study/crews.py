@@ -20,9 +20,8 @@ from loky.backend.utils import kill_process_tree
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from placenorm.errors import PlacenormError, TrialError
-from placenorm.lookup import describe_error, load_object
-
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+from placenorm.facts.trial import Failure
+from placenorm.study.executors.kits import ONE_THREAD, Kit, describe_fault, pack_kit, unpack_kit
 
 WATCH_S = 1.0
 """How often it is looked whether the processes, and whoever started them, are still there."""
@@ -62,8 +61,8 @@ class Crew(Generic[K, R]):
     def __init__(
         self, make_work: Callable[[], Callable[[Post[K]], R]], size: int, references: tuple[str, ...] = ()
     ) -> None:
-        self._kit = cloudpickle.dumps(make_work)
-        self._size, self._references = size, references
+        self._kit = pack_kit(make_work, references)
+        self._size = size
         self._members: list[tuple[LokyProcess, Connection]] = []
         # At its end a process waits for those that it started, unless they were ended before.
         Finalize(self, _end, (self._members,), exitpriority=0)
@@ -97,7 +96,7 @@ class Crew(Generic[K, R]):
 
     def _start(self) -> tuple[LokyProcess, Connection]:
         ours, theirs = Pipe()
-        process = LokyProcess(target=_serve, args=(theirs, self._kit, self._references, os.getpid()), env=ONE_THREAD)
+        process = LokyProcess(target=_serve, args=(theirs, self._kit, os.getpid()), env=ONE_THREAD)
         with _shield_from_interrupts():  # it inherits the mask: Ctrl-C is for the driver alone
             process.start()
         theirs.close()
@@ -134,12 +133,12 @@ class Crew(Generic[K, R]):
         others = [each for each in range(self._size) if each != rank and each not in results]
         wait([self._members[each][0].sentinel for each in others], WATCH_S)
         self._look_for_deaths(key, {rank})
-        if isinstance(fault.error, PlacenormError):
-            raise fault.error
-        raise TrialError(
-            f"Trial {key} failed in process {rank + 1} of {self._size}: {fault.error}; mend the model or the data, "
-            "then go on with --resume."
+        error = fault.error or TrialError(
+            f"Trial {key} failed in process {rank + 1} of {self._size}: {fault.failure.reason}; mend the model or the "
+            "data, then go on with --resume."
         )
+        error.add_note(fault.failure.traceback)
+        raise error
 
     def _refuse_death(self, key: K, rank: int) -> NoReturn:
         process = self._members[rank][0]
@@ -156,9 +155,10 @@ class Crew(Generic[K, R]):
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """What a process raised: an error of ours as it is, another one in words."""
+    """What a process raised: an error of ours as it is, and any in words."""
 
-    error: PlacenormError | str
+    error: PlacenormError | None
+    failure: Failure
 
 
 def _end(members: list[tuple[LokyProcess, Connection]]) -> None:
@@ -187,27 +187,19 @@ def _shield_from_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection, kit: bytes, references: tuple[str, ...], leader: int) -> None:
+def _serve(connection: Connection, kit: Kit, leader: int) -> None:
     """Do parts of trials until the leader has no more: what one process does."""
-    import torch  # behind the environment that holds it to one thread
-
     threading.Thread(target=_end_with, args=(leader,), daemon=True).start()
-    torch.set_num_threads(1)
     tqdm.set_lock(threading.RLock())  # torch.fx draws bars with it; a killed process would leave its semaphore behind
     work: Callable[[Any], Any] | None = None
     try:
         while True:
             post = pickle.loads(connection.recv_bytes())
             try:
-                if work is None:
-                    for reference in references:
-                        load_object(reference)
-                    work = cloudpickle.loads(kit)()
+                work = work or unpack_kit(kit)
                 sent = work(post)
-            except PlacenormError as error:
-                sent = _Fault(error)
             except (Exception, SystemExit) as error:
-                sent = _Fault(describe_error(error))
+                sent = _Fault(error if isinstance(error, PlacenormError) else None, describe_fault(error))
             connection.send_bytes(cloudpickle.dumps(sent))
     except (EOFError, OSError):
         return  # the leader has gone

@@ -1,5 +1,6 @@
 """SyncBatchNorm over two processes and gloo, with batches of different sizes, against one process on all of them."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,23 @@ def test_norm_over_processes_is_placed_like_any_other() -> None:
     model = nn.Sequential(nn.Conv2d(2, C, 3), layers.SyncBatchNorm(C), nn.ReLU(), nn.Conv2d(C, 4, 3))
     done = pn.place(model, torch.randn(2, 2, 9, 9), "after-activation")
     assert [type(each).__name__ for each in done.model][1:3] == ["ReLU", "SyncBatchNorm"]
+
+
+def evaluate_in_one(rank: int, folder: str) -> None:
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD, timeout=timedelta(seconds=20)
+    )
+    try:
+        if rank == 0:
+            x = draw_batches(0, (4,), torch.float32)[0][0]
+            ours, theirs = (
+                kind(C, track_running_stats=False).eval() for kind in (layers.SyncBatchNorm, nn.BatchNorm2d)
+            )
+            torch.testing.assert_close(ours(x), theirs(x))
+    finally:
+        dist.destroy_process_group()
+
+
+def test_evaluation_waits_for_no_other_process(tmp_path: Path) -> None:
+    """As torch's: without running statistics it takes those of its own batch."""
+    mp.spawn(evaluate_in_one, (str(tmp_path),), nprocs=WORLD)

@@ -1,6 +1,7 @@
 """A trial that was killed goes on from its last epoch, and gives what it would have given."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -275,3 +276,24 @@ def test_own_loop_that_saves_what_cannot_be_read_is_one_sentence(tmp_path: Path)
     recipe = make_recipe(tmp_path, train=train, optimizer="sgd")
     with pytest.raises(TrialError, match=r"train saved a state that cannot be read again: let it be made of tensors"):
         Trainer(recipe).run(TrialKey("none", 0, None))
+
+
+def test_loop_of_the_page_goes_on(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "heavy.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    trained: list[int] = []
+
+    def train_one_epoch(model: nn.Module, optimizer: object, seed: int, epoch: int) -> float:
+        trained.append(epoch)
+        if trained == [0, 1, 2, 3]:
+            raise Killed
+        return epoch / 10
+
+    scope: dict[str, Any] = {"train_one_epoch": train_one_epoch}
+    exec(compile(block, "heavy.md", "exec"), scope)
+    recipe = make_recipe(tmp_path, train=scope["train"], optimizer="sgd")
+    with pytest.raises(Killed):
+        Trainer(recipe).run(TrialKey("none", 0, None))
+    result = Trainer(recipe).run(TrialKey("none", 0, None))
+    assert trained == [0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9]
+    assert [record.step for record in result.epochs] == list(range(10))

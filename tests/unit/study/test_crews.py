@@ -61,8 +61,8 @@ def run_crew(recipe: Any, key: TrialKey) -> TrialResult:
     "options",
     [
         {"batch_size": 15, "norm": "torch"},
-        {"batch_size": 15, "norm": "placenorm", "model": Convolving},
-        {"batch_size": 16, "precision": "bfloat16"},
+        pytest.param({"batch_size": 15, "norm": "placenorm", "model": Convolving}, marks=pytest.mark.slow),
+        pytest.param({"batch_size": 16, "precision": "bfloat16"}, marks=pytest.mark.slow),
     ],
     ids=["uneven-shares", "maps", "bfloat16"],
 )
@@ -81,6 +81,7 @@ def test_two_processes_are_one_on_the_whole_batch(tmp_path: Path, options: dict[
     assert [share.activation for share in found.dead] == [share.activation for share in alone.dead]
 
 
+@pytest.mark.slow
 def test_last_batch_of_a_loader_may_be_smaller_than_the_crew(tmp_path: Path) -> None:
     """32 + 32 + 2 samples in three processes: one of them has none of the last batch."""
     x = torch.randn(66, 6, generator=torch.Generator().manual_seed(0))
@@ -97,6 +98,7 @@ class Killed(BaseException):
     """Stands in for SIGKILL."""
 
 
+@pytest.mark.slow
 def test_crew_that_was_killed_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     dropping = "mlp:2"
     plan = make_small_plan(tmp_path, epochs=4, processes_per_trial=2, model=dropping)
@@ -165,9 +167,11 @@ def _meet(post: Post[str]) -> str:
             end_by_signal,
             r"Process 2 of the 2 that train trial bad was ended by SIGKILL \(killed, or out of memory\); use",
         ),
-        (end_by_exit, "Process 1 of the 2 that train trial bad ended with exit code 3; use"),
-        (raise_error, "Trial bad failed in process 2 of 2: ValueError: boom; mend"),
-        (raise_ours, "^As it was raised.$"),
+        pytest.param(
+            end_by_exit, "Process 1 of the 2 that train trial bad ended with exit code 3; use", marks=pytest.mark.slow
+        ),
+        (raise_error, "Trial bad failed in process 2 of 2: line [0-9]+ of test_crews.py raises ValueError: boom; mend"),
+        pytest.param(raise_ours, "^As it was raised", marks=pytest.mark.slow),
     ],
     ids=["signal", "exit", "error", "own-error"],
 )
@@ -196,6 +200,7 @@ def test_process_that_waits_for_a_dead_one_is_ended() -> None:
     assert crew.processes == []
 
 
+@pytest.mark.slow
 def test_own_loop_gets_a_model_that_trains_as_one(tmp_path: Path) -> None:
     def train(model: nn.Module, seed: int, report: Any) -> float:
         rank, size = dist.get_rank(), dist.get_world_size()
@@ -281,6 +286,7 @@ def is_tracker(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_crew_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     """Without being closed: at its end a process waits for those that it started."""
     code = (
