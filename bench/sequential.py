@@ -198,7 +198,15 @@ def write_schedules(count: int) -> list[str]:
         one = critical_t(planned, error)
         found = ", ".join(_pct(float(np.mean(t[:, -1] > one))) for t in sizes)
         lines.append(f"| {planned} | one look | | {one:.2f} | {found} | {planned} |")
-        for share, lateness in ((0.8, 3), (0.9, 1), (0.9, 2), (PLANNED_SHARE, LATENESS), (0.9, 4), (0.95, 3)):
+        for share, lateness in (
+            (0.9, 1),
+            (0.9, 2),
+            (PLANNED_SHARE, LATENESS),
+            (0.9, 3),
+            (0.9, 4),
+            (0.8, 2.5),
+            (0.95, 2.5),
+        ):
             schedule = Schedule(planned, share, lateness)
             criticals = [find_critical(seeds, error, schedule) for seeds in range(MIN_SEEDS, planned + 1)]
             crossed = [t > criticals for t in sizes]

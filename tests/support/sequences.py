@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from placenorm.facts.comparison import Comparison, Stop
-from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult
 from placenorm.study.agenda import Agenda
 from support.comparisons import make_comparison
 from support.results import make_trial
@@ -33,14 +33,14 @@ def give_each(values: dict[str, Sequence[float]]) -> Run:
 
 def run_out(agenda: Agenda, run: Run, jobs: int = 1, pick: Callable[[int], int] = lambda count: 0) -> list[TrialResult]:
     """Return the trials that an agenda asks for, handed to so many workers; `pick` says which is finished next."""
-    running: list[TrialKey] = []
+    running: list[TrialOrder] = []
     finished = []
     while True:
-        while len(running) < agenda.ahead * jobs and (key := agenda.take()) is not None:
-            running.append(key)
+        while len(running) < agenda.ahead * jobs and (order := agenda.take()) is not None:
+            running.append(order)
         assert agenda.running == len(running)
         if not running:
             return finished
-        result = run(running.pop(pick(len(running))))
+        result = run(running.pop(pick(len(running))).key)
         agenda.note(result)
         finished.append(result)

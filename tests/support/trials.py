@@ -32,4 +32,4 @@ def make_small_plan(folder: Path, **options: object) -> StudyPlan:
 def without_clock(result: TrialResult) -> TrialResult:
     """Return a result without what a clock measured, to compare runs by."""
     epochs = tuple(replace(record, time_s=0.0) for record in result.epochs)
-    return replace(result, epochs=epochs, step_time_ms=0.0)
+    return replace(result, epochs=epochs, step_time_ms=0.0, wall_s=0.0)

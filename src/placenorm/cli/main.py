@@ -121,6 +121,9 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option(help="Trials at a time; one a core by default; 0: in this process, for a debugger.")
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Begin no trial beyond it: 30m or 2h of this run, 200-trials, or 3-gpu-hours.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
     ] = None,
@@ -163,13 +166,17 @@ def compare(
             compile=compile_,
             processes_per_trial=processes_per_trial,
             checkpoint=checkpoint,
+            budget=budget,
             jobs=jobs,
             out=out,
             resume=resume,
             on_progress=progress,
             command=command_line(),
         )
-    _show(result.comparison, [result.folder / "report.html", result.folder / "report.png"], lang, as_json=as_json)
+    targets = [result.folder / "report.html"]
+    if result.comparison.verdict is not None:  # a budget may end it before there is one
+        targets.append(result.folder / "report.png")
+    _show(result.comparison, targets, lang, as_json=as_json)
 
 
 @app.command()

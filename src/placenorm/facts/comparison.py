@@ -22,6 +22,7 @@ DEFAULT_BATCH_SIZE = 64
 
 Stop = Literal["never", "early"]
 Ending = Literal["decided", "futile"]
+BudgetKind = Literal["time", "trials", "gpu-hours"]
 Task = Literal["classification", "regression", "own"]
 Word = Literal["better", "no practical difference", "undecided"]
 Question = Literal["final", "speed"]
@@ -300,8 +301,8 @@ class Course:
         ending: why it stopped before the seeds that were asked for: every difference was ``decided``, or to go on was
             ``futile``, as those seeds would hardly decide what was open; None where it did not stop.
         steps: training steps of all stored trials.
-        whole_steps: training steps of the whole grid: every arm, seed and rate that it starts with, none to its end
-            shorter than another; what a grid that grows adds is not counted.
+        whole_steps: training steps of the whole grid, which has every arm, every seed that was asked for, and every
+            rate that any arm tried at a seed: the mean of the seeds so far, and the longest trial, stand for all.
     """
 
     seeds: int
@@ -309,6 +310,25 @@ class Course:
     ending: Ending | None
     steps: int
     whole_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a comparison had taken when its budget ended it.
+
+    Attributes:
+        budget: as the user wrote it.
+        kind: what it counts.
+        trials: finished trials, those of earlier runs too.
+        time_s: seconds of the run that ended.
+        gpu_hours: hours that all these trials held a GPU; 0 where none did.
+    """
+
+    budget: str
+    kind: BudgetKind
+    trials: int
+    time_s: float
+    gpu_hours: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +348,7 @@ class Comparison:
         verdict: what it concludes; None while there is too little.
         course: how far it has come, where it may stop early; None where it may not.
         failed: the trials that failed and were not made good by a later one.
+        spending: what was spent when the budget of the last run ended it; None where none did.
     """
 
     settings: Settings
@@ -342,3 +363,4 @@ class Comparison:
     verdict: Verdict | None
     course: Course | None = None
     failed: tuple[TrialResult, ...] = ()
+    spending: Spending | None = None

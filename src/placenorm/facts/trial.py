@@ -21,6 +21,26 @@ class TrialKey:
         return f"{self.variant}|seed={self.seed}|lr={'own' if self.lr is None else format(self.lr, '.6g')}"
 
 
+Curve = tuple[tuple[int, float], ...]
+"""Validation losses by training step."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOrder:
+    """A trial that is to be run.
+
+    Attributes:
+        key: which trial.
+        bar: validation losses that it has to keep up with, or it ends early; empty where it runs to its end.
+    """
+
+    key: TrialKey
+    bar: Curve = ()
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a trial has no result.
@@ -91,6 +111,9 @@ class TrialResult:
         incidents: what went wrong without harm to the result: ``checkpoint-damaged`` (so it began anew) or
             ``checkpoint-unwritten``.
         failure: why there is no result; None where there is one, a diverged one included.
+        pruned_at: step at which it ended, as it was behind another rate of its variant and seed; it has no test metric
+            then. None where it ran to its end.
+        wall_s: seconds that its worker spent on it, measuring included; 0 where that is not known.
     """
 
     key: TrialKey
@@ -104,6 +127,8 @@ class TrialResult:
     dead: tuple[DeadShare, ...] = ()
     incidents: tuple[str, ...] = ()
     failure: Failure | None = None
+    pruned_at: int | None = None
+    wall_s: float = 0.0
 
 
 def make_failed_trial(key: TrialKey, failure: Failure) -> TrialResult:

@@ -31,6 +31,7 @@ from placenorm.report.wording import (
     resume_command,
     say_count,
     say_progress,
+    say_spending,
     units_of,
 )
 
@@ -170,6 +171,8 @@ def _print_unfinished(comparison: Comparison, console: Console, language: Langua
     console.print(Text(head, style="bold yellow"))
     for line in (*say_progress(comparison, language), *(group.line for group in group_failed(comparison, language))):
         console.print(_item(line))
+    if comparison.spending is not None:
+        console.print(_item(say_spending(comparison.spending, language)))
     console.print(Text(language.say("terminal-go-on")))
     # Not wrapped: a command in two lines cannot be pasted.
     console.print(Text(f"  {resume_command(comparison.environment.command)}"), soft_wrap=True)

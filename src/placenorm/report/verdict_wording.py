@@ -18,7 +18,7 @@ from placenorm.facts.comparison import (
 )
 from placenorm.facts.placement import POSITIONS
 from placenorm.report.language import Language
-from placenorm.report.wording import say_bytes
+from placenorm.report.wording import say_bytes, say_spending
 
 AS_WRITTEN: Final = frozenset({"name", "first_name", "second_name", "label", "site", "reason", "text", "torch"})
 """Facts of a remark that are names, or sentences of somebody else: their digits stay as they are."""
@@ -35,6 +35,8 @@ def put_into_words(comparison: Comparison, language: Language) -> Comparison:
     if comparison.verdict is None:
         return replace(comparison, metric=metric)
     verdict = word_verdict(comparison.variants, metric, comparison.verdict, language)
+    if comparison.spending is not None:
+        verdict = replace(verdict, notes=(say_spending(comparison.spending, language), *verdict.notes))
     unknown = say_unknown(comparison, language)
     return replace(comparison, metric=metric, verdict=replace(verdict, advice=unknown) if unknown else verdict)
 

@@ -1,12 +1,13 @@
 """Numbers and pairs as people read them, the same in the terminal, on the page and in pictures."""
 
 import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from placenorm.facts.comparison import Comparison, Metric, Pair
+from placenorm.facts.comparison import Comparison, Metric, Pair, Spending
 from placenorm.facts.trial import TrialResult
 from placenorm.report.language import ENGLISH, Language
 
@@ -24,6 +25,8 @@ SHOWN_KEYS = 3
 
 DECIMALS_MAX = 6
 """More decimals than this are noise in any metric that we know."""
+
+_BUDGET = re.compile(r" --budget[ =]\S+")
 
 _SIGNIFICANT = 2  # digits of an interval's half width that are worth reading
 
@@ -239,9 +242,22 @@ def say_bytes(size: int, language: Language) -> str:
 def count_planned(comparison: Comparison) -> int:
     """Return how many trials the plan has so far; a grid that grows adds to it."""
     grids = comparison.grids
-    usual = len(comparison.settings.learning_rates)
-    rates = sum(len(grids[seed]) if seed < len(grids) else usual for seed in range(comparison.settings.seeds))
+    usual, seeds = len(comparison.settings.learning_rates), comparison.settings.seeds
+    if comparison.course is not None:  # one seed at least, and a search that has tried three rates at least
+        usual, seeds = min(usual, 3), max(comparison.course.seeds, 1)
+    rates = sum(len(grids[seed]) if seed < len(grids) else usual for seed in range(seeds))
     return rates * len(comparison.variants)
+
+
+def say_spending(spending: Spending, language: Language) -> str:
+    """Return what was spent when the budget ended a run, and how to go on."""
+    return language.say(
+        f"budget-{spending.kind}",
+        budget=spending.budget,
+        trials=spending.trials,
+        minutes=language.figures(f"{spending.time_s / 60:.1f}"),
+        hours=language.figures(f"{spending.gpu_hours:.2f}"),
+    )
 
 
 def say_progress(comparison: Comparison, language: Language) -> list[str]:
@@ -282,12 +298,15 @@ def group_failed(comparison: Comparison, language: Language) -> list[FailedGroup
 
 
 def resume_command(command: str) -> str:
-    """Return the command that goes on where a run stopped.
+    """Return the command that goes on where a run stopped, without the budget that it stopped at.
 
     Args:
         command: the command that repeats the run; of a run from Python it stays as it is.
     """
-    return f"{command} --resume" if command.startswith("placenorm ") and "--resume" not in command.split() else command
+    if not command.startswith("placenorm "):
+        return command
+    command = _BUDGET.sub("", command)
+    return command if "--resume" in command.split() else f"{command} --resume"
 
 
 def repeat_command(command: str) -> str:

@@ -7,8 +7,8 @@ from itertools import count
 from typing import Protocol
 
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.trial import TrialKey, TrialResult
-from placenorm.study.plan import plan_seed
+from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult
+from placenorm.study.plan import SeedPlan, plan_seed
 from placenorm.study.stopping import advance, begin, plan_next
 
 
@@ -30,7 +30,7 @@ class Agenda(Protocol):
         """How many trials are running or still to come."""
         ...
 
-    def take(self) -> TrialKey | None:
+    def take(self) -> TrialOrder | None:
         """Return the trial that is to be handed out next; None where none is wanted until another one is finished."""
         ...
 
@@ -75,12 +75,12 @@ class WholeAgenda:
     def __len__(self) -> int:
         return len(self._waiting) + self.running
 
-    def take(self) -> TrialKey | None:
+    def take(self) -> TrialOrder | None:
         """Return the first trial of the lowest seed that has one."""
         if not self._waiting:
             return None
         self.running += 1
-        return heappop(self._waiting)[-1]
+        return TrialOrder(heappop(self._waiting)[-1])
 
     def note(self, result: TrialResult) -> None:
         """Let the grid of a seed grow when its last trial is finished."""
@@ -112,7 +112,7 @@ class StoppingAgenda:
     def __init__(self, head: Comparison, results: Mapping[TrialKey, TrialResult]) -> None:
         self._head = head
         self._results = dict(results)
-        self._begun = {key.seed for key in results}
+        self._stored = Counter(key.seed for key in results)
         self._out: set[TrialKey] = set()
         self._standing = advance(begin(head), head, self._results)
 
@@ -122,22 +122,21 @@ class StoppingAgenda:
         return len(self._out)
 
     def __len__(self) -> int:
-        usual = len(self._standing.living) * len(self._head.settings.learning_rates)
-        left = sum(len(self._missing(seed)) if seed in self._begun else usual for seed in self._seeds())
-        return max(left, self.running)
+        return max(sum(map(self._count_left, self._seeds())), self.running)
 
-    def take(self) -> TrialKey | None:
+    def take(self) -> TrialOrder | None:
         """Return the first trial of the lowest seed that wants one."""
-        wanted = (key for seed in self._seeds() for key in self._missing(seed) if key not in self._out)
-        key = next(wanted, None)
-        if key is not None:
-            self._out.add(key)
-        return key
+        for seed in self._seeds():
+            for key, bar in self._plan(seed).bars.items():
+                if key not in self._out:
+                    self._out.add(key)
+                    return TrialOrder(key, bar)
+        return None
 
     def note(self, result: TrialResult) -> None:
         """Look at the comparison when the trial completes its seed."""
         self._results[result.key] = result
-        self._begun.add(result.key.seed)
+        self._stored[result.key.seed] += 1
         self._out.discard(result.key)
         if result.key.seed == len(self._standing.plans):
             self._standing = advance(self._standing, self._head, self._results)
@@ -147,5 +146,11 @@ class StoppingAgenda:
         ended = self._standing.ending is not None
         return range(0) if ended else range(len(self._standing.plans), self._head.settings.seeds)
 
-    def _missing(self, seed: int) -> tuple[TrialKey, ...]:
-        return plan_next(self._standing, seed, self._head, self._results).missing
+    def _plan(self, seed: int) -> SeedPlan:
+        return plan_next(self._standing, seed, self._head, self._results)
+
+    def _count_left(self, seed: int) -> int:
+        """How many trials a seed probably still wants: one a rate, where its searches are not longer or shorter."""
+        usual = len(self._standing.living) * len(self._head.settings.learning_rates) - self._stored[seed]
+        missing = len(self._plan(seed).missing) if self._stored[seed] else usual
+        return max(usual, missing) if missing else 0

@@ -1,10 +1,10 @@
 """A store in, a comparison out: its trials, the chosen rates and the verdict. Takes no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from placenorm.facts.comparison import Comparison, Course
-from placenorm.facts.trial import TrialKey
+from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.plan import SeedPlan, plan_seed
 from placenorm.study.remarks import find_run_remarks, remark_pair_seeds
 from placenorm.study.stopping import advance, begin, course_of
@@ -12,22 +12,25 @@ from placenorm.study.store import TrialStore
 from placenorm.study.verdict import judge
 
 
-def plan_of(store: TrialStore, seed: int) -> SeedPlan:
-    """Return where one seed of a stored comparison stands."""
-    head = store.head
-    return plan_seed(seed, [variant.name for variant in head.variants], head.settings.learning_rates, store.results)
-
-
 def assemble(store: TrialStore) -> Comparison:
     """Return the comparison in a store with its trials, and with its verdict on the seeds that are finished."""
-    head = store.head
-    finished, course = _find_finished(store)
+    return assemble_results(store.head, store.results)
+
+
+def assemble_results(head: Comparison, results: Mapping[TrialKey, TrialResult]) -> Comparison:
+    """Return a comparison with its trials, and with its verdict on the seeds that are finished.
+
+    Args:
+        head: the comparison without its trials.
+        results: the trials.
+    """
+    finished, course = _find_finished(head, results)
     chosen = tuple(result for seed_plan in finished for result in seed_plan.chosen.values())
-    results = sorted(store.results.values(), key=lambda result: _order(head, result.key))
+    ordered = sorted(results.values(), key=lambda result: _order(head, result.key))
     comparison = replace(
         head,
-        trials=tuple(result for result in results if result.failure is None),
-        failed=tuple(result for result in results if result.failure is not None),
+        trials=tuple(result for result in ordered if result.failure is None),
+        failed=tuple(result for result in ordered if result.failure is not None),
         chosen=tuple(sorted(chosen, key=lambda result: _order(head, result.key))),
         grids=tuple(seed_plan.grid for seed_plan in finished),
         course=course,
@@ -53,14 +56,17 @@ def assemble(store: TrialStore) -> Comparison:
     return replace(comparison, verdict=verdict)
 
 
-def _find_finished(store: TrialStore) -> tuple[Sequence[SeedPlan], Course | None]:
+def _find_finished(
+    head: Comparison, results: Mapping[TrialKey, TrialResult]
+) -> tuple[Sequence[SeedPlan], Course | None]:
     """Return the seeds that are judged, and how far the comparison has come where it may stop early."""
-    head = store.head
-    if head.settings.stop == "never":
-        plans = [plan_of(store, seed) for seed in range(head.settings.seeds)]
+    settings = head.settings
+    if settings.stop == "never":
+        names = [variant.name for variant in head.variants]
+        plans = [plan_seed(seed, names, settings.learning_rates, results) for seed in range(settings.seeds)]
         return [seed_plan for seed_plan in plans if not seed_plan.missing], None
-    standing = advance(begin(head), head, store.results)
-    return standing.plans, course_of(standing, head, store.results)
+    standing = advance(begin(head), head, results)
+    return standing.plans, course_of(standing, head, results)
 
 
 def _order(head: Comparison, key: TrialKey) -> tuple[int, int, float]:

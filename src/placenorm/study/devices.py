@@ -42,6 +42,21 @@ def deal_device(seat: int, gpus: int, processes: int = 1, rank: int = 0) -> str:
     return f"cuda:{(seat * processes + rank) % gpus}"
 
 
+def share_gpus(device: str, jobs: int, processes: int = 1) -> float:
+    """Return how many GPUs a trial holds, a part of one where several trials share it; 0 where it needs none.
+
+    Args:
+        device: as the user named it.
+        jobs: trials at a time.
+        processes: processes of one trial.
+    """
+    kind = torch.device(device)
+    if kind.type != "cuda":
+        return 0.0
+    found = torch.cuda.device_count() if kind.index is None else 1
+    return min(float(processes), found / jobs)
+
+
 def take_seat() -> int:
     """Return the lowest number that no process of this user has on this machine; it is this process's until it ends.
 

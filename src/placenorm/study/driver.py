@@ -1,15 +1,17 @@
 """A planned comparison in, a finished one out: trials are handed to workers, kept as they finish, and judged."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from placenorm.errors import TrialError
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.trial import TrialKey, TrialResult, make_failed_trial
+from placenorm.facts.trial import TrialOrder, TrialResult, make_failed_trial
 from placenorm.study.agenda import Agenda, make_agenda
 from placenorm.study.alarm import FailureWatcher
 from placenorm.study.assembly import assemble
+from placenorm.study.budget import BudgetMeter
 from placenorm.study.checkpoints import FOLDER, remove_checkpoints, remove_folder
 from placenorm.study.executors.executor import Executor, Outcome
 from placenorm.study.executors.machines import Machines, open_executor
@@ -36,7 +38,13 @@ class StudyPlan:
     references: tuple[str, ...] = ()
 
 
-def run_study(plan: StudyPlan, store: TrialStore, machines: Machines, on_progress: OnProgress) -> Comparison:
+def run_study(
+    plan: StudyPlan,
+    store: TrialStore,
+    machines: Machines,
+    on_progress: OnProgress,
+    meter: BudgetMeter | None = None,
+) -> Comparison:
     """Run every trial of a comparison that is wanted and not finished yet, and return it with its verdict.
 
     A result is kept as soon as it comes in; which trials are wanted next may follow from it. A trial that fails is kept
@@ -47,6 +55,7 @@ def run_study(plan: StudyPlan, store: TrialStore, machines: Machines, on_progres
         store: where finished trials are kept.
         machines: where trials run.
         on_progress: told after every trial.
+        meter: says whether the budget allows another trial; None where there is no budget.
 
     Raises:
         TrialError: if nearly all trials fail, or no worker can be made ready; finished trials are kept.
@@ -56,24 +65,26 @@ def run_study(plan: StudyPlan, store: TrialStore, machines: Machines, on_progres
     failed_before = store.results.keys() - known.keys()
     agenda = make_agenda(store.head, known)
     finished = len(known)
+    meter = meter or BudgetMeter(None, ())
     on_progress(finished, finished + len(agenda))
-    if not agenda:
-        return assemble(store)
+    if not agenda or not meter.allows(0):
+        return _end(agenda, meter, store)
     checkpoints = store.folder.resolve() / FOLDER
     remove_checkpoints(checkpoints, known)
     make_work = partial(_make_trainer, replace(plan.recipe, checkpoints=checkpoints))
     watcher = FailureWatcher(finished)
     with open_executor(machines, make_work, plan.references) as executor:
-        _feed(executor, agenda)
+        _feed(executor, agenda, meter)
         try:
             for outcome in executor.finished():
                 result = _keep(outcome, store)
                 if result.failure is None:
                     remove_checkpoints(checkpoints, [result.key])
                 agenda.note(result)
+                meter.note(result)
                 finished += 1
                 watcher.note(result, again=result.key in failed_before)
-                _feed(executor, agenda)
+                _feed(executor, agenda, meter)
                 on_progress(finished, finished + len(agenda))
         except (KeyboardInterrupt, TrialError):
             for outcome in executor.take_finished():
@@ -81,22 +92,38 @@ def run_study(plan: StudyPlan, store: TrialStore, machines: Machines, on_progres
             raise
     remove_folder(checkpoints)
     watcher.end()
+    return _end(agenda, meter, store)
+
+
+def _feed(executor: Executor[TrialOrder, TrialResult], agenda: Agenda, meter: BudgetMeter) -> None:
+    """Hand out trials until every worker has as many at hand as it should, or no further one is wanted or allowed."""
+    while agenda.running < agenda.ahead * executor.slots and meter.allows(agenda.running):
+        order = agenda.take()
+        if order is None:
+            return
+        executor.submit(order)
+
+
+def _end(agenda: Agenda, meter: BudgetMeter, store: TrialStore) -> Comparison:
+    """Return the comparison as it is now; where trials are left, the budget ended it."""
+    store.keep_spending(meter.read() if agenda else None)
     return assemble(store)
 
 
-def _feed(executor: Executor[TrialKey, TrialResult], agenda: Agenda) -> None:
-    """Hand out trials until every worker has as many at hand as it should, or none is wanted."""
-    while agenda.running < agenda.ahead * executor.slots and (key := agenda.take()) is not None:
-        executor.submit(key)
-
-
-def _keep(outcome: Outcome[TrialKey, TrialResult], store: TrialStore) -> TrialResult:
+def _keep(outcome: Outcome[TrialOrder, TrialResult], store: TrialStore) -> TrialResult:
     """Store what came of a trial, and return it."""
-    result = outcome.result if outcome.failure is None else make_failed_trial(outcome.key, outcome.failure)
+    result = outcome.result if outcome.failure is None else make_failed_trial(outcome.key.key, outcome.failure)
     assert result is not None
     store.add(result)
     return result
 
 
-def _make_trainer(recipe: Recipe) -> Callable[[TrialKey], TrialResult]:
-    return Trainer(recipe).run
+def _make_trainer(recipe: Recipe) -> Callable[[TrialOrder], TrialResult]:
+    return partial(_run, Trainer(recipe))
+
+
+def _run(trainer: Trainer, order: TrialOrder) -> TrialResult:
+    """Run a trial, with the time that it took."""
+    started = time.perf_counter()
+    result = trainer.run(order.key, order.bar)
+    return replace(result, wall_s=time.perf_counter() - started)

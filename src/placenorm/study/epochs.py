@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -15,13 +15,14 @@ from torch.nn import functional as F
 from placenorm.data import Batch, Feed
 from placenorm.errors import TrialError
 from placenorm.facts.comparison import Task
-from placenorm.facts.trial import DeadShare, EpochRecord, TrialKey, TrialResult
+from placenorm.facts.trial import Curve, DeadShare, EpochRecord, TrialKey, TrialResult
 from placenorm.probe.dead_units import DeadUnitProber
 from placenorm.randomness import RandomStates
 from placenorm.study.checkpoints import Checkpoint
 from placenorm.study.metrics import learned_nothing
 from placenorm.study.model_states import dump_model, load_model
 from placenorm.study.ranks import Ranks
+from placenorm.study.rate_search import cut_short, is_behind
 from placenorm.study.recipe import Recipe
 from placenorm.study.stepping import Stepper, widen
 
@@ -108,11 +109,18 @@ class EpochLoop:
             self._trained = _compile(self._trained)
             self._evaluated = self._trained if ranks.size == 1 else _compile(model)
 
-    def run(self) -> TrialResult:
-        """Train to the end, from where the checkpoint stands, and return the result."""
+    def run(self, bar: Curve = ()) -> TrialResult:
+        """Train to the end, from where the checkpoint stands, and return the result.
+
+        Args:
+            bar: validation losses that the trial has to keep up with, or it ends early.
+        """
         while self._epoch < self._recipe.epochs and self._diverged_at is None:
             self._diverged_at = self._run_epoch(self._epoch)
             self._epoch += 1
+            if self._diverged_at is None and is_behind(self._records, bar, self._recipe.epochs):
+                ended = cut_short(self._key, self._records, self._clock.median_ms)
+                return replace(ended, incidents=self._checkpoint.incidents)
             if self._ranks.agree(self._checkpoint.due):
                 self._keep()
         return self._finish(self._diverged_at)

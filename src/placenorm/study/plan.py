@@ -1,9 +1,9 @@
 """Which trials a comparison needs next, from those that are finished."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.facts.trial import Curve, TrialKey, TrialResult
 from placenorm.study.rates import best_trial, grow_grid
 
 
@@ -17,12 +17,14 @@ class SeedPlan:
         missing: the trials that are not finished.
         chosen: by variant, the trial at its best rate; empty while trials are missing. A variant with a failed trial is
             left out: it could not choose from the same rates as the others.
+        bars: by missing trial, the validation losses that it has to keep up with, or it ends early.
     """
 
     seed: int
     grid: tuple[float | None, ...]
     missing: tuple[TrialKey, ...]
     chosen: dict[str, TrialResult]
+    bars: Mapping[TrialKey, Curve] = field(default_factory=dict)
 
 
 def plan_seed(

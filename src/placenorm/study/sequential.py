@@ -29,7 +29,7 @@ from placenorm.facts.comparison import MIN_SEEDS
 PLANNED_SHARE = 0.9
 """Share of the error that is spent by the last planned look; the rest is for seeds that are added, however many."""
 
-LATENESS = 3
+LATENESS = 2.5
 """Power with which the error is spent up to there: more is kept for the late looks, where the spread is known better.
 
 Both are rows of the table of schedules in docs/decisions/0014-stopping-early.md.

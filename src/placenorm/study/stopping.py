@@ -9,11 +9,13 @@ ahead of a stop change the verdict. The rule and its simulation: docs/decisions/
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from placenorm.facts.comparison import MIN_SEEDS, Comparison, Course, Ending, Pair
 from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.pairing import FUTILE_CHANCE, find_chance
-from placenorm.study.plan import SeedPlan, plan_seed
+from placenorm.study.plan import SeedPlan
+from placenorm.study.rate_search import plan_searches
 from placenorm.study.verdict import critical_of, error_of_each, judge_final
 
 
@@ -53,7 +55,7 @@ def plan_next(standing: Standing, seed: int, head: Comparison, results: Mapping[
         head: the comparison.
         results: finished trials.
     """
-    return plan_seed(seed, standing.living, head.settings.learning_rates, results)
+    return plan_searches(seed, standing.living, head.settings.learning_rates, results)
 
 
 def advance(standing: Standing, head: Comparison, results: Mapping[TrialKey, TrialResult]) -> Standing:
@@ -75,13 +77,14 @@ def advance(standing: Standing, head: Comparison, results: Mapping[TrialKey, Tri
 def course_of(standing: Standing, head: Comparison, results: Mapping[TrialKey, TrialResult]) -> Course:
     """Return how far a comparison has come, as a fact; arguments as in `advance`."""
     longest = max((result.steps for result in results.values()), default=0)
-    trials = len(head.variants) * head.settings.seeds * len(head.settings.learning_rates)
+    start = head.settings.learning_rates
+    rates = fmean(len({*start, *plan.grid}) for plan in standing.plans) if standing.plans else len(start)
     return Course(
         seeds=len(standing.plans),
         stopped=standing.stopped,
         ending=standing.ending,
         steps=sum(result.steps for result in results.values()),
-        whole_steps=trials * longest,
+        whole_steps=round(len(head.variants) * head.settings.seeds * rates * longest),
     )
 
 

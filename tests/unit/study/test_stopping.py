@@ -103,9 +103,9 @@ def test_more_seeds_go_on_where_a_comparison_ended_as_futile() -> None:
     ended, results = stand(head, ALIKE)
     more = replace(head, settings=replace(head.settings, seeds=40))
     agenda = make_agenda(more, results)
-    key = agenda.take()
-    assert key is not None
-    assert key.seed == len(ended.plans)
+    order = agenda.take()
+    assert order is not None
+    assert order.key.seed == len(ended.plans)
 
 
 def test_margin_that_holds_every_difference_decides() -> None:

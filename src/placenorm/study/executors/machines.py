@@ -32,6 +32,13 @@ class Machines:
                 "in this process, one after the other."
             )
 
+    @property
+    def trials_at_a_time(self) -> int:
+        """How many trials run side by side."""
+        if self.jobs is not None:
+            return max(self.jobs, 1)
+        return max(len(os.sched_getaffinity(0)) // self.processes_per_trial, 1)
+
 
 def open_executor(
     machines: Machines, make_work: Callable[[], Callable[[K], R]], references: Iterable[str] = ()
@@ -45,5 +52,4 @@ def open_executor(
     """
     if machines.jobs == 0:
         return InlineExecutor(make_work, references)
-    fitting = max(len(os.sched_getaffinity(0)) // machines.processes_per_trial, 1)
-    return ProcessPool(make_work, machines.jobs or fitting, references)
+    return ProcessPool(make_work, machines.trials_at_a_time, references)

@@ -70,6 +70,9 @@ note-arms-stopped-part = { $name } after { $seeds_count ->
 }
 note-share = This took { $share } % of the training steps of the whole grid of { $arms } placements, { $asked } seeds and { $rates } learning rates, without the rates that a grid adds.
 note-share-own = This took { $share } % of the training steps of { $arms } placements at { $asked } seeds.
+budget-time = The budget of { $budget } ended this run after { $minutes } min, with { $trials } finished trials; to go on, add --resume and a budget for another run.
+budget-trials = The budget of { $budget } ended this with { $trials } finished trials; to go on, add --resume and a larger budget.
+budget-gpu-hours = The budget of { $budget } ended this with { $trials } finished trials, which took { $hours } GPU hours; to go on, add --resume and a larger budget.
 note-lost = { $name } diverged at every learning rate in { $lost } of { $seeds } seeds ({ $parts }); such a trial counts with the { $metric } of a model that learned nothing.
 note-lost-part = seed { $seed } at step { $step }
 note-empty = { $name } has no { $measure } at { $number_count ->
