@@ -8,7 +8,8 @@ from placenorm.errors import StoreError
 from placenorm.facts.claim import CLAIMS_FILE, ClaimsReport, Observation
 from placenorm.facts.codec import dumps, loads
 from placenorm.report.files import replace_file
-from placenorm.study.store import LockedFolder, lock_folder, merge_environments
+from placenorm.study.folders import LockedFolder, lock_folder
+from placenorm.study.heads import merge_environments
 
 OBSERVATIONS = "observations.jsonl"
 

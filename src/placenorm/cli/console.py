@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from placenorm.errors import ComparisonInterrupted, PlacenormError
+from placenorm.errors import ComparisonInterrupted, PlacenormError, hide_passwords
 
 BAD_USAGE = 2
 LINES = 20
@@ -106,5 +106,10 @@ def show_progress(*, quiet: bool, note: str = "") -> Iterator[Callable[[int, int
 
 
 def command_line() -> str:
-    """Return the command as it was typed, fit to be pasted."""
-    return shlex.join(["placenorm", *sys.argv[1:]])
+    """Return the command as it was typed, fit to be pasted; but for passwords, as it goes into reports."""
+    return hide_passwords(shlex.join(["placenorm", *sys.argv[1:]]))
+
+
+def say_aside(sentence: str) -> None:
+    """Print a sentence above the progress of trials."""
+    typer.echo(f"placenorm: {sentence}", err=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from placenorm.cli.benching import bench
 from placenorm.cli.claiming import LANGUAGE_HELP, claims, let_letters_through, show_claims_of
-from placenorm.cli.console import command_line, errors_in_words, show_progress, warnings_in_words
+from placenorm.cli.console import command_line, errors_in_words, say_aside, show_progress, warnings_in_words
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from placenorm.report.language import Language
 
 _MODELS = "cnn, cnn:DEPTH, mlp:DEPTH, torchvision:NAME, timm:NAME, path/to/file.py:Name or package.module:factory."
+
+_STORAGE = "Keep the trials in a database, postgresql://USER@HOST:PORT/DATABASE, and not in the folder."
+
+STORAGE_VARIABLE = "PLACENORM_STORAGE"
+"""An address with a password need not be typed, where others may read it."""
 
 FOUND = 1
 
@@ -124,10 +129,14 @@ def compare(
     budget: Annotated[
         str | None, typer.Option(help="Begin no trial beyond it: 30m or 2h of this run, 200-trials, or 3-gpu-hours.")
     ] = None,
+    storage: Annotated[str | None, typer.Option(help=_STORAGE, envvar=STORAGE_VARIABLE)] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the comparison in that database; <model>-<data> by default.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder or database holds.")] = False,
     lang: Annotated[str, typer.Option(help=LANGUAGE_HELP)] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole comparison as JSON.")] = False,
 ) -> None:
@@ -168,9 +177,12 @@ def compare(
             checkpoint=checkpoint,
             budget=budget,
             jobs=jobs,
+            storage=storage,
+            study=study,
             out=out,
             resume=resume,
             on_progress=progress,
+            on_notice=say_aside,
             command=command_line(),
         )
     targets = [result.folder / "report.html"]
@@ -400,7 +412,14 @@ app.add_typer(bench, name="bench")
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a comparison, or of claims.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of a comparison, or of claims; with --storage: for the report.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Read the trials from a database, as compare wrote them.", envvar=STORAGE_VARIABLE),
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the comparison there; the only one by default.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write: .html, .png or .svg; the page in the folder by default.")
     ] = None,
@@ -409,15 +428,15 @@ def report(
 ) -> None:
     """Write the report of a comparison or of claims again, from the stored trials."""
     from placenorm.report.language import Language
-    from placenorm.verbs.reporting import holds_claims, read_comparison
+    from placenorm.verbs.reporting import find_comparison, holds_claims
 
     with errors_in_words("Stopped; nothing was changed."):
-        if holds_claims(folder):
+        if folder is not None and holds_claims(folder):
             show_claims_of(folder, out, lang, as_json=as_json)
             return
         Language(lang)
-        comparison = read_comparison(folder)
-    _show(comparison, [out or folder / "report.html"], lang, as_json=as_json)
+        comparison, target = find_comparison(folder, storage, study)
+    _show(comparison, [out or target / "report.html"], lang, as_json=as_json)
 
 
 def _show(comparison: "Comparison", targets: list[Path], lang: str, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from placenorm.errors import TrialError
+from placenorm.errors import StoreError, TrialError
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import TrialOrder, TrialResult, make_failed_trial
 from placenorm.study.agenda import Agenda, make_agenda
@@ -86,7 +86,7 @@ def run_study(
                 watcher.note(result, again=result.key in failed_before)
                 _feed(executor, agenda, meter)
                 on_progress(finished, finished + len(agenda))
-        except (KeyboardInterrupt, TrialError):
+        except (KeyboardInterrupt, TrialError, StoreError):
             for outcome in executor.take_finished():
                 _keep(outcome, store)
             raise

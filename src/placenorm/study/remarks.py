@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from placenorm.facts.comparison import MIN_SEEDS, Answer, Comparison, Metric, Remark
 from placenorm.facts.trial import TrialResult
+from placenorm.study.heads import THEN
 from placenorm.study.pairing import FAMILY_ERROR, FUTILE_CHANCE
 from placenorm.study.rates import MAX_STEPS
-from placenorm.study.store import THEN
 
 SHOWN_TRIALS = 3
 """Trials that a remark names, of those that something happened to."""

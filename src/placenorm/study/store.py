@@ -1,92 +1,50 @@
-"""A comparison's folder: its head in JSON, its finished trials in an Optuna study in SQLite."""
+"""The finished trials of a comparison, kept one by one: in a folder, or in a database."""
 
-import fcntl
-import json
-import os
-import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import IO, Self
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState, create_trial
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import QueuePool
-
-from placenorm.errors import StoreError
-from placenorm.facts.codec import dumps, loads
+from placenorm.errors import StoreError, UsageError
 from placenorm.facts.comparison import Comparison, Spending
-from placenorm.facts.environment import Environment
 from placenorm.facts.trial import TrialKey, TrialResult
-
-HEAD = "comparison.json"
-TRIALS = "trials.db"
-LOCK = ".lock"
-STUDY = "placenorm"
-
-PATIENCE_S = 60.0
-"""How long a process waits for another that has the database locked."""
-
-RATES = (1e-300, 1e300)
-"""Wider than any learning rate: Optuna keeps no parameter that lies outside."""
-
-THEN = ", then "
-"""Between the versions or platforms of a run that was continued under another one."""
-
-NOT_COMPARED = ("seeds", "planned")
-"""Settings in which two runs of one comparison may differ."""
-
-_RESULT = "result"
-_PLAN_KEY = "plan_key"
+from placenorm.study.databases import OUTAGE_S, DatabaseAddress, DatabaseHome, Tell, read_url, show_url, warn
+from placenorm.study.folders import HEAD, TRIALS, FolderHome, lock_folder
+from placenorm.study.heads import find_difference, merge_heads
+from placenorm.study.homes import Home
+from placenorm.study.rows import TROUBLE, describe_cause, freeze
+from placenorm.study.unsaved import UnsavedTrials
 
 
-class LockedFolder:
-    """A folder that one process writes at a time, for the length of a block.
-
-    Args:
-        folder: where it lies.
-        lock: the open lock file; None for reading.
-    """
-
-    def __init__(self, folder: Path, lock: IO[str] | None) -> None:
-        self.folder = folder
-        self._lock = lock
-
-    def close(self) -> None:
-        """Let other processes write."""
-        if self._lock is not None:
-            self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class TrialStore(LockedFolder):
-    """The folder of one comparison.
+class TrialStore:
+    """The trials of one comparison.
 
     A trial is added once, when it is finished, in one transaction: a killed run loses at most the trials that were
-    running. One process writes at a time.
+    running. One process writes at a time. A trial that cannot be stored is written to a file in the folder, which the
+    next run takes in.
 
     Args:
-        folder: where it lies.
+        home: where the trials are kept; closed with the store.
         head: the comparison without its trials.
-        study: the Optuna study.
-        lock: the open lock file; None for reading.
+        folder: where everything else of the comparison is put.
+        lock: the open lock file of that folder; None for reading.
     """
 
-    def __init__(self, folder: Path, head: Comparison, study: optuna.Study, lock: IO[str] | None) -> None:
-        super().__init__(folder, lock)
-        self.head = head
-        self._study = study
-        self._results = keep_last(_read_results(study, folder))
+    def __init__(self, home: Home, head: Comparison, folder: Path, lock: IO[str] | None) -> None:
+        self.head, self.folder = head, folder
+        self._home, self._lock = home, lock
+        self._unsaved = UnsavedTrials(folder, home.place)
+        self._results = keep_last(home.read())
+        self._broken = False
+        if lock is not None:
+            self._take_in()
+            self._unsaved.reserve()
+
+    @property
+    def place(self) -> str:
+        """Where it is, as people read it."""
+        return self._home.place
 
     @property
     def results(self) -> Mapping[TrialKey, TrialResult]:
@@ -97,18 +55,16 @@ class TrialStore(LockedFolder):
         """Keep a finished trial. It replaces one that failed.
 
         Raises:
-            StoreError: if it cannot be written, or is there already.
+            StoreError: if it is there already, or if it cannot be stored: then it, and all that are added after it, are
+                written to the file of unsaved trials.
         """
         held = self._results.get(result.key)
         if held is not None and held.failure is None:
-            raise StoreError(f"Trial {result.key} is in {self.folder} already; a trial is kept once.")
-        try:
-            self._study.add_trial(_frozen(result, self.head))
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
-            raise StoreError(
-                f"Cannot write to {self.folder / TRIALS}: {_cause(error)}; the {len(self._results)} trials before are "
-                "safe, so make room or mend the folder and go on with --resume."
-            ) from error
+            raise StoreError(f"Trial {result.key} is in {self.place} already; a trial is kept once.")
+        if self._broken:
+            self._unsaved.append(result)
+        else:
+            self._keep(result)
         self._results[result.key] = result
 
     def keep_spending(self, spending: Spending | None) -> None:
@@ -119,7 +75,71 @@ class TrialStore(LockedFolder):
         """
         if self.head.spending != spending:
             self.head = replace(self.head, spending=spending)
-            _write_head(self.folder, self.head)
+            self._home.write_head(self.head)
+
+    def close(self) -> None:
+        """Let other processes write."""
+        self._home.close()
+        if self._lock is not None:
+            self._unsaved.release()
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _keep(self, result: TrialResult) -> None:
+        try:
+            self._home.add(freeze(result, self.head))
+        except TROUBLE as error:
+            self._survive(result, error)
+
+    def _survive(self, result: TrialResult, error: BaseException) -> None:
+        """Keep a trial whose storage failed: in a file, and in the storage as soon as that is back."""
+        safe = len(self._results)
+        self._broken = True  # until it is stored: whatever ends the waiting, later trials go to the file at once
+        written = self._unsaved.append(result)
+        for _ in self._home.wait(error):
+            try:
+                # Whether the transaction that failed was carried out is not known: look before adding.
+                if keep_last(self._home.read()).get(result.key) != result:
+                    self._home.add(freeze(result, self.head))
+            except (*TROUBLE, StoreError) as again:
+                error = again
+                continue
+            self._unsaved.clear()
+            self._unsaved.reserve()
+            self._broken = False
+            return
+        then = (
+            f"what finished since is in {self._unsaved.path}, so make it work again and go on with --resume"
+            if written
+            else "so make room and go on with --resume, which runs what finished since again"
+        )
+        raise StoreError(
+            f"Cannot write to {self.place}: {describe_cause(error)}; the {safe} trials before are safe, {then}."
+        ) from error
+
+    def _take_in(self) -> None:
+        """Store the trials that an earlier run could not."""
+        waiting = self._unsaved.read()
+        for result in waiting:
+            held = self._results.get(result.key)
+            if held is None or held.failure is not None:
+                try:
+                    self._home.add(freeze(result, self.head))
+                except TROUBLE as error:
+                    raise StoreError(
+                        f"Cannot write to {self.place}: {describe_cause(error)}; {len(waiting)} finished trials wait "
+                        f"for it in {self._unsaved.path}, so make it work again and go on with --resume."
+                    ) from error
+                self._results[result.key] = result
+        if waiting:
+            self._unsaved.clear()
 
 
 def keep_last(results: Iterable[TrialResult]) -> dict[TrialKey, TrialResult]:
@@ -132,46 +152,77 @@ def keep_last(results: Iterable[TrialResult]) -> dict[TrialKey, TrialResult]:
     return kept
 
 
-def open_store(folder: Path, head: Comparison, *, resume: bool) -> TrialStore:
+def open_store(
+    folder: Path,
+    head: Comparison,
+    *,
+    resume: bool,
+    database: DatabaseAddress | None = None,
+    outage_s: float = OUTAGE_S,
+    tell: Tell = warn,
+) -> TrialStore:
     """Return the store of a comparison, made anew or continued.
 
     Args:
-        folder: where it lies; made if it is not there.
+        folder: where it lies, or where its report goes; made if it is not there.
         head: the comparison that is to be run, without trials.
-        resume: go on with what the folder holds.
+        resume: go on with what is there.
+        database: where the trials are kept; None for the folder.
+        outage_s: how long to wait for a database that has gone, in seconds.
+        tell: told in a sentence when that happens.
 
     Raises:
-        StoreError: if the folder cannot be written, is in use, or holds another comparison or, without `resume`, this.
+        UsageError: if the address of the database cannot be used.
+        StoreError: if it cannot be reached or written, is in use, or holds another comparison or, without `resume`,
+            this.
     """
     lock = lock_folder(folder)
+    home: Home | None = None
     try:
-        held = _read_head(folder) if (folder / HEAD).exists() else None
-        if held is None and (folder / TRIALS).exists():
-            raise StoreError(f"Cannot use {folder}: it has {TRIALS} but no {HEAD}; choose another --out.")
-        if held is not None:
-            difference = _difference(held, head)
-            if difference:
-                raise StoreError(
-                    f"Cannot use {folder}: it holds another comparison ({difference}); choose another --out, or repeat "
-                    "the command that made it with --resume."
-                )
-            if not resume:
-                made = (folder / TRIALS).exists() and (folder / TRIALS).stat().st_size
-                count = len(_read_results(_open_study(folder, held), folder)) if made else 0
-                raise StoreError(
-                    f"{folder} holds this comparison already, with {count} finished trials: "
-                    "add --resume to go on with it, or choose another --out to run it afresh."
-                )
-            head = _merge(held, head)
+        home = FolderHome(folder)
+        if database is not None:
+            home = DatabaseHome(database, write=True, outage_s=outage_s, tell=tell)
+        held = home.read_head()
+        if held is None:
+            home.write_head(head)  # first, so that a run that is killed while it makes the database can go on
         else:
-            _write_head(folder, head)  # first, so that a run that is killed while it makes the database can go on
-        study = _open_study(folder, head, make=True)
+            _check_held(home, held, head, resume=resume)
+            head = merge_heads(held, head)
+        home.open(head, make=True)
         if held is not None and held != head:
-            _write_head(folder, head)
-        return TrialStore(folder, head, study, lock)
+            home.write_head(head)
+        return TrialStore(home, head, folder, lock)
     except BaseException:
+        if home is not None:
+            home.close()
         lock.close()
         raise
+
+
+def _check_held(home: Home, held: Comparison, asked: Comparison, *, resume: bool) -> None:
+    """Raise an error unless a run may go on with what is there.
+
+    The user's own code may have changed where no trial has a result by it: it was mended.
+    """
+    difference = find_difference(held, asked)
+    if difference and resume and not find_difference(_trust_sources(held, asked), asked):
+        home.open(held, make=True)
+        if all(result.failure is not None for result in home.read()):
+            difference = ""
+    if difference:
+        raise StoreError(
+            f"Cannot use {home.place}: it holds another comparison ({difference}); {home.elsewhere}, or repeat "
+            "the command that made it with --resume."
+        )
+    if not resume:
+        raise StoreError(
+            f"{home.place} holds this comparison already, with {home.count()} finished trials: "
+            f"add --resume to go on with it, or {home.elsewhere} to run it afresh."
+        )
+
+
+def _trust_sources(held: Comparison, asked: Comparison) -> Comparison:
+    return replace(held, settings=replace(held.settings, source_hash=asked.settings.source_hash))
 
 
 def read_store(folder: Path) -> TrialStore:
@@ -185,184 +236,56 @@ def read_store(folder: Path) -> TrialStore:
             f"There is no comparison in {folder}: it has no {HEAD}; give a folder that placenorm compare or "
             "placenorm claims wrote."
         )
-    if not (folder / TRIALS).is_file() or not (folder / TRIALS).stat().st_size:
+    home = FolderHome(folder)
+    if not home.has_trials():
         raise StoreError(
             f"The comparison in {folder} has no trial: {TRIALS} is missing or empty; run the command that made it with "
             "--resume, or restore the file."
         )
-    head = _read_head(folder)
-    return TrialStore(folder, head, _open_study(folder, head), None)
+    return _read(home, folder)
 
 
-def lock_folder(folder: Path) -> IO[str]:
-    """Return the open lock file of a folder, made if need be.
+def read_database(address: DatabaseAddress, folder: Path) -> TrialStore:
+    """Return the store of a study in a database, for reading, also while another machine writes to it.
+
+    Args:
+        address: where.
+        folder: where everything else of the comparison is put.
 
     Raises:
-        StoreError: if the folder cannot be written, or another process writes to it.
+        UsageError: if the address cannot be used.
+        StoreError: if the database cannot be reached, or there is no such study.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write results to {folder}: {error.strerror or error}; choose a folder you may write to with --out."
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise StoreError(
-            f"Another run of placenorm is writing to {folder}; wait for it, or choose another --out."
-        ) from error
-    return lock
+    return _read(DatabaseHome(address, write=False), folder)
 
 
-def _open_study(folder: Path, head: Comparison, *, make: bool = False) -> optuna.Study:
-    """Return the study in a folder; `make` makes what is missing of it, else nothing is written."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it greets every study it opens
-    try:
-        storage = _open_database(folder / TRIALS, make=make)
-        if not make:
-            return optuna.load_study(study_name=STUDY, storage=storage)
-        return optuna.create_study(
-            study_name=STUDY,
-            storage=storage,
-            direction="maximize" if head.metric.higher_is_better else "minimize",
-            load_if_exists=True,
-        )
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError, KeyError) as error:  # KeyError: no such study
-        raise StoreError(
-            f"Cannot open {folder / TRIALS}: {_cause(error)}; restore the file, or choose another --out."
-        ) from error
+def find_only_study(url: str) -> str:
+    """Return the name of the study in a database that has only one.
 
-
-def _open_database(file: Path, *, make: bool) -> optuna.storages.RDBStorage:
-    """Return Optuna's storage in a file.
-
-    The connection is made here and not from a URL, in which a ``?`` or a ``%`` of the folder's name would mean
-    something else. For reading, ``rw`` makes no file, yet mends what a killed writer left half done, as ``ro`` cannot;
-    ``query_only`` keeps Optuna from completing tables that another process is making.
+    Raises:
+        UsageError: if the address cannot be used, or there is another number of studies.
+        StoreError: if the database cannot be reached.
     """
-    address = f"{file.resolve().as_uri()}?mode={'rwc' if make else 'rw'}"
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(address, uri=True, check_same_thread=False, timeout=PATIENCE_S)
-        if not make:
-            connection.execute("PRAGMA query_only = ON")
-        return connection
-
-    return optuna.storages.RDBStorage(
-        "sqlite://",
-        engine_kwargs={"creator": connect, "poolclass": QueuePool},
-        skip_table_creation=not make,
-    )
-
-
-def _read_results(study: optuna.Study, folder: Path) -> list[TrialResult]:
+    home = DatabaseHome(DatabaseAddress(url, ""), write=False)
     try:
-        trials = study.get_trials(deepcopy=False)
-    except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        raise StoreError(f"Cannot read {folder / TRIALS}: {_cause(error)}; restore the file.") from error
-    where = str(folder / TRIALS)
-    return [loads(TrialResult, trial.user_attrs[_RESULT], where) for trial in trials if _RESULT in trial.user_attrs]
+        names = home.list_studies()
+    finally:
+        home.close()
+    if len(names) == 1:
+        return names[0]
+    where = show_url(read_url(url))
+    if not names:
+        raise UsageError(f"There is no study in {where}: run placenorm compare --storage first.")
+    raise UsageError(f"There are {len(names)} studies in {where}: name one of {', '.join(names)} with --study.")
 
 
-def _frozen(result: TrialResult, head: Comparison) -> optuna.trial.FrozenTrial:
-    """Return a finished trial in Optuna's form: parameters, curve and final metric for its tools, the fact for us."""
-    distributions: dict[str, BaseDistribution] = {
-        "variant": CategoricalDistribution([variant.name for variant in head.variants]),
-        "seed": IntDistribution(0, 2**31 - 1),
-    }
-    parameters: dict[str, object] = {"variant": result.key.variant, "seed": result.key.seed}
-    if result.key.lr is not None:
-        distributions["lr"] = FloatDistribution(*RATES)
-        parameters["lr"] = result.key.lr
-    return create_trial(
-        state=_state_of(result),
-        value=result.test_metric,
-        params=parameters,
-        distributions=distributions,
-        user_attrs={_PLAN_KEY: str(result.key), _RESULT: dumps(result)},
-        intermediate_values={
-            record.step: record.val_metric for record in result.epochs if record.val_metric is not None
-        },
-    )
-
-
-def _state_of(result: TrialResult) -> TrialState:
-    if result.pruned_at is not None:
-        return TrialState.PRUNED
-    return TrialState.FAIL if result.test_metric is None else TrialState.COMPLETE
-
-
-def _read_head(folder: Path) -> Comparison:
+def _read(home: Home, folder: Path) -> TrialStore:
     try:
-        text = (folder / HEAD).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"Cannot read {folder / HEAD}: {error}; restore the file, or choose another --out.") from error
-    return loads(Comparison, text, str(folder / HEAD))
-
-
-def _write_head(folder: Path, head: Comparison) -> None:
-    """Write the head so that a reader sees the old one or the new one, never half of it."""
-    target, draft = folder / HEAD, folder / f"{HEAD}.new"
-    try:
-        draft.write_text(json.dumps(json.loads(dumps(head)), indent=1, ensure_ascii=False), encoding="utf-8")
-        os.replace(draft, target)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write {target}: {error.strerror or error}; make room or choose another --out, then go on."
-        ) from error
-
-
-def _difference(held: Comparison, asked: Comparison) -> str:
-    """Return in what two comparisons differ, seeds aside; "" if they are one."""
-    before, now = asdict(held.settings), asdict(asked.settings)
-    for name, value in before.items():
-        if name not in NOT_COMPARED and value != now[name]:
-            if name == "source_hash":
-                return "your source files, the weights or the example input have changed since"
-            return f"{name.replace('_', ' ')} {_in_words(value)} there, {_in_words(now[name])} here"
-    fingerprints = [c.data.fingerprint if c.data is not None else "" for c in (held, asked)]
-    if fingerprints[0] != fingerprints[1]:
-        return "the data have changed since"
-    if [(v.name, v.placement) for v in held.variants] != [(v.name, v.placement) for v in asked.variants]:
-        return "the placements give other networks than there"
-    return ""
-
-
-def _in_words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-
-
-def _merge(held: Comparison, asked: Comparison) -> Comparison:
-    """Return the head of a continued comparison: begun and planned as it was, with the larger number of seeds."""
-    seeds = max(held.settings.seeds, asked.settings.seeds)
-    return replace(
-        asked,
-        settings=replace(asked.settings, seeds=seeds, planned=held.settings.planned),
-        environment=merge_environments(held.environment, asked.environment),
-    )
-
-
-def merge_environments(held: Environment, asked: Environment) -> Environment:
-    """Return the environment of a continued run: begun when it was begun, with every version and platform in turn."""
-    return replace(
-        asked,
-        date=held.date,
-        torch=_in_turn(held.torch, asked.torch),
-        python=_in_turn(held.python, asked.python),
-        platform=_in_turn(held.platform, asked.platform),
-    )
-
-
-def _in_turn(before: str, now: str) -> str:
-    return before if before.split(THEN)[-1] == now else before + THEN + now
-
-
-def _cause(error: BaseException) -> str:
-    deepest: BaseException = error
-    while deepest.__cause__ is not None:
-        deepest = deepest.__cause__
-    lines = str(getattr(deepest, "orig", deepest)).strip().splitlines()
-    return lines[0] if lines else type(deepest).__name__
+        head = home.read_head()
+        if head is None:
+            raise StoreError(f"There is no {home.place}; {home.elsewhere}.")
+        home.open(head, make=False)
+        return TrialStore(home, head, folder, None)
+    except BaseException:
+        home.close()
+        raise

@@ -1,7 +1,7 @@
 """The verb `compare`: which placement of the norm is best for this network on these data?"""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from placenorm.report.picture import draw_picture
 from placenorm.report.terminal import print_comparison
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.budget import BudgetMeter, parse_budget
+from placenorm.study.databases import DatabaseAddress, check_database, warn
 from placenorm.study.devices import share_gpus
 from placenorm.study.driver import OnProgress, run_study
 from placenorm.study.executors.machines import Machines
@@ -116,9 +117,12 @@ def compare(
     checkpoint: bool = False,
     budget: str | None = None,
     jobs: int | None = None,
+    storage: str | None = None,
+    study: str | None = None,
     out: Path | str | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
+    on_notice: Callable[[str], None] = warn,
     command: str | None = None,
 ) -> ComparisonResult:
     """Train a network with its norms in several places, paired by seeds, and return which place is best.
@@ -166,21 +170,28 @@ def compare(
             are searched from the middle one on, and a trial that is clearly behind ends. Intervals hold at every look.
         budget: what may be spent: ``30m`` or ``2h`` (of this run), ``200-trials`` or ``3-gpu-hours`` (of all runs in
             the folder). No trial is begun beyond it, and the seeds that are complete are judged.
-        jobs: worker processes; by default one a core. The numbers do not depend on it.
+        storage: keep the trials in a PostgreSQL database, ``postgresql://USER@HOST:PORT/DATABASE``, where other
+            machines can report on them or go on; by default in the folder, into which reports are written in any case.
+        study: the name of the comparison in that database; by default ``<model>-<data>``.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
-        resume: go on with what the folder holds; more seeds than there are may be asked for.
+        resume: go on with what the folder or the database holds; more seeds than there are may be asked for.
         on_progress: told after every trial how many are finished, and of how many.
+        on_notice: told in a sentence when a database has gone and is waited for; by default that is a warning.
         command: the command that repeats the run, for the report.
 
     Raises:
         UsageError: if an option cannot be used.
         ModelError: if the model cannot be built, traced or run on the data.
         DataError: if the data cannot be found, read or used.
-        StoreError: if the folder cannot be used.
-        TrialError: if a trial failed; what was finished is kept.
+        StoreError: if the folder or the database cannot be used.
+        TrialError: if nearly all trials fail; what was finished is kept.
         ComparisonInterrupted: on Ctrl-C; what was finished is kept.
     """
     machines = Machines(jobs=jobs, processes_per_trial=processes_per_trial)
+    if storage is not None:
+        check_database(storage)  # at once, and not after the networks are built
+    elif study is not None:
+        raise UsageError(f"Cannot name the study {study!r}: it has its folder's name; give --storage too, or --out.")
     request = Request(
         model=model,
         data=data,
@@ -214,11 +225,13 @@ def compare(
             "give a time or a number of trials."
         )
     plan = make_plan(request, command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}")
-    folder = Path(out) if out is not None else RESULTS / _slug(plan.head.settings)
+    name = study or _slug(plan.head.settings)
+    folder = Path(out) if out is not None else RESULTS / name
+    database = None if storage is None else DatabaseAddress(storage, name)
     tell = on_progress or (lambda finished, total: None)
     with (
-        open_store(folder, plan.head, resume=resume) as store,
-        told_when_stopped(lambda: len(store.results), folder),
+        open_store(folder, plan.head, resume=resume, database=database, tell=on_notice) as store,
+        told_when_stopped(lambda: len(store.results), store.place),
     ):
         meter = BudgetMeter(spendable, store.results.values(), gpus)
         comparison = run_study(plan, store, machines, tell, meter)

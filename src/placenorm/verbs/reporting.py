@@ -10,7 +10,10 @@ from placenorm.report.language import ENGLISH, Language
 from placenorm.report.picture import write_picture
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.assembly import assemble
-from placenorm.study.store import read_store
+from placenorm.study.databases import DatabaseAddress
+from placenorm.study.folders import HEAD
+from placenorm.study.store import find_only_study, read_database, read_store
+from placenorm.verbs.results import RESULTS
 
 PICTURES = (".png", ".svg")
 PAGES = (".html", ".htm")
@@ -31,7 +34,30 @@ def read_comparison(folder: Path) -> Comparison:
     if not folder.is_dir():
         what = "it is a file" if folder.exists() else "there is no such folder"
         raise UsageError(f"Cannot report on {folder}: {what}; give the folder of a comparison or of claims.")
-    return put_into_words(assemble(read_store(folder)), ENGLISH)
+    with read_store(folder) as store:
+        return put_into_words(assemble(store), ENGLISH)
+
+
+def find_comparison(folder: Path | None, storage: str | None, study: str | None) -> tuple[Comparison, Path]:
+    """Return a comparison, judged anew, in English words; and the folder for its report.
+
+    Args:
+        folder: the folder that it lies in, or that its report goes to; None for ``placenorm-results/<study>``.
+        storage: address of the database that it lies in; None for the folder. A folder with trials comes first.
+        study: name of the study in the database; None for the only one there is.
+
+    Raises:
+        UsageError: if nothing is named, or it is no folder, no address or no study.
+        StoreError: if it cannot be read.
+    """
+    if folder is not None and (storage is None or (study is None and (folder / HEAD).is_file())):
+        return read_comparison(folder), folder
+    if storage is None:
+        raise UsageError("Cannot report on nothing: give the folder of a comparison or of claims, or --storage.")
+    name = study or find_only_study(storage)
+    target = folder or RESULTS / name
+    with read_database(DatabaseAddress(storage, name), target) as store:
+        return put_into_words(assemble(store), ENGLISH), target
 
 
 def write_report(comparison: Comparison, target: Path, lang: str = "en") -> None:

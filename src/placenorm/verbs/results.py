@@ -16,12 +16,12 @@ def name_folder(*parts: str) -> str:
 
 
 @contextmanager
-def told_when_stopped(count: Callable[[], int], folder: Path) -> Iterator[None]:
+def told_when_stopped(count: Callable[[], int], place: object) -> Iterator[None]:
     """Run the body; on Ctrl-C say what is kept.
 
     Args:
         count: how many trials are finished.
-        folder: where they are.
+        place: where they are.
 
     Raises:
         ComparisonInterrupted: on Ctrl-C.
@@ -30,5 +30,5 @@ def told_when_stopped(count: Callable[[], int], folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise ComparisonInterrupted(
-            f"Stopped: {count()} finished trials are kept in {folder}; the same command with --resume goes on."
+            f"Stopped: {count()} finished trials are kept in {place}; the same command with --resume goes on."
         ) from error

@@ -12,7 +12,10 @@ import pytest
 
 from placenorm.errors import StoreError
 from placenorm.facts.comparison import Comparison
-from placenorm.study.store import HEAD, TRIALS, open_store, read_store
+from placenorm.facts.trial import Failure, TrialKey, make_failed_trial
+from placenorm.study.folders import HEAD, TRIALS
+from placenorm.study.store import open_store, read_store
+from placenorm.study.unsaved import RESERVE, RESERVE_BYTES, UNSAVED, UnsavedTrials
 from support.comparisons import make_comparison
 from support.results import make_trial
 
@@ -93,11 +96,40 @@ def test_store_resume_may_ask_for_more_seeds(tmp_path: Path, head: Comparison) -
 def test_store_another_comparison_is_refused(
     tmp_path: Path, head: Comparison, field: str, value: object, words: str
 ) -> None:
-    open_store(tmp_path, head, resume=False).close()
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial())
     other = replace(head, settings=replace(head.settings, **{field: value}))  # type: ignore[arg-type]
     with pytest.raises(StoreError, match=f"holds another comparison \\({words}"):
         open_store(tmp_path, other, resume=True)
     assert read_store(tmp_path).head == head
+
+
+def test_store_without_a_result_takes_the_users_mended_code(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_failed_trial(TrialKey("none", 0, 0.03), Failure("line 2 of loop.py raises ValueError: boom")))
+    mended = replace(head, settings=replace(head.settings, source_hash="mended"))
+    open_store(tmp_path, mended, resume=True).close()
+    assert read_store(tmp_path).head.settings.source_hash == "mended"
+
+
+def test_store_success_replaces_a_failure_and_not_the_other_way_round(tmp_path: Path, head: Comparison) -> None:
+    trial = make_trial("none", 0, 0.03)
+    failed = [make_failed_trial(trial.key, Failure(reason)) for reason in ("first", "second")]
+    with open_store(tmp_path, head, resume=False) as store:
+        for result in (*failed, trial):
+            store.add(result)
+        with pytest.raises(StoreError, match="a trial is kept once"):
+            store.add(failed[0])
+    assert read_store(tmp_path).results == {trial.key: trial}
+
+
+def test_store_holds_a_trial_once_that_its_database_holds_twice(tmp_path: Path, head: Comparison) -> None:
+    """As another writer could leave it that took over while this one's last transaction was still on its way."""
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial(test=0.5))
+        store._results.clear()
+        store.add(make_trial(test=0.7))
+    assert [result.test_metric for result in read_store(tmp_path).results.values()] == [0.5]
 
 
 def test_store_changed_data_are_refused(tmp_path: Path, head: Comparison) -> None:
@@ -173,9 +205,67 @@ def test_store_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, head:
                 "CREATE TRIGGER full BEFORE INSERT ON trials BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
             )
         connection.close()
-        with pytest.raises(StoreError, match="database or disk is full; the 1 trials before are safe"):
+        with pytest.raises(
+            StoreError, match=r"is full; the 1 trials before are safe, what finished since is in .*jsonl"
+        ):
             store.add(make_trial(seed=1))
+        store.add(make_trial(seed=2))  # as the driver does with what had finished besides
     assert [key.seed for key in read_store(tmp_path).results] == [0]
+    with sqlite3.connect(tmp_path / TRIALS) as connection:
+        connection.execute("DROP TRIGGER full")
+    connection.close()
+    with open_store(tmp_path, head, resume=True) as store:
+        assert [key.seed for key in store.results] == [0, 1, 2]
+    assert [key.seed for key in read_store(tmp_path).results] == [0, 1, 2]
+    assert not (tmp_path / UNSAVED).exists()
+
+
+def test_store_disk_that_is_really_full_is_one_sentence_and_loses_nothing(tmp_path: Path, head: Comparison) -> None:
+    """In a process whose files may not grow beyond what the database has: SQLite cannot write, other files can."""
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial(seed=0))
+    code = (
+        "import resource, signal, sys\n"
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from placenorm.errors import StoreError\n"
+        "from placenorm.study.folders import TRIALS\n"
+        "from placenorm.study.store import open_store\n"
+        "from support.comparisons import make_comparison\n"
+        "from support.results import make_trial\n"
+        "folder = Path(sys.argv[1])\n"
+        "head = replace(make_comparison(), trials=(), chosen=(), grids=(), verdict=None)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "with open_store(folder, head, resume=True) as store:\n"
+        "    most = (folder / TRIALS).stat().st_size\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))\n"
+        "    for seed in range(1, 200):\n"
+        "        try:\n            store.add(make_trial(seed=seed))\n"
+        "        except StoreError as error:\n            print(seed, error)\n            break\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True, env=environment
+    )
+    failed, _, sentence = run.stdout.partition(" ")
+    assert f"the {failed} trials before are safe, what finished since is in" in sentence, run.stdout
+    with open_store(tmp_path, head, resume=True) as store:
+        assert [key.seed for key in store.results] == list(range(int(failed) + 1))
+
+
+def test_store_keeps_unsaved_trials_of_another_place(tmp_path: Path, head: Comparison) -> None:
+    other = UnsavedTrials(tmp_path, "elsewhere")
+    assert other.append(make_trial(seed=5))
+    assert UnsavedTrials(tmp_path, str(tmp_path)).append(make_trial(seed=1))
+    with open_store(tmp_path, head, resume=False) as store:
+        assert [key.seed for key in store.results] == [1]
+    assert [result.key.seed for result in other.read()] == [5]
+
+
+def test_store_reserve_is_there_while_it_is_open_and_no_longer(tmp_path: Path, head: Comparison) -> None:
+    with open_store(tmp_path, head, resume=False):
+        assert (tmp_path / RESERVE).stat().st_size == RESERVE_BYTES
+    assert not (tmp_path / RESERVE).exists()
 
 
 @pytest.mark.parametrize("name", ["z?1", "a b%20c", "d#e", "{f}"], ids=["question", "percent", "hash", "braces"])
