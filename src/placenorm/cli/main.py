@@ -12,7 +12,7 @@ from placenorm.cli.benching import bench
 from placenorm.cli.claiming import LANGUAGE_HELP, claims, let_letters_through, show_claims_of
 from placenorm.cli.console import command_line, errors_in_words, say_aside, show_progress, warnings_in_words
 from placenorm.errors import UsageError
-from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
+from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEARCH_TRIALS, DEFAULT_SEEDS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +53,10 @@ class _Schedule(StrEnum):
 class _Stop(StrEnum):
     NEVER = "never"
     EARLY = "early"
+
+
+class _Search(StrEnum):
+    PER_BLOCK = "per-block"
 
 
 class _Precision(StrEnum):
@@ -123,6 +127,10 @@ def compare(
     checkpoint: Annotated[
         bool, typer.Option("--checkpoint", help="Keep every epoch of a running trial; else only what took a minute.")
     ] = False,
+    search: Annotated[
+        _Search | None, typer.Option(help="per-block: look for the best position of every block, then judge it.")
+    ] = None,
+    search_trials: Annotated[int, typer.Option(help="Trials that the search may take.")] = DEFAULT_SEARCH_TRIALS,
     jobs: Annotated[
         int | None, typer.Option(help="Trials at a time; one a core by default; 0: in this process, for a debugger.")
     ] = None,
@@ -175,6 +183,8 @@ def compare(
             compile=compile_,
             processes_per_trial=processes_per_trial,
             checkpoint=checkpoint,
+            search=None if search is None else "per-block",
+            search_trials=search_trials,
             budget=budget,
             jobs=jobs,
             storage=storage,

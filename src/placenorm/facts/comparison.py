@@ -8,6 +8,7 @@ from placenorm.facts.edits import Change, Skip
 from placenorm.facts.environment import Environment
 from placenorm.facts.graph import Graph
 from placenorm.facts.placement import Position
+from placenorm.facts.search import Search, SearchSpace
 from placenorm.facts.trial import TrialResult
 
 DEFAULT_SEEDS = 10
@@ -19,6 +20,7 @@ MAX_MORE_SEEDS = 1000
 """Above this, more seeds are no advice."""
 
 DEFAULT_BATCH_SIZE = 64
+DEFAULT_SEARCH_TRIALS = 200
 
 Stop = Literal["never", "early"]
 Ending = Literal["decided", "futile"]
@@ -102,6 +104,8 @@ class Settings:
         precision: what autocast computed in: ``float32`` (no autocast), ``bfloat16`` or ``float16``.
         compiled: whether the placed models were compiled.
         processes: processes that trained one trial together.
+        search: what was searched: ``per-block``; "" where named placements were compared.
+        search_trials: trials that the search might take; 0 without one.
     """
 
     model: str
@@ -126,6 +130,8 @@ class Settings:
     precision: str = "float32"
     compiled: bool = False
     processes: int = 1
+    search: str = ""
+    search_trials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +355,8 @@ class Comparison:
         course: how far it has come, where it may stop early; None where it may not.
         failed: the trials that failed and were not made good by a later one.
         spending: what was spent when the budget of the last run ended it; None where none did.
+        search: what the search found whose find is judged here; None where there was none.
+        space: of a search itself: what it searches; None elsewhere.
     """
 
     settings: Settings
@@ -364,3 +372,5 @@ class Comparison:
     course: Course | None = None
     failed: tuple[TrialResult, ...] = ()
     spending: Spending | None = None
+    search: Search | None = None
+    space: SearchSpace | None = None

@@ -120,6 +120,7 @@ class Search:
         drawn: those of them that were drawn at random, which the effects of blocks are taken from.
         seeds: seeds that each was tried at.
         trials: trials that it took.
+        wall_s: seconds that its workers spent on them, summed up.
         found: name of the variant that it found, as it stands in the comparison.
         placement: where that has the norm of every block that had a choice.
         metric: mean validation metric of what it found.
@@ -137,6 +138,7 @@ class Search:
     drawn: int
     seeds: int
     trials: int
+    wall_s: float
     found: str
     placement: dict[str, Position]
     metric: float

@@ -17,6 +17,7 @@ from placenorm.report.files import replace_file
 from placenorm.report.language import ENGLISH, Language
 from placenorm.report.pages import render_page
 from placenorm.report.palette import MARK_PATHS, MARKS, PAGE, slots_of
+from placenorm.report.search_wording import list_blocks, say_search
 from placenorm.report.share_charts import draw_shares
 from placenorm.report.sheet import choose_font, read_part
 from placenorm.report.strips import OPEN_BLOCKS, StripBlock, draw_strip
@@ -140,6 +141,7 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         done, planned = say_count("trials", len(comparison.trials), language), count_planned(comparison)
         reason = say("page-unfinished-reason", done=done, planned=planned)
     seeds = say_count("seeds", count_seeds(comparison), language)
+    said = list(say_search(comparison, language))
     shown = {
         "headline": headline,
         "reason": reason,
@@ -147,7 +149,9 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         "seeds": seeds,
         "metric": comparison.metric.name,
         "target": units.level(verdict.target) if verdict and verdict.target is not None else "",
-        "lines": [line for line in (verdict.speed_line, verdict.cost_line) if line] if verdict else [],
+        "lines": [*said, *(line for line in (verdict.speed_line, verdict.cost_line) if line)] if verdict else said,
+        "blocks": list_blocks(comparison, language) if comparison.search else None,
+        "confidence": language.figures(f"{100 * comparison.search.confidence:g}") if comparison.search else "",
         "unfinished": "" if verdict else resume_command(comparison.environment.command),
         "progress": say_progress(comparison, language),
         "failed": group_failed(comparison, language)[:SHOWN_REASONS],

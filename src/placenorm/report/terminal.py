@@ -14,6 +14,7 @@ from rich.text import Text
 
 from placenorm.facts.comparison import Answer, Comparison, Summary, Variant, Verdict
 from placenorm.report.language import ENGLISH, Language
+from placenorm.report.search_wording import list_blocks, say_search
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.report.wording import (
     OWN_COMMAND,
@@ -79,7 +80,8 @@ def print_comparison(comparison: Comparison, console: Console, language: Languag
         console.print()
     for answer in (verdict.final, verdict.speed):
         _print_pairs(answer, find_baseline(comparison), units, console)
-    _print_verdict(spoken, console, language)
+    _print_search(comparison, console)
+    _print_verdict(spoken, say_search(comparison, language), console, language)
 
 
 def _summary_columns(comparison: Comparison, verdict: Verdict, units: Units) -> dict[str, Callable[[Summary], str]]:
@@ -148,10 +150,27 @@ def _print_pairs(answer: Answer, baseline: str, units: Units, console: Console) 
     console.print()
 
 
-def _print_verdict(verdict: Verdict, console: Console, language: Language) -> None:
+def _print_search(comparison: Comparison, console: Console) -> None:
+    """Print which blocks matter; the table is Latin, as all tables here are."""
+    if comparison.search is None:
+        return
+    heads, rows = list_blocks(comparison, ENGLISH)
+    confidence = f"{100 * comparison.search.confidence:g}"
+    console.print(Text(ENGLISH.say("search-title"), style="bold"))
+    console.print(Text(ENGLISH.say("search-intro", confidence=confidence), style="dim"))
+    table = _start_table()
+    for head in heads:
+        _add_text_column(table, head)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    console.print()
+
+
+def _print_verdict(verdict: Verdict, found: tuple[str, ...], console: Console, language: Language) -> None:
     console.print(Text(language.say("terminal-verdict"), style="bold"))
     console.print(Padding(Text(verdict.advice, style="bold green"), (0, 0, 0, 2)))
-    for line in (verdict.speed_line, verdict.cost_line):
+    for line in (*found, verdict.speed_line, verdict.cost_line):
         if line:
             console.print(Padding(Text(line), (0, 0, 0, 2)))
     if verdict.notes:

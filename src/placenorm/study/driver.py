@@ -1,13 +1,13 @@
 """A planned comparison in, a finished one out: trials are handed to workers, kept as they finish, and judged."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from placenorm.errors import StoreError, TrialError
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.trial import TrialOrder, TrialResult, make_failed_trial
+from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult, make_failed_trial
 from placenorm.study.agenda import Agenda, make_agenda
 from placenorm.study.alarm import FailureWatcher
 from placenorm.study.assembly import assemble
@@ -62,13 +62,41 @@ def run_study(
         StoreError: if a result cannot be kept.
     """
     known = {key: result for key, result in store.results.items() if result.failure is None}
+    run_agenda(make_agenda(store.head, known), plan, known, store, machines, on_progress, meter)
+    return assemble(store)
+
+
+def run_agenda(
+    agenda: Agenda,
+    plan: StudyPlan,
+    known: Mapping[TrialKey, TrialResult],
+    store: TrialStore,
+    machines: Machines,
+    on_progress: OnProgress,
+    meter: BudgetMeter | None = None,
+) -> None:
+    """Run every trial that an agenda wants, and keep what comes of it; what was spent is kept where a budget ended it.
+
+    Args:
+        agenda: says which trial is next.
+        plan: what the trials share.
+        known: the trials that count as finished.
+        store: where they are kept.
+        machines: as in `run_study`.
+        on_progress: as in `run_study`.
+        meter: as in `run_study`.
+
+    Raises:
+        TrialError: as `run_study`.
+        StoreError: as `run_study`.
+    """
     failed_before = store.results.keys() - known.keys()
-    agenda = make_agenda(store.head, known)
     finished = len(known)
     meter = meter or BudgetMeter(None, ())
     on_progress(finished, finished + len(agenda))
     if not agenda or not meter.allows(0):
-        return _end(agenda, meter, store)
+        store.keep_spending(meter.read() if agenda else None)
+        return
     checkpoints = store.folder.resolve() / FOLDER
     remove_checkpoints(checkpoints, known)
     make_work = partial(_make_trainer, replace(plan.recipe, checkpoints=checkpoints))
@@ -92,7 +120,7 @@ def run_study(
             raise
     remove_folder(checkpoints)
     watcher.end()
-    return _end(agenda, meter, store)
+    store.keep_spending(meter.read() if agenda else None)  # trials are left: the budget ended it
 
 
 def _feed(executor: Executor[TrialOrder, TrialResult], agenda: Agenda, meter: BudgetMeter) -> None:
@@ -102,12 +130,6 @@ def _feed(executor: Executor[TrialOrder, TrialResult], agenda: Agenda, meter: Bu
         if order is None:
             return
         executor.submit(order)
-
-
-def _end(agenda: Agenda, meter: BudgetMeter, store: TrialStore) -> Comparison:
-    """Return the comparison as it is now; where trials are left, the budget ended it."""
-    store.keep_spending(meter.read() if agenda else None)
-    return assemble(store)
 
 
 def _keep(outcome: Outcome[TrialOrder, TrialResult], store: TrialStore) -> TrialResult:

@@ -132,6 +132,8 @@ def _settings(request: Request, source: DataSource | LoaderSource, scorer: Score
         precision=request.precision,
         compiled=request.compile,
         processes=request.processes_per_trial,
+        search=request.search or "",
+        search_trials=request.search_trials if request.search else 0,
     )
 
 
@@ -239,7 +241,7 @@ def _never(outputs: Tensor, targets: Tensor) -> float:
 
 def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[Variant, ...]:
     """Return the variants, those that give the same network as one."""
-    base = _build_plain(recipe)
+    base = build_plain(recipe)
     graph = trace_model(base, recipe.example_inputs)
     if not graph.blocks:
         raise ModelError(
@@ -250,7 +252,7 @@ def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[Variant
         named = {"as-is": "as-is", **named}
     made: dict[str, Placed] = {}
     for name, placement in named.items():
-        made[name] = place_model(_build_plain(recipe), recipe.example_inputs, placement, recipe.norm)
+        made[name] = place_model(build_plain(recipe), recipe.example_inputs, placement, recipe.norm)
         if not made[name].matched:
             raise UsageError(
                 f"The placement {name!r} matches no block of the network: it lists {', '.join(placement) or 'none'}, "
@@ -259,7 +261,12 @@ def _make_variants(recipe: Recipe, named: dict[str, Placement]) -> tuple[Variant
     return _merge(made, "as-is" if graph.norms else "none")
 
 
-def _build_plain(recipe: Recipe) -> nn.Module:
+def build_plain(recipe: Recipe) -> nn.Module:
+    """Return the user's model as it is made, under the seed of all of the user's code.
+
+    Raises:
+        ModelError: if it is none.
+    """
     with fix_seed():
         model = recipe.make_model()
     if not isinstance(model, nn.Module):

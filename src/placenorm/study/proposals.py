@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
@@ -45,7 +46,7 @@ def draw_placements(space: SearchSpace, count: int, known: Collection[Indices], 
     for _ in range(PATIENCE):
         if len(drawn) >= count or len(seen) >= space.size:
             break
-        columns = [rng.permutation(np.arange(count) % len(choice.positions)) for choice in space.choices]
+        columns = [_draw_column(rng, len(choice.positions), count) for choice in space.choices]
         for row in zip(*columns, strict=True):
             indices = tuple(int(index) for index in row)
             if indices not in seen and len(drawn) < count:
@@ -53,6 +54,12 @@ def draw_placements(space: SearchSpace, count: int, known: Collection[Indices], 
                 if allows(indices):
                     drawn.append(indices)
     return drawn
+
+
+def _draw_column(rng: np.random.Generator, positions: int, count: int) -> NDArray[np.int64]:
+    """Return a position for each of so many placements, at random, all positions equally often or once more."""
+    turns = [rng.permutation(positions) for _ in range(-(-count // positions))]
+    return rng.permutation(np.concatenate(turns)[:count])
 
 
 def ask_placements(

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from placenorm.data import is_loader
 from placenorm.errors import DataError, UsageError
-from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEEDS
+from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEARCH_TRIALS, DEFAULT_SEEDS
 from placenorm.facts.placement import POLICIES, Placement
 from placenorm.graph.placements import check_placement
 from placenorm.graph.tracing import ExampleInputs
@@ -26,6 +26,7 @@ DEFAULT_PLACEMENTS = ("none", "before-activation", "after-activation", "after-po
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine")
 NORMS = ("torch", "placenorm")
+SEARCHES = ("per-block",)
 STOPS = ("never", "early")
 
 MIN_BATCH_SIZE = 2
@@ -72,6 +73,8 @@ class Request:
     compile: bool = False
     processes_per_trial: int = 1
     checkpoint: bool = False
+    search: str | None = None
+    search_trials: int = DEFAULT_SEARCH_TRIALS
 
     def __post_init__(self) -> None:
         _at_least("seeds", self.seeds, 1, "one seed is the least that can be trained")
@@ -88,6 +91,9 @@ class Request:
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("norm", self.norm, NORMS)
         _one_of("stop", self.stop, STOPS)
+        if self.search is not None:
+            _one_of("search", self.search, SEARCHES)
+            _at_least("search-trials", self.search_trials, 1, "nothing would be tried")
         _one_of("precision", self.precision, tuple(PRECISIONS))
         _at_least("processes-per-trial", self.processes_per_trial, 1, "a trial needs a process")
         check_device(self.device)

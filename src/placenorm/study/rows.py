@@ -36,10 +36,17 @@ _QUERY = text(
 def freeze(result: TrialResult, head: Comparison) -> FrozenTrial:
     """Return a finished trial in Optuna's form: parameters, curve and final metric for its tools, the fact for us."""
     distributions: dict[str, BaseDistribution] = {
-        "variant": CategoricalDistribution([variant.name for variant in head.variants]),
         "seed": IntDistribution(0, 2**31 - 1),
     }
-    parameters: dict[str, object] = {"variant": result.key.variant, "seed": result.key.seed}
+    parameters: dict[str, object] = {"seed": result.key.seed}
+    names = [variant.name for variant in head.variants]
+    if head.space is not None and result.key.variant not in names:  # of a search: a parameter for each block
+        distributions |= {choice.blocks[0]: CategoricalDistribution(choice.positions) for choice in head.space.choices}
+        placement = head.space.placement(result.key.variant)
+        parameters |= {choice.blocks[0]: placement[choice.blocks[0]] for choice in head.space.choices}
+    else:
+        distributions["variant"] = CategoricalDistribution(names)
+        parameters["variant"] = result.key.variant
     if result.key.lr is not None:
         distributions["lr"] = FloatDistribution(*RATES)
         parameters["lr"] = result.key.lr

@@ -1,6 +1,6 @@
 """A network in, what its blocks may choose from out."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from placenorm.cost import predict_cost
@@ -39,6 +39,22 @@ class Terrain:
     def cost(self, indices: tuple[int, ...]) -> int:
         """Return the bytes that the norms move in a training step at a placement."""
         return predict_cost(self.graph, self.placement(indices)).norm_train_bytes
+
+
+class Placements(dict[str, dict[str, Position]]):
+    """Placements by name: those of named variants, and every one that a search may try.
+
+    Args:
+        named: those of the variants.
+        terrain: of the search.
+    """
+
+    def __init__(self, named: Mapping[str, dict[str, Position]], terrain: Terrain) -> None:
+        super().__init__(named)
+        self._terrain = terrain
+
+    def __missing__(self, name: str) -> dict[str, Position]:
+        return self._terrain.placement(self._terrain.space.indices(name))
 
 
 def find_terrain(graph: Graph, refuses: Refuses) -> Terrain:

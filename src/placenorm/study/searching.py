@@ -1,10 +1,11 @@
 """A search per block as it stands: which placements were tried, which trials come next, and what was found.
 
-Named policies come first, each at its own learning rates; the best of them lends its rate of each seed to all other
+Named policies come first, at all learning rates of the grid; the best of them lends its rate of each seed to all other
 placements. Then placements that are drawn at random, and then those that the sampler asks for, batch by batch.
 All of it is a function of the stored trials.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -14,8 +15,8 @@ from placenorm.facts.search import SEARCHED, Search
 from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult
 from placenorm.study.effects import judge_blocks
 from placenorm.study.pairing import FAMILY_ERROR, floor_of
-from placenorm.study.plan import SeedPlan, plan_seed
 from placenorm.study.proposals import BATCH, Indices, ask_placements, draw_placements
+from placenorm.study.rates import best_trial
 from placenorm.study.search_space import Terrain
 
 FIRST_SEED = 500_000
@@ -145,22 +146,30 @@ def advance_search(
 def _lend_rates(standing: SearchStanding, plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -> SearchStanding:
     """Return the standing with the rates that the best named policy lends, once all named policies are trained."""
     settings, names = plan.head.settings, [variant.name for variant in plan.head.variants]
-    plans = [plan_seed(seed, names, settings.learning_rates, results) for seed in plan.seed_numbers]
-    missing = tuple(key for each in plans for key in each.missing)
+    keys = [
+        TrialKey(name, seed, rate) for seed in plan.seed_numbers for rate in settings.learning_rates for name in names
+    ]
+    missing = tuple(key for key in keys if key not in results)
     if missing:
         return replace(standing, missing=missing)
-    best = max(names, key=lambda name: _mean_of(plan, name, plans))  # the first of several equal ones
-    lent = [each.chosen.get(best) for each in plans]
+    chosen = {name: [_choose(plan, name, seed, results) for seed in plan.seed_numbers] for name in names}
+    best = max(names, key=lambda name: _mean_worth(plan, chosen[name]))  # the first of several equal ones
     middle = settings.learning_rates[(len(settings.learning_rates) - 1) // 2]
-    spent = sum(len(each.grid) * len(names) for each in plans)
-    rates = tuple(middle if result is None else result.key.lr for result in lent)
-    return replace(standing, rates=rates, policy=best, spent=spent, missing=())
+    rates = tuple(middle if result is None else result.key.lr for result in chosen[best])
+    return replace(standing, rates=rates, policy=best, spent=len(keys), missing=())
 
 
-def _mean_of(plan: SearchPlan, name: str, plans: list[SeedPlan]) -> float:
+def _choose(plan: SearchPlan, name: str, seed: int, results: Mapping[TrialKey, TrialResult]) -> TrialResult | None:
+    """Return the trial of a named policy and seed at its best rate; None where one of them failed."""
+    tried = [results[TrialKey(name, seed, rate)] for rate in plan.head.settings.learning_rates]
+    return best_trial(tried) if all(each.failure is None for each in tried) else None
+
+
+def _mean_worth(plan: SearchPlan, chosen: list[TrialResult | None]) -> float:
     """The mean over seeds of what a named policy is worth, each seed at its own rate; nothing where a trial failed."""
-    worths = [plan.worth(each.chosen[name]) if name in each.chosen else None for each in plans]
-    return fmean(worth for worth in worths if worth is not None) if None not in worths else float("-inf")
+    worths = [None if result is None else plan.worth(result) for result in chosen]
+    whole = [worth for worth in worths if worth is not None]
+    return fmean(whole) if len(whole) == len(worths) else float("-inf")
 
 
 def _ask(standing: SearchStanding, plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -> SearchStanding:
@@ -251,6 +260,7 @@ def conclude_search(plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -
         drawn=len(known),
         seeds=plan.seeds,
         trials=len(results),
+        wall_s=math.fsum(result.wall_s for result in results.values()),
         found=SEARCHED if chosen is None else winner.name,
         placement=space.placement(winner.name) if chosen is None else chosen,
         metric=sign * worths[winner.name],

@@ -225,6 +225,24 @@ def _trust_sources(held: Comparison, asked: Comparison) -> Comparison:
     return replace(held, settings=replace(held.settings, source_hash=asked.settings.source_hash))
 
 
+def read_begun(folder: Path, database: DatabaseAddress | None = None) -> Comparison | None:
+    """Return the head of the comparison that is kept somewhere, with trials or not yet; None where there is none.
+
+    Args:
+        folder: where it lies.
+        database: where it is kept instead; its tables must be there.
+
+    Raises:
+        UsageError: if the address of the database cannot be used.
+        StoreError: if it cannot be read.
+    """
+    home: Home = FolderHome(folder) if database is None else DatabaseHome(database, write=False)
+    try:
+        return home.read_head()
+    finally:
+        home.close()
+
+
 def read_store(folder: Path) -> TrialStore:
     """Return the store in a folder, for reading: nothing is made and nothing written.
 

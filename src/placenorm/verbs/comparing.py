@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,12 +10,13 @@ from placenorm.errors import UsageError
 from placenorm.facts.comparison import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
+    DEFAULT_SEARCH_TRIALS,
     DEFAULT_SEEDS,
     Comparison,
     Settings,
     Verdict,
 )
-from placenorm.facts.placement import Placement
+from placenorm.facts.placement import Placement, write_placement
 from placenorm.graph.tracing import ExampleInputs
 from placenorm.report.forms import print_to_html, print_to_text
 from placenorm.report.language import ENGLISH, Language
@@ -31,11 +32,16 @@ from placenorm.study.metrics import MetricFunction
 from placenorm.study.own_loops import OwnTrain
 from placenorm.study.planning import make_plan
 from placenorm.study.request import Datasets, Loaders, ModelMaker, Request
+from placenorm.study.search_planning import confirm
 from placenorm.study.store import open_store
 from placenorm.verbs.reporting import write_report
 from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
+from placenorm.verbs.searching import Kept, run_search
 
 TABLE_WIDTH = 120
+
+PLACEMENT = "placement.json"
+"""What a search leaves in the result folder: the placement that is advised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,8 @@ def compare(
     processes_per_trial: int = 1,
     checkpoint: bool = False,
     budget: str | None = None,
+    search: Literal["per-block"] | None = None,
+    search_trials: int = DEFAULT_SEARCH_TRIALS,
     jobs: int | None = None,
     storage: str | None = None,
     study: str | None = None,
@@ -154,8 +162,9 @@ def compare(
             final metric. Data, epochs, rates and optimizer are then its own; `data` only gives the example input.
         example_inputs: what the model is traced with; by default some samples of the data.
         stop: ``never``: every placement is trained at every seed. ``early``: the comparison is looked at after every
-            seed; a placement that is surely beaten in the final metric is not trained on, and it ends where every
-            difference is decided, or where the planned seeds would not decide it. Its intervals hold at every look.
+            seed; a placement about which nothing more can be decided in the final metric is not trained on, and it
+            ends where every difference is decided, or where the seeds that are asked for would hardly decide it. Rates
+            are searched from the middle one on, and a trial that is clearly behind ends. Intervals hold at every look.
         device: where trials run, in torch's words; ``cuda`` deals the machine's GPUs round to the processes.
         precision: what autocast computes in; parameters stay as they are, and float16 has its gradients scaled.
         compile: compile the placed models with torch.compile.
@@ -165,14 +174,15 @@ def compare(
             longer than a minute is kept.
         jobs: trials at a time; by default one a core; 0 runs them in this process, for a debugger. The numbers do not
             depend on it.
-            seed; a placement about which nothing more can be decided in the final metric is not trained on, and it
-            ends where every difference is decided, or where the seeds that are asked for would hardly decide it. Rates
-            are searched from the middle one on, and a trial that is clearly behind ends. Intervals hold at every look.
         budget: what may be spent: ``30m`` or ``2h`` (of this run), ``200-trials`` or ``3-gpu-hours`` (of all runs in
             the folder). No trial is begun beyond it, and the seeds that are complete are judged.
         storage: keep the trials in a PostgreSQL database, ``postgresql://USER@HOST:PORT/DATABASE``, where other
             machines can report on them or go on; by default in the folder, into which reports are written in any case.
         study: the name of the comparison in that database; by default ``<model>-<data>``.
+        search: ``per-block``: every block may take its own position. The named placements come first, then ones drawn
+            at random, then those that Optuna's sampler asks for; the best is set beside the baseline and the best named
+            placement, on seeds that the search never saw.
+        search_trials: trials that the search may take.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
         resume: go on with what the folder or the database holds; more seeds than there are may be asked for.
         on_progress: told after every trial how many are finished, and of how many.
@@ -216,6 +226,8 @@ def compare(
         compile=compile,
         processes_per_trial=processes_per_trial,
         checkpoint=checkpoint,
+        search=search,
+        search_trials=search_trials,
     )
     spendable = None if budget is None else parse_budget(budget)
     gpus = share_gpus(device, machines.trials_at_a_time, processes_per_trial)
@@ -224,18 +236,33 @@ def compare(
             f"Cannot count GPU hours for --budget {budget!r}: trials run on {device}; train with --device cuda, or "
             "give a time or a number of trials."
         )
-    plan = make_plan(request, command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}")
+    told = command or f"pn.compare(...) in {Path(sys.argv[0]).name or 'Python'}"
+    plan = make_plan(request, told)
     name = study or _slug(plan.head.settings)
     folder = Path(out) if out is not None else RESULTS / name
     database = None if storage is None else DatabaseAddress(storage, name)
     tell = on_progress or (lambda finished, total: None)
+    if search is not None:
+        kept = Kept(folder=folder, database=database, resume=resume, tell=on_notice)
+        found, spendable = run_search(request, plan, kept, machines, tell, budget=spendable, gpus=gpus)
+        plan = make_plan(confirm(request, plan, found), told)
+        plan = replace(plan, head=replace(plan.head, search=found))
     with (
         open_store(folder, plan.head, resume=resume, database=database, tell=on_notice) as store,
         told_when_stopped(lambda: len(store.results), store.place),
     ):
         meter = BudgetMeter(spendable, store.results.values(), gpus)
         comparison = run_study(plan, store, machines, tell, meter)
+    if search is not None and comparison.verdict is not None:
+        write_pick(comparison, folder)
     return ComparisonResult(put_into_words(comparison, ENGLISH), folder)
+
+
+def write_pick(comparison: Comparison, folder: Path) -> None:
+    """Write the placement that is advised into a folder, as ``placement.json``, for `placenorm.place`."""
+    assert comparison.verdict is not None
+    pick = next(variant for variant in comparison.variants if variant.name == comparison.verdict.pick)
+    write_placement(pick.placement, folder / PLACEMENT)
 
 
 def _slug(settings: Settings) -> str:

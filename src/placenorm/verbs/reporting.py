@@ -12,7 +12,7 @@ from placenorm.report.verdict_wording import put_into_words
 from placenorm.study.assembly import assemble
 from placenorm.study.databases import DatabaseAddress
 from placenorm.study.folders import HEAD
-from placenorm.study.store import find_only_study, read_database, read_store
+from placenorm.study.store import TrialStore, find_only_study, read_database, read_store
 from placenorm.verbs.results import RESULTS
 
 PICTURES = (".png", ".svg")
@@ -35,7 +35,7 @@ def read_comparison(folder: Path) -> Comparison:
         what = "it is a file" if folder.exists() else "there is no such folder"
         raise UsageError(f"Cannot report on {folder}: {what}; give the folder of a comparison or of claims.")
     with read_store(folder) as store:
-        return put_into_words(assemble(store), ENGLISH)
+        return _judge(store, str(folder))
 
 
 def find_comparison(folder: Path | None, storage: str | None, study: str | None) -> tuple[Comparison, Path]:
@@ -57,7 +57,16 @@ def find_comparison(folder: Path | None, storage: str | None, study: str | None)
     name = study or find_only_study(storage)
     target = folder or RESULTS / name
     with read_database(DatabaseAddress(storage, name), target) as store:
-        return put_into_words(assemble(store), ENGLISH), target
+        return _judge(store, store.place), target
+
+
+def _judge(store: TrialStore, place: str) -> Comparison:
+    if store.head.space is not None:
+        raise UsageError(
+            f"Cannot report on {place}: it holds the trials of a search, which has no verdict of its own; name the "
+            "comparison that it belongs to."
+        )
+    return put_into_words(assemble(store), ENGLISH)
 
 
 def write_report(comparison: Comparison, target: Path, lang: str = "en") -> None:

@@ -216,6 +216,26 @@ draw-tip-interval = 95 % interval
 draw-tip-rate = learning rate
 draw-tip-step-time = a step takes
 
+# What a search found.
+search-title = What the search found
+search-intro = On validation data, and on other seeds than the verdict's. A block's largest difference between two positions, the other blocks as they come; all intervals hold together with { $confidence } % confidence.
+search-found = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each; on validation data the best of them, "searched", reached a mean { $metric } of { $reached }, and the best named one, { $policy }, { $beside }. What that is worth, only the verdict says: it stands on seeds that the search never saw.
+search-named = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each; on validation data none was better by more than the margin than the named { $name }, which reached a mean { $metric } of { $reached }. The verdict stands on seeds that the search never saw.
+search-blocks = Of { $choices } blocks with a choice, { $matters_count ->
+    [one] one matters
+   *[other] { $matters } matter
+} ({ $names }), { $idle } do not, and of { $open } it is not known, by the { $drawn } placements that were drawn at random.
+search-blocks-none = None of { $choices } blocks with a choice is shown to matter: { $idle } do not, and of { $open } it is not known, by the { $drawn } placements that were drawn at random.
+search-head-block = Block
+search-head-position = Position found
+search-head-effect = Largest difference
+search-head-interval = Interval
+search-head-word = Where its norm stands
+search-effect = { $first } over { $second }: { $gap }
+search-word-matters = matters
+search-word-not = does not matter
+search-word-unknown = not known
+
 # The page.
 page-unfinished = Not finished yet
 page-unfinished-reason = { $done } of at least { $planned } are in the store, too few for a verdict. To go on, run the line below.

@@ -192,6 +192,23 @@ draw-tip-interval = بازه‌ی ۹۵٪
 draw-tip-rate = نرخ یادگیری
 draw-tip-step-time = زمان یک گام
 
+# آنچه یک جست‌وجو یافت.
+search-title = جست‌وجو چه یافت
+search-intro = روی داده‌ی اعتبارسنجی و seedهایی جز seedهای نتیجه. بزرگ‌ترین تفاوت میان دو محل هر بلوک، با هر جایی که بلوک‌های دیگر باشند؛ همه‌ی بازه‌ها با هم با اطمینان { $confidence }٪ برقرارند.
+search-found = جست‌وجو: { $tried } محل قرارگیری از { $size } محل، هر کدام در { $seeds } seed آزموده شد؛ روی داده‌ی اعتبارسنجی بهترین آن‌ها، «searched»، به میانگین { $metric } { $reached } رسید و بهترین محل نام‌دار، { $policy }، به { $beside }. اینکه این چه می‌ارزد تنها از نتیجه معلوم می‌شود: نتیجه بر seedهایی است که جست‌وجو هرگز ندیده است.
+search-named = جست‌وجو: { $tried } محل قرارگیری از { $size } محل، هر کدام در { $seeds } seed آزموده شد؛ روی داده‌ی اعتبارسنجی هیچ‌کدام بیش از آستانه‌ی تفاوت عملی از محل نام‌دار { $name } بهتر نبود که به میانگین { $metric } { $reached } رسید. نتیجه بر seedهایی است که جست‌وجو هرگز ندیده است.
+search-blocks = از { $choices } بلوک که انتخابی داشتند، محل BN در { $matters } بلوک مهم است ({ $names })، در { $idle } بلوک مهم نیست و درباره‌ی { $open } بلوک معلوم نیست؛ بر پایه‌ی { $drawn } محل قرارگیری که به تصادف برگزیده شدند.
+search-blocks-none = نشان داده نشد که محل BN در هیچ‌یک از { $choices } بلوکی که انتخابی داشتند مهم باشد: در { $idle } بلوک مهم نیست و درباره‌ی { $open } بلوک معلوم نیست؛ بر پایه‌ی { $drawn } محل قرارگیری که به تصادف برگزیده شدند.
+search-head-block = بلوک
+search-head-position = محل یافته‌شده
+search-head-effect = بزرگ‌ترین تفاوت
+search-head-interval = بازه
+search-head-word = محل BN آن
+search-effect = { $first } در برابر { $second }: { $gap }
+search-word-matters = مهم است
+search-word-not = مهم نیست
+search-word-unknown = معلوم نیست
+
 # صفحه.
 page-unfinished = هنوز تمام نشده است
 page-unfinished-reason = از دست‌کم { $planned } اجرا، { $done } در مخزن است؛ برای نتیجه کافی نیست. برای ادامه، دستور زیر را اجرا کنید.
