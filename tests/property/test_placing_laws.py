@@ -15,8 +15,8 @@ from placenorm.graph.placements import policy_position
 ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.GELU)
 NORM_PLACES = ("none", "before", "after")
 POLICIES: tuple[Policy, ...] = ("none", "before-activation", "after-activation", "after-pool")
-FEW = settings(max_examples=60, deadline=None)
-FEWER = settings(max_examples=20, deadline=None)
+FEW = settings(max_examples=25, deadline=None)
+FEWER = settings(max_examples=10, deadline=None)
 """For laws that rewrite several times an example."""
 
 
