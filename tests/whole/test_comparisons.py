@@ -107,6 +107,39 @@ def test_comparison_gives_the_same_numbers_whatever_the_jobs(tmp_path: Path, und
     assert fact["verdict"]["advice"]
 
 
+def test_comparison_that_stops_early_says_the_same_whatever_the_jobs_and_when_it_is_killed(tmp_path: Path) -> None:
+    options = ("--stop", "early", "--seeds", "6", "--json")
+    facts = []
+    for jobs in ("1", "3"):
+        done = run(command(tmp_path, f"jobs-{jobs}", "--jobs", jobs, *options))
+        assert done.returncode == 0, done.stderr
+        facts.append(json.loads(done.stdout)["fact"])
+    arguments = command(tmp_path, "killed", "--jobs", "2", *options)
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    wait_for_trials(tmp_path / "killed", 5, process)
+    process.kill()
+    process.wait(timeout=PATIENCE_S)
+    again = run([*arguments, "--resume"])
+    assert again.returncode == 0, again.stderr
+    facts.append(json.loads(again.stdout)["fact"])
+    answers = [(fact["verdict"]["final"], fact["verdict"]["speed"], fact["grids"]) for fact in facts]
+    assert answers[0] == answers[1] == answers[2]
+    stored = [results_of(tmp_path / name) for name in ("jobs-1", "jobs-3", "killed")]
+    assert all(stored[0].items() <= each.items() for each in stored)  # those that ran ahead are kept and not judged
+    assert any(result.pruned_at is not None for result in stored[0].values())
+
+
+def test_budget_ends_a_comparison_and_resume_goes_on(tmp_path: Path, undisturbed: Path) -> None:
+    part = run(command(tmp_path, "out", "--jobs", "1", "--budget", "3-trials"))
+    assert part.returncode == 0, part.stderr
+    assert "The budget of 3-trials ended this with 3 finished trials" in " ".join(part.stdout.split())
+    assert len(results_of(tmp_path / "out")) == 3
+    done = run(command(tmp_path, "out", "--jobs", "2", "--budget", "1h", "--resume"))
+    assert done.returncode == 0, done.stderr
+    assert "The budget of" not in done.stdout
+    assert results_of(tmp_path / "out") == results_of(undisturbed)
+
+
 def test_comparison_with_more_seeds_keeps_the_old_ones(tmp_path: Path, undisturbed: Path) -> None:
     for seeds in ("2", "4"):
         done = run(command(tmp_path, "out", "--seeds", seeds, "--resume"))

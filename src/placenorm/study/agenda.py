@@ -27,7 +27,7 @@ class Agenda(Protocol):
         ...
 
     def __len__(self) -> int:
-        """How many trials are running or still to come."""
+        """How many trials are wanted and not finished; 0 where those that still run are not wanted any more."""
         ...
 
     def take(self) -> TrialOrder | None:
@@ -122,6 +122,8 @@ class StoppingAgenda:
         return len(self._out)
 
     def __len__(self) -> int:
+        if self._standing.ending is not None:
+            return 0
         return max(sum(map(self._count_left, self._seeds())), self.running)
 
     def take(self) -> TrialOrder | None:

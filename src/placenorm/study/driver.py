@@ -114,6 +114,8 @@ def run_agenda(
                 watcher.note(result, again=result.key in failed_before)
                 _feed(executor, agenda, meter)
                 on_progress(finished, finished + len(agenda))
+                if not agenda:
+                    break  # what still runs is not wanted any more, and ends with the executor
         except (KeyboardInterrupt, TrialError, StoreError):
             for outcome in executor.take_finished():
                 _keep(outcome, store)

@@ -85,34 +85,36 @@ def plan_searches(
     return SeedPlan(seed, tuple(sorted(tried, key=_as_number)), tuple(wanted), {} if wanted else chosen, wanted)
 
 
-def is_behind(records: Sequence[EpochRecord], bar: Curve, epochs: int) -> bool:
+def is_behind(records: Sequence[EpochRecord], bar: Curve, epochs: int, slack: int = SLACK) -> bool:
     """Return whether a trial is so far behind that it ends here.
 
     It is, where the lowest validation loss that it has reached is above everything that the best trial so far showed
-    from `SLACK` records ago to its end. The first record and the first quarter of the training end nothing.
+    from `slack` records ago to its end. The first record and the first quarter of the training end nothing.
 
     Args:
         records: of the trial, so far.
         bar: validation losses of the best trial so far, one a record.
         epochs: records that a whole trial has.
+        slack: records by which a trial may lag behind.
     """
     count = len(records)
     if not bar or count < max(2, epochs / QUARTER) or count >= epochs:
         return False
     reached = [record.val_loss for record in records if record.val_loss is not None]
-    return bool(reached) and min(reached) > max(loss for _, loss in bar[max(count - 1 - SLACK, 0) :])
+    return bool(reached) and min(reached) > max(loss for _, loss in bar[max(count - 1 - slack, 0) :])
 
 
-def end_early(trial: TrialResult, bar: Curve, epochs: int) -> TrialResult:
+def end_early(trial: TrialResult, bar: Curve, epochs: int, slack: int = SLACK) -> TrialResult:
     """Return what a trial that ran to its end would have been, had it had to keep up with these losses.
 
     Args:
         trial: the trial.
         bar: validation losses of the best trial so far.
         epochs: records that a whole trial has.
+        slack: records by which a trial may lag behind.
     """
     for count in range(1, len(trial.epochs)):
-        if is_behind(trial.epochs[:count], bar, epochs):
+        if is_behind(trial.epochs[:count], bar, epochs, slack):
             return cut_short(trial.key, trial.epochs[:count], trial.step_time_ms)
     return trial
 

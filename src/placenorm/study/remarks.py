@@ -177,11 +177,16 @@ def _remark_rates(comparison: Comparison) -> Remark:
     facts: dict[str, str | int] = {"rates": ", ".join(f"{rate:g}" for rate in start)}
     if len(start) < 2:
         return Remark("note-rate-given", facts)
+    if comparison.course is not None:
+        tried = [trial.key.lr for trial in comparison.trials if trial.key.lr is not None]
+        facts |= {"least": f"{min(tried, default=0.0):.3g}", "most": f"{max(tried, default=0.0):.3g}"}
+        facts |= {"ended": sum(trial.pruned_at is not None for trial in comparison.trials), "trials": len(tried)}
+        return Remark("note-rates-searched", facts)
     grown = [grid for grid in comparison.grids if len(grid) > len(start)]
     if not grown:
         return Remark("note-rates", facts)
     far = sum(len(grid) - len(start) >= MAX_STEPS for grid in grown)
-    tried = sorted({rate for grid in grown for rate in grid if rate is not None})
+    tried = [rate for grid in grown for rate in grid if rate is not None]
     facts |= {"grown": len(grown), "seeds": len(comparison.grids)}
-    facts |= {"least": f"{tried[0]:.3g}", "most": f"{tried[-1]:.3g}"}
+    facts |= {"least": f"{min(tried):.3g}", "most": f"{max(tried):.3g}"}
     return Remark("note-rates-grown-far", {**facts, "far": far}) if far else Remark("note-rates-grown", facts)

@@ -233,6 +233,7 @@ REMARKS = (
     Remark("note-diverged", {"name": "none", "diverged": 2, "trials": 30}),
     Remark("note-rate-given", {"rates": "0.1"}),
     Remark("note-rates", {"rates": "0.03, 0.1, 0.3"}),
+    Remark("note-rates-searched", {"rates": "0.03, 0.1", "least": "0.01", "most": "0.3", "ended": 12, "trials": 60}),
     Remark("note-rates-grown", {"rates": "0.03, 0.1", "grown": 2, "seeds": 10, "least": "0.01", "most": "0.3"}),
     Remark(
         "note-rates-grown-far", {"rates": "0.03", "grown": 2, "seeds": 10, "least": "0.01", "most": "0.3", "far": 1}

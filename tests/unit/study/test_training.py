@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from placenorm.errors import ModelError, TrialError
 from placenorm.facts.trial import TrialKey
+from placenorm.study.rate_search import end_early
 from placenorm.study.training import Trainer, build_model
 from support.trials import make_small_plan, without_clock, write_data
 
@@ -43,6 +44,18 @@ def test_trainer_learns_and_records_every_epoch(tmp_path: Path) -> None:
     assert last is not None
     assert last < first
     assert result.step_time_ms > 0
+
+
+def test_trial_that_is_behind_ends_there_as_the_whole_trial_was_until_then(tmp_path: Path) -> None:
+    recipe = make_small_plan(tmp_path, epochs=8).recipe
+    key = TrialKey("none", 0, 0.1)
+    whole = Trainer(recipe).run(key)
+    bar = tuple((record.step, 0.01) for record in whole.epochs)
+    ended = Trainer(recipe).run(key, bar)
+    assert (ended.pruned_at, ended.steps, ended.test_metric) == (8, 8, None)
+    assert without_clock(ended) == without_clock(end_early(whole, bar, 8))
+    kept_up = tuple((record.step, 100.0) for record in whole.epochs)
+    assert without_clock(Trainer(recipe).run(key, kept_up)) == without_clock(whole)
 
 
 def test_build_model_variants_of_a_seed_share_their_weights(tmp_path: Path) -> None:

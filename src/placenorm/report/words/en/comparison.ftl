@@ -109,6 +109,7 @@ note-pair-seeds = Trials failed, so these pairs stand on fewer than the { $finis
 note-pair-seeds-part = { $first_name } and { $second_name } on { $seeds }
 note-rate-given = Every trial ran at the learning rate { $rates }, which was given; another rate may favour another placement.
 note-rates = Each placement and seed chose its own learning rate from { $rates } by its validation loss; no choice lay at an end of the grid.
+note-rates-searched = Each placement and seed searched its own learning rate by its validation loss, from the middle one of { $rates } to the neighbours of the best so far (from { $least } to { $most } in all); { $ended } of { $trials } trials ended before their time, as they were behind.
 note-rates-grown = Each placement and seed chose its own learning rate from { $rates } by its validation loss; at { $grown } of { $seeds } seeds a choice lay at an end, so all placements of that seed also tried further rates (down to { $least }, up to { $most }).
 note-rates-grown-far = Each placement and seed chose its own learning rate from { $rates } by its validation loss; at { $grown } of { $seeds } seeds a choice lay at an end, so all placements of that seed also tried further rates (down to { $least }, up to { $most }); at { $far } of them the search went as far as it goes.
 
