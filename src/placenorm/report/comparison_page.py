@@ -293,6 +293,7 @@ def _list_settings(comparison: Comparison, units: Units, language: Language) -> 
         "norms": "torch.nn" if settings.norm == "torch" else settings.norm,
         "precision": settings.precision if settings.precision != "float32" else "",
         "compiled": say("page-set-compiled-yes") if settings.compiled else "",
+        "search": figures(f"{settings.search}, {settings.search_trials}") if settings.search else "",
         "processes": figures(str(settings.processes)) if settings.processes > 1 else "",
         "trials": language.number(len(comparison.trials), 0),
     }

@@ -286,6 +286,7 @@ page-set-samples = Samples
 page-set-precision = Precision
 page-set-compiled = Compiled
 page-set-compiled-yes = by torch.compile
+page-set-search = Search, trials
 page-set-processes = Processes of a trial
 page-set-samples-unknown = as many as the loaders give
 page-set-samples-value = { $train } train, { $validation } validation, { $test } test

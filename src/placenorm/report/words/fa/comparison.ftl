@@ -259,6 +259,7 @@ page-set-samples = نمونه‌ها
 page-set-precision = دقت عددی
 page-set-compiled = کامپایل
 page-set-compiled-yes = با torch.compile
+page-set-search = جست‌وجو، تعداد اجرا
 page-set-processes = فرایندهای هر اجرا
 page-set-samples-unknown = همان اندازه که loaderها می‌دهند
 page-set-samples-value = { $train } برای آموزش، { $validation } برای اعتبارسنجی، { $test } برای آزمون
