@@ -13,6 +13,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from placenorm.facts.comparison import Comparison
@@ -62,11 +63,12 @@ class World:
         both = self.pair if after[0] and after[1] else 0.0
         return 0.8 + both + sum(gain for block, gain in self.gains.items() if after[block])
 
-    def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         """Return the noise of so many trials."""
         if self.tails is None:
             return rng.normal(0.0, self.noise, size)
-        return rng.standard_t(self.tails, size) * self.noise / np.sqrt(self.tails / (self.tails - 2))
+        drawn: NDArray[np.float64] = rng.standard_t(self.tails, size) / np.sqrt(self.tails / (self.tails - 2))
+        return self.noise * drawn
 
 
 WORLDS = (
