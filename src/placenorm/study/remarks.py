@@ -131,10 +131,7 @@ def _remark_course(comparison: Comparison) -> list[Remark]:
         found.append(Remark("note-arms-stopped", {}, parts))
     if course.whole_steps:
         share = asked | {"share": f"{100 * course.steps / course.whole_steps:.0f}", "arms": len(comparison.variants)}
-        rates = len(settings.learning_rates)
-        found.append(
-            Remark("note-share-own", share) if settings.train else Remark("note-share", share | {"rates": rates})
-        )
+        found.append(Remark("note-share-own" if settings.train else "note-share", share))
     return found
 
 

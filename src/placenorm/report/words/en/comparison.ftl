@@ -60,7 +60,7 @@ compare-cost-beside = Cost: what the norm takes of a training step: { $parts } (
 note-together = The { $intervals } intervals of both questions hold together with { $joint } % confidence; each one alone stands at { $each } %.
 note-few-seeds = Nothing is decided from fewer than { $least } seeds.
 note-second-look = Seeds that are added because of this verdict make a second look: with it, the chance of a false 'better' is about { $second } % and not { $first } %.
-note-every-look = The intervals hold after every seed at once: neither an early stop nor seeds that are added because of this verdict raise the chance of a false 'better'. They are narrowest for what they cost at { $planned } seeds.
+note-every-look = The intervals hold after every seed at once: neither an early stop nor seeds that are added because of this verdict raise the chance of a false 'better'. They are made for { $planned } planned seeds.
 note-stopped-decided = Stopped after { $seeds } of { $asked } seeds: every difference in { $measure } is decided.
 note-stopped-futile = Stopped after { $seeds } of { $asked } seeds: to go by the seeds so far, none of the differences in { $measure } that are left would be decided by { $asked } seeds with a chance of { $chance } % or more.
 note-arms-stopped = Not trained to the last seed, as nothing more was to be decided about them: { $parts }.
@@ -68,7 +68,7 @@ note-arms-stopped-part = { $name } after { $seeds_count ->
     [one] { $seeds } seed
    *[other] { $seeds } seeds
 }
-note-share = This took { $share } % of the training steps of the whole grid of { $arms } placements, { $asked } seeds and { $rates } learning rates, without the rates that a grid adds.
+note-share = This took about { $share } % of the training steps of the whole grid: { $arms } placements, { $asked } seeds, and every learning rate that any placement of a seed tried.
 note-share-own = This took { $share } % of the training steps of { $arms } placements at { $asked } seeds.
 budget-time = The budget of { $budget } ended this run after { $minutes } min, with { $trials } finished trials; to go on, add --resume and a budget for another run.
 budget-trials = The budget of { $budget } ended this with { $trials } finished trials; to go on, add --resume and a larger budget.
