@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -17,6 +18,24 @@ FORMS = "path/to/file.py:Name or package.module:name"
 
 _SHOWN_NAMES = 5
 """More names than this in one sentence are not read."""
+
+
+_driver: tuple[Path, Path | None] | None = None
+"""In a worker on another machine: the driver's working directory, and where copies of the driver's files lie."""
+
+
+def redirect_files(folder: Path, copies: Path | None) -> None:
+    """Let references mean what they do in another process, from now on.
+
+    Args:
+        folder: its working directory, which relative names start from.
+        copies: folder with copies of its files, each at its absolute path beneath; None where they lie here alike.
+    """
+    global _driver  # noqa: PLW0603 - a process has one driver
+    _driver = folder, copies
+    here = folder if copies is None else copies / folder.relative_to("/")
+    if str(here) not in sys.path:
+        sys.path.append(str(here))
 
 
 def load_object(reference: str, what: str = "object") -> object:
@@ -105,6 +124,19 @@ def describe_failure(error: BaseException, reference: str) -> str:
     return f"{line} raises {describe_error(error)}"
 
 
+def _locate(path: Path) -> Path:
+    """Return the absolute path that a name means: the driver's, where this process works for one elsewhere."""
+    if _driver is None:
+        return path.expanduser().resolve()
+    return Path(os.path.normpath(_driver[0] / path.expanduser()))
+
+
+def _find_copy(file: Path) -> Path:
+    """Return where a file lies here."""
+    copies = None if _driver is None else _driver[1]
+    return file if copies is None else copies / file.relative_to("/")
+
+
 def _is_file(head: str) -> bool:
     return head.endswith(".py") or "/" in head or "\\" in head
 
@@ -114,13 +146,14 @@ def _is_module(head: str) -> bool:
 
 
 def _load_file(path: Path, reference: str, what: str) -> ModuleType:
-    file = path.expanduser().resolve()
+    named = _locate(path)
+    file = _find_copy(named)
     if not file.is_file():
         beside = [each.name for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
         offer = _offer(file.name, beside) or "check the path."
         raise UsageError(f"Cannot load the {what} {reference!r}: there is no file {file}; {offer}")
     stem = re.sub(r"\W", "_", file.stem)
-    module_name = f"placenorm_user_{stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    module_name = f"placenorm_user_{stem}_{hashlib.sha256(str(named).encode()).hexdigest()[:16]}"
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, file)

@@ -2,16 +2,18 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from placenorm.errors import ModelError, TrialError
+from placenorm.study.executors.clusters import AUTO, Cluster, RayExecutor
 from placenorm.study.executors.executor import ATTEMPTS, Executor, Outcome, expect_result
 from placenorm.study.executors.inline import InlineExecutor
 from placenorm.study.executors.processes import ProcessPool
+from support.ray_cluster import start_cluster
 from support.stub_work import Obedient, Told, make_obedient, make_unfit, make_unfit_in_words
 
 PATIENCE_S = 120
@@ -28,19 +30,38 @@ def make_processes(make_work: Callable[[], Obedient] = make_obedient, references
     return ProcessPool(make_work, JOBS, references)
 
 
-EVERY = {"inline": make_inline, "processes": make_processes}
+def make_on_ray(make_work: Callable[[], Obedient] = make_obedient, references: Iterable[str] = ()) -> Any:
+    return RayExecutor(make_work, Cluster(AUTO, jobs=JOBS), references)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """Ray, connected to a cluster of two nodes: the executor uses a connection that is there."""
+    import ray
+
+    with start_cluster(nodes=JOBS) as cluster:
+        ray.init(cluster.address, log_to_driver=False, configure_logging=False)
+        yield ray
+        ray.shutdown()
+
+
+EVERY = {"inline": make_inline, "processes": make_processes, "ray": make_on_ray}
 APART = {name: make for name, make in EVERY.items() if name != "inline"}
 """Those whose trials run in processes of their own."""
 
 
 @pytest.fixture(params=EVERY.values(), ids=EVERY)
 def make(request: pytest.FixtureRequest) -> Make:
+    if request.param is make_on_ray:
+        request.getfixturevalue("ray")
     chosen: Make = request.param
     return chosen
 
 
 @pytest.fixture(params=APART.values(), ids=APART)
 def make_apart(request: pytest.FixtureRequest) -> Make:
+    if request.param is make_on_ray:
+        request.getfixturevalue("ray")
     chosen: Make = request.param
     return chosen
 

@@ -5,11 +5,11 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cloudpickle
 
-from placenorm.errors import PlacenormError, hide_passwords
+from placenorm.errors import PlacenormError, TrialError, hide_passwords
 from placenorm.facts.trial import Failure
 from placenorm.lookup import describe_error, load_object
 from placenorm.study.executors.executor import K, Outcome, R
@@ -37,6 +37,10 @@ class Kit:
     make_work: bytes
 
 
+class Unfit(Exception):  # noqa: N818 - no error of a trial: what a worker sends that cannot be made ready
+    """A worker cannot be made ready: why, as our own error or in words."""
+
+
 def pack_kit(make_work: Callable[[], Callable[[K], R]], references: Iterable[str] = ()) -> Kit:
     """Return the kit of a worker."""
     return Kit(tuple(references), cloudpickle.dumps(make_work))
@@ -49,6 +53,24 @@ def unpack_kit(kit: Kit) -> Callable[[Any], Any]:
     work: Callable[[Any], Any] = cloudpickle.loads(kit.make_work)()
     hold_to_one_thread()
     return work
+
+
+def make_ready(kit: Kit) -> Callable[[Any], Any] | Unfit:
+    """Return what runs one trial in this process, or why there is nothing."""
+    try:
+        return unpack_kit(kit)
+    except (Exception, SystemExit) as error:
+        return Unfit(error if isinstance(error, PlacenormError) else describe_fault(error).reason)
+
+
+def refuse_worker(unfit: Unfit) -> NoReturn:
+    """Raise what kept a worker from being made ready."""
+    error = unfit.args[0]
+    if isinstance(error, PlacenormError):
+        raise error
+    raise TrialError(
+        f"A worker process cannot be made ready: {error}; mend the model or the data, then go on with --resume."
+    )
 
 
 def hold_to_one_thread() -> None:

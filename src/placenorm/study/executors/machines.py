@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from placenorm.errors import UsageError
+from placenorm.study.executors.clusters import Cluster, RayExecutor
 from placenorm.study.executors.executor import Executor, K, R
 from placenorm.study.executors.inline import InlineExecutor
 from placenorm.study.executors.processes import ProcessPool
@@ -17,6 +18,7 @@ class Machines:
     Attributes:
         jobs: trials at a time; None for as many as there are cores for; 0 runs them in this process, for a debugger.
         processes_per_trial: processes that one trial has.
+        cluster: the Ray cluster that they run on; None for this machine.
 
     Raises:
         UsageError: if that cannot be.
@@ -24,6 +26,7 @@ class Machines:
 
     jobs: int | None = None
     processes_per_trial: int = 1
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         if self.jobs is not None and self.jobs < 0:
@@ -50,6 +53,8 @@ def open_executor(
         make_work: called once in each worker; gives what runs one trial, from its key to its result.
         references: the user's own code by reference, loaded in each worker first.
     """
+    if machines.cluster is not None:
+        return RayExecutor(make_work, replace(machines.cluster, jobs=machines.jobs), references)
     if machines.jobs == 0:
         return InlineExecutor(make_work, references)
     return ProcessPool(make_work, machines.trials_at_a_time, references)

@@ -11,18 +11,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self
+from typing import Any, Generic, Self
 
 import cloudpickle
 from loky.backend.process import LokyProcess
 from loky.backend.utils import kill_process_tree
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from placenorm.errors import PlacenormError, TrialError
 from placenorm.facts.trial import Failure
 from placenorm.lookup import describe_error
 from placenorm.study.executors.executor import ATTEMPTS, K, Outcome, R
-from placenorm.study.executors.kits import ONE_THREAD, Kit, describe_fault, pack_kit, run_trial, unpack_kit
+from placenorm.study.executors.kits import ONE_THREAD, Kit, Unfit, make_ready, pack_kit, refuse_worker, run_trial
 
 WATCH_S = 1.0
 """How often a worker looks whether its driver is still there, and the driver whether its workers are."""
@@ -37,10 +36,6 @@ class _Task(Generic[K]):
 
     key: K
     deaths: int = 0
-
-
-class _Unfit(Exception):  # noqa: N818 - no error of a trial: what a worker sends that cannot be made ready
-    """A worker cannot be made ready."""
 
 
 class _Worker(Generic[K]):
@@ -155,12 +150,12 @@ class ProcessPool(Generic[K, R]):
 
     def _receive(self, worker: _Worker[K]) -> None:
         try:
-            message: Outcome[K, R] | _Unfit = pickle.loads(worker.connection.recv_bytes())
+            message: Outcome[K, R] | Unfit = pickle.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
             self._bury(worker)
             return
-        if isinstance(message, _Unfit):
-            _refuse_worker(message)
+        if isinstance(message, Unfit):
+            refuse_worker(message)
         worker.task = None
         self._outcomes.append(message)
         self._hand_out()  # at once: a worker should not wait until the driver has stored what it did
@@ -216,26 +211,14 @@ def _name_signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _refuse_worker(unfit: _Unfit) -> NoReturn:
-    """Raise what kept a worker from being made ready."""
-    error = unfit.__cause__ or unfit.args[0]
-    if isinstance(error, PlacenormError):
-        raise error
-    raise TrialError(
-        f"A worker process cannot be made ready: {error}; mend the model or the data, then go on with --resume."
-    )
-
-
 def _serve(connection: Connection, kit: Kit, driver: int) -> None:
     """Run trials until the driver has no more: what a worker process does."""
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
     # torch.fx draws bars with tqdm; a killed worker would leave its usual semaphore behind.
     tqdm.set_lock(threading.RLock())
-    try:
-        work = unpack_kit(kit)
-    except (Exception, SystemExit) as error:
-        sent = error if isinstance(error, PlacenormError) else describe_fault(error).reason
-        connection.send_bytes(cloudpickle.dumps(_Unfit(sent)))
+    work = make_ready(kit)
+    if isinstance(work, Unfit):
+        connection.send_bytes(cloudpickle.dumps(work))
         return
     try:
         while (key := pickle.loads(connection.recv_bytes())) is not None:
