@@ -134,6 +134,13 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option(help="Trials at a time; one a core by default; 0: in this process, for a debugger.")
     ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Run the trials on a Ray cluster: auto for this machine's, or HOST:PORT.")
+    ] = None,
+    trial_cpus: Annotated[float | None, typer.Option(help="Cores of the cluster for each trial.")] = None,
+    trial_gpus: Annotated[
+        float | None, typer.Option(help="GPUs of the cluster for each trial, or a share such as 0.5.")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Begin no trial beyond it: 30m or 2h of this run, 200-trials, or 3-gpu-hours.")
     ] = None,
@@ -187,6 +194,9 @@ def compare(
             search_trials=search_trials,
             budget=budget,
             jobs=jobs,
+            ray=ray,
+            trial_cpus=trial_cpus,
+            trial_gpus=trial_gpus,
             storage=storage,
             study=study,
             out=out,

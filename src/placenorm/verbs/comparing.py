@@ -27,6 +27,7 @@ from placenorm.study.budget import BudgetMeter, parse_budget
 from placenorm.study.databases import DatabaseAddress, check_database, warn
 from placenorm.study.devices import share_gpus
 from placenorm.study.driver import OnProgress, run_study
+from placenorm.study.executors.clusters import Cluster
 from placenorm.study.executors.machines import Machines
 from placenorm.study.metrics import MetricFunction
 from placenorm.study.own_loops import OwnTrain
@@ -125,6 +126,9 @@ def compare(
     search: Literal["per-block"] | None = None,
     search_trials: int = DEFAULT_SEARCH_TRIALS,
     jobs: int | None = None,
+    ray: str | None = None,
+    trial_cpus: float | None = None,
+    trial_gpus: float | None = None,
     storage: str | None = None,
     study: str | None = None,
     out: Path | str | None = None,
@@ -174,6 +178,10 @@ def compare(
             longer than a minute is kept.
         jobs: trials at a time; by default one a core; 0 runs them in this process, for a debugger. The numbers do not
             depend on it.
+        ray: run the trials on a Ray cluster: ``auto`` for the one that this machine belongs to, or its address. `jobs`
+            is then the most trials at a time, by default as many as there is room for.
+        trial_cpus: cores of the cluster for each trial, by default one a process.
+        trial_gpus: GPUs of the cluster for each trial, or a share of one; by default one a process on ``cuda``, else 0.
         budget: what may be spent: ``30m`` or ``2h`` (of this run), ``200-trials`` or ``3-gpu-hours`` (of all runs in
             the folder). No trial is begun beyond it, and the seeds that are complete are judged.
         storage: keep the trials in a PostgreSQL database, ``postgresql://USER@HOST:PORT/DATABASE``, where other
@@ -197,7 +205,7 @@ def compare(
         TrialError: if nearly all trials fail; what was finished is kept.
         ComparisonInterrupted: on Ctrl-C; what was finished is kept.
     """
-    machines = Machines(jobs=jobs, processes_per_trial=processes_per_trial)
+    machines = _find_machines(jobs, processes_per_trial, ray, trial_cpus, trial_gpus, device)
     if storage is not None:
         check_database(storage)  # at once, and not after the networks are built
     elif study is not None:
@@ -230,7 +238,11 @@ def compare(
         search_trials=search_trials,
     )
     spendable = None if budget is None else parse_budget(budget)
-    gpus = share_gpus(device, machines.trials_at_a_time, processes_per_trial)
+    gpus = (
+        share_gpus(device, machines.trials_at_a_time, processes_per_trial)
+        if machines.cluster is None
+        else machines.cluster.gpus
+    )
     if spendable is not None and spendable.kind == "gpu-hours" and not gpus:
         raise UsageError(
             f"Cannot count GPU hours for --budget {budget!r}: trials run on {device}; train with --device cuda, or "
@@ -263,6 +275,27 @@ def write_pick(comparison: Comparison, folder: Path) -> None:
     assert comparison.verdict is not None
     pick = next(variant for variant in comparison.variants if variant.name == comparison.verdict.pick)
     write_placement(pick.placement, folder / PLACEMENT)
+
+
+def _find_machines(
+    jobs: int | None,
+    processes: int,
+    ray: str | None,
+    trial_cpus: float | None,
+    trial_gpus: float | None,
+    device: str,
+) -> Machines:
+    """Return where the trials run."""
+    if ray is None:
+        if trial_cpus is not None or trial_gpus is not None:
+            raise UsageError(
+                "Cannot share out cores or GPUs with --trial-cpus or --trial-gpus on this machine: they are shares of "
+                "a cluster, so add --ray auto, or use --jobs here."
+            )
+        return Machines(jobs=jobs, processes_per_trial=processes)
+    usual = float(processes) if device.startswith("cuda") else 0.0
+    cpus, gpus = (float(processes) if trial_cpus is None else trial_cpus), (usual if trial_gpus is None else trial_gpus)
+    return Machines(jobs=jobs, processes_per_trial=processes, cluster=Cluster(ray, cpus, gpus))
 
 
 def _slug(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 The driver holds what was asked for, by key, and takes each outcome once; Ray may begin a trial more than once.
 """
 
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,9 @@ WATCH_S = 1.0
 
 SIZE_S = 10.0
 """How long the size of the cluster is believed; nodes come and go."""
+
+KNOCK_S = 10.0
+"""How long a cluster may take to answer at first."""
 
 AUTO = "auto"
 
@@ -213,14 +217,23 @@ def connect(ray: Any, address: str) -> None:
     Raises:
         UsageError: if there is none at the address.
     """
+    where = "this machine" if address == AUTO else hide_passwords(address)
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, configure_logging=False, include_dashboard=False)
     except Exception as error:  # ConnectionError, ValueError, RuntimeError, grpc's own
-        where = "this machine" if address == AUTO else hide_passwords(address)
         raise UsageError(
             f"Cannot reach a Ray cluster at {where}: {hide_passwords(describe_error(error))}; start one with "
             "ray start --head, or give its address with --ray HOST:PORT."
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise an error where nobody listens at an address: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        with socket.create_connection((host, int(port)), timeout=KNOCK_S):
+            pass
 
 
 def count_slots(resources: dict[str, float], cluster: Cluster) -> int:

@@ -34,6 +34,8 @@ class Machines:
                 f"Cannot compare with --jobs {self.jobs}: give the number of worker processes, or 0 to run the trials "
                 "in this process, one after the other."
             )
+        if self.jobs == 0 and self.cluster is not None:
+            raise UsageError("Cannot run on a cluster with --jobs 0, which is for this process: leave one of them out.")
 
     @property
     def trials_at_a_time(self) -> int:
