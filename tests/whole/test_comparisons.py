@@ -299,17 +299,17 @@ def test_trial_killed_in_the_middle_goes_on_from_its_last_epoch(tmp_path: Path) 
             *("--epochs", str(epochs), "--checkpoint", "--out", str(tmp_path / out)),
         ]
 
-    whole = run(arguments("whole", 1500))
+    whole = run(arguments("whole", 800))
     assert whole.returncode == 0, whole.stderr
     undisturbed = steps.stat().st_size
     steps.unlink()
-    process = subprocess.Popen(arguments("out", 1500), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(arguments("out", 800), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: (steps.exists() and steps.stat().st_size > undisturbed / 5) or process.poll() is not None)
     process.kill()
     process.wait()
     assert [path.suffix for path in (tmp_path / "out" / "checkpoints").iterdir()].count(".pt") == 1
     assert not read_store(tmp_path / "out").results
-    again = run([*arguments("out", 1500), "--resume"])
+    again = run([*arguments("out", 800), "--resume"])
     assert again.returncode == 0, again.stderr
     assert results_of(tmp_path / "out") == results_of(tmp_path / "whole")
     epoch = 9  # steps
