@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from altair.utils.schemapi import debug_mode
+
 from placenorm.facts.comparison import Comparison, DataFacts, Summary, Variant, Verdict
 from placenorm.facts.edits import Skip
 from placenorm.report.charts import (
@@ -73,7 +75,8 @@ def render_comparison_page(comparison: Comparison, language: Language = ENGLISH)
         comparison: the comparison, finished or not.
         language: of the reader.
     """
-    shown, specs = _describe(put_into_words(comparison, language), language)
+    with debug_mode(False):  # Altair would hold every row against its schema: with 10,000 trials half of the time
+        shown, specs = _describe(put_into_words(comparison, language), language)
     scripts = (bundle_vega(), read_part("page.js"))
     return render_page("comparison.html.jinja", language, shown, scripts=scripts, data={"charts": specs})
 

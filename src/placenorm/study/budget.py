@@ -74,6 +74,11 @@ class BudgetMeter:
         self._started = clock()
         self._walls = [result.wall_s for result in results]
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a budget."""
+        return self._budget is not None
+
     def note(self, result: TrialResult) -> None:
         """Count a trial that is finished."""
         self._walls.append(result.wall_s)

@@ -24,7 +24,7 @@ worth a file."""
 DAMAGED = "checkpoint-damaged"
 UNWRITTEN = "checkpoint-unwritten"
 
-_FORMAT = 1
+_FORMAT = 2
 _DIGEST_BYTES = 32
 
 
@@ -37,12 +37,13 @@ class Checkpoint:
     Args:
         folder: where it lies, made when the first one is written; None to keep nothing.
         key: of the trial.
+        work: says what is trained, and by which code; what was kept of other work counts as nothing.
         always: keep whatever is handed over; else only after `EVERY_S` seconds.
     """
 
-    def __init__(self, folder: Path | None, key: TrialKey, *, always: bool = False) -> None:
+    def __init__(self, folder: Path | None, key: TrialKey, work: str = "", *, always: bool = False) -> None:
         self._file = None if folder is None or not folder.parent.is_dir() else folder / file_name(key)
-        self._trial, self._always = str(key), always
+        self._trial, self._work, self._always = str(key), work, always
         self._since = time.monotonic()
         self._incidents: list[str] = []
 
@@ -69,7 +70,9 @@ class Checkpoint:
     def holds(self) -> bool:
         """Return whether what was written can be read again, or could not be written."""
         try:
-            return self._file is None or not self._file.exists() or self._read(self._file) is not None
+            if self._file is not None and self._file.exists():
+                self._read(self._file)
+            return True
         except Exception:
             return False
 
@@ -80,7 +83,7 @@ class Checkpoint:
         kept = torch.load(io.BytesIO(content[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
         if (kept["format"], kept["trial"]) != (_FORMAT, self._trial):
             raise ValueError("it is of another trial or format")
-        return kept["state"]
+        return kept["state"] if kept["work"] == self._work else None
 
     def save(self, state: Any) -> None:
         """Keep a trial. Where it cannot be written, the trial goes on and that is noted.
@@ -90,7 +93,7 @@ class Checkpoint:
         """
         assert self._file is not None
         buffer = io.BytesIO()
-        torch.save({"format": _FORMAT, "trial": self._trial, "state": state}, buffer)
+        torch.save({"format": _FORMAT, "trial": self._trial, "work": self._work, "state": state}, buffer)
         draft = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(exist_ok=True)

@@ -1,11 +1,13 @@
 """A planned comparison in, a finished one out: trials are handed to workers, kept as they finish, and judged."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from placenorm.errors import StoreError, TrialError
+from placenorm.facts.codec import dumps
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult, make_failed_trial
 from placenorm.study.agenda import Agenda, make_agenda
@@ -99,7 +101,8 @@ def run_agenda(
         return
     checkpoints = store.folder.resolve() / FOLDER
     remove_checkpoints(checkpoints, known)
-    make_work = partial(_make_trainer, replace(plan.recipe, checkpoints=checkpoints))
+    recipe = replace(plan.recipe, checkpoints=checkpoints, work=_describe_work(store.head))
+    make_work = partial(_make_trainer, recipe)
     watcher = FailureWatcher(finished)
     with open_executor(machines, make_work, plan.references) as executor:
         _feed(executor, agenda, meter)
@@ -127,11 +130,19 @@ def run_agenda(
 
 def _feed(executor: Executor[TrialOrder, TrialResult], agenda: Agenda, meter: BudgetMeter) -> None:
     """Hand out trials until every worker has as many at hand as it should, or no further one is wanted or allowed."""
-    while agenda.running < agenda.ahead * executor.slots and meter.allows(agenda.running):
+    ahead = 1 if meter.limited else agenda.ahead  # a trial in the queue would begin beyond the budget
+    while agenda.running < ahead * executor.slots and meter.allows(agenda.running):
         order = agenda.take()
         if order is None:
             return
         executor.submit(order)
+
+
+def _describe_work(head: Comparison) -> str:
+    """Return what the trials of a comparison train on, how, and by which code, as one word; seeds are no part of it."""
+    settings = replace(head.settings, seeds=0, planned=None)
+    data = "" if head.data is None else head.data.fingerprint
+    return hashlib.sha256(f"{dumps(settings)} {data}".encode()).hexdigest()
 
 
 def _keep(outcome: Outcome[TrialOrder, TrialResult], store: TrialStore) -> TrialResult:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import placenorm
 from placenorm.cost import count_cost
 from placenorm.data import Batch, DataSource, LoaderSource, is_loader, open_data, open_feed, wrap_own
-from placenorm.errors import ModelError, UsageError
+from placenorm.errors import DataError, ModelError, UsageError
 from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, MIN_SEEDS, Comparison, Metric, Settings, Variant
 from placenorm.facts.edits import Skip
 from placenorm.facts.environment import Environment
@@ -60,6 +60,7 @@ def make_plan(request: Request, command: str) -> StudyPlan:
     """
     _check_sendable(request)
     source = _open_source(request)
+    _check_shares(source, request.processes_per_trial)
     feed = open_feed(source, 0, request.batch_size)  # standardises all samples: once
     samples = feed.take_example(EXAMPLE_SAMPLES)
     facts = feed.describe()
@@ -200,6 +201,16 @@ def _open_source(request: Request) -> DataSource | LoaderSource:
             f"Cannot use --batch-size {request.batch_size} with loaders: they have batches of their own; leave it out."
         )
     return source
+
+
+def _check_shares(source: DataSource | LoaderSource, processes: int) -> None:
+    """Raise an error where the processes of a trial would take their shares of different batches."""
+    if processes > 1 and isinstance(source, LoaderSource) and not source.paired:
+        raise DataError(
+            f"Cannot share the batches of {source.name} out to {processes} processes: no seed decides them, so each "
+            "process would read others; draw in the loader from torch's, numpy's or Python's random numbers, or leave "
+            "--processes-per-trial out."
+        )
 
 
 def _data_opener(request: Request, source: DataSource | LoaderSource) -> Callable[[], DataSource | LoaderSource]:

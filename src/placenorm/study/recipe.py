@@ -37,6 +37,7 @@ class Recipe:
         compiled: whether the placed model is compiled.
         processes: processes that train one trial together.
         references: the user's own code by reference, for further processes to load.
+        work: says what all trials train on, how, and by which code: a checkpoint of other work is not taken.
         checkpoints: folder of the checkpoints of running trials; None for none.
         checkpoint_always: whether every epoch is kept, and not only what took long.
     """
@@ -59,5 +60,6 @@ class Recipe:
     compiled: bool = False
     processes: int = 1
     references: tuple[str, ...] = ()
+    work: str = ""
     checkpoints: Path | None = None
     checkpoint_always: bool = False

@@ -40,6 +40,9 @@ Datasets = tuple[Dataset[Any], Dataset[Any] | None]
 Loaders = tuple[Iterable[Any], Iterable[Any]] | tuple[Iterable[Any], Iterable[Any], Iterable[Any]]
 """For training and for what is held out; or for training, validation and test."""
 
+MOST_SEEDS = 500_000
+"""From there on, seeds are those of searches."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -91,6 +94,8 @@ class Request:
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("norm", self.norm, NORMS)
         _one_of("stop", self.stop, STOPS)
+        if self.seeds > MOST_SEEDS:
+            raise UsageError(f"Cannot compare with --seeds {self.seeds}: give {MOST_SEEDS} or fewer.")
         if self.search is not None:
             _one_of("search", self.search, SEARCHES)
             _at_least("search-trials", self.search_trials, 1, "nothing would be tried")

@@ -54,7 +54,7 @@ class SearchPlan:
 
     def worth(self, result: TrialResult) -> float | None:
         """Return what a trial is worth, higher is better: its metric on validation data; None where it has none."""
-        metric = result.test_metric if self.head.settings.train and result.val_metric is None else result.val_metric
+        metric = result.val_metric  # of a loop of the user's own, the last value it reported
         if metric is None or result.failure is not None:
             return None
         return metric if self.head.metric.higher_is_better else -metric

@@ -95,7 +95,8 @@ class Hand:
                 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
             torch.compiler.reset()  # what is compiled is kept by the code of a forward, which many models share
         model = build_model(recipe, key)
-        checkpoint = Checkpoint(recipe.checkpoints, key, always=recipe.checkpoint_always)
+        work = f"{recipe.work} {dict(recipe.placements[key.variant])} {recipe.processes}"
+        checkpoint = Checkpoint(recipe.checkpoints, key, work, always=recipe.checkpoint_always)
         with fix_seed(TRAINING_SEED + key.seed + RANK_SEED * ranks.rank):
             if self._own_train is not None:
                 wrapped = ranks.wrap(model, recipe.example_inputs)
@@ -142,7 +143,8 @@ def _check_placement(found: dict[str, Position], planned: dict[str, Position], k
 
 def _let_loaders_start_workers() -> None:
     """Let the user's loaders start processes in the platform's usual way, and not as loky has it in what it starts."""
-    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+    method = multiprocessing.get_start_method(allow_none=True)  # None: nobody has chosen yet, and nor do we
+    if method is not None and method not in multiprocessing.get_all_start_methods():
         multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
 
 

@@ -102,15 +102,16 @@ def run_search(
                 return earlier, _left(budget, earlier, 0.0, gpus)
         share = None if budget is None else replace(budget, limit=SHARE * budget.limit)
         meter = BudgetMeter(share, store.results.values(), gpus)
-        agenda = SearchAgenda(plan, store.results)
-        run_agenda(agenda, study, dict(store.results), store, machines, on_progress, meter)
+        known = {key: result for key, result in store.results.items() if result.failure is None}
+        run_agenda(SearchAgenda(plan, known), study, known, store, machines, on_progress, meter)
         found = conclude_search(plan, store.results)
         spent = meter.read()
         place = store.place
     if found is None:
         raise TrialError(
             f"The search in {place} has found nothing: its {len(store.results)} trials do not hold one whole set of "
-            "the named placements without a failed one; go on with --resume and a larger --budget."
+            "the named placements without a failed one (a loop of your own has to report a value on validation data); "
+            "go on with --resume and a larger --budget."
         )
     return found, _left(budget, found, 0.0 if spent is None else spent.time_s, gpus)
 

@@ -118,6 +118,15 @@ def test_checkpoint_of_one_trial_is_not_another_ones(tmp_path: Path) -> None:
     assert without_clock(Trainer(recipe).run(other)) == without_clock(undisturbed)
 
 
+def test_what_was_kept_of_other_work_counts_as_nothing(tmp_path: Path) -> None:
+    Checkpoint(tmp_path / "checkpoints", KEY, "code of yesterday", always=True).save({"epoch": 1})
+    mended = Checkpoint(tmp_path / "checkpoints", KEY, "code of today", always=True)
+    assert mended.load() is None
+    assert mended.incidents == ()
+    assert mended.holds()
+    assert Checkpoint(tmp_path / "checkpoints", KEY, "code of yesterday").load() == {"epoch": 1}
+
+
 def damage_bits(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

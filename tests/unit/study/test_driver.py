@@ -35,6 +35,7 @@ def plan() -> StudyPlan:
 @dataclass(frozen=True)
 class NoRecipe:
     checkpoints: Path | None = None
+    work: str = ""
 
 
 class Stub:
@@ -90,7 +91,8 @@ def test_trial_that_fails_leaves_its_seed_out_of_its_pairs_alone(
     [
         (
             "en",
-            "after-pool: 1 of 5 trials failed, at seed 2, which its pairs leave out; the last: line",
+            "after-pool: 1 of 5 trials failed, at seed 2, which its pairs leave out, as if by chance: "
+            "`better` may be an effect of that; the last: line",
             "Trials failed, so these pairs stand on fewer than the 5 finished seeds: none and after-pool on 4",
         ),
         (

@@ -1,6 +1,7 @@
 """`pn.compare(search="per-block")`: a search that really trains, and the verdict on what it found."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -150,8 +151,12 @@ def test_placement_with_the_name_of_the_find_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"search": "per-layer"}, "Unknown search 'per-layer'"), ({"search_trials": 0}, "--search-trials 0")],
-    ids=["kind", "trials"],
+    [
+        ({"search": "per-layer"}, "Unknown search 'per-layer'"),
+        ({"search_trials": 0}, "--search-trials 0"),
+        ({"search_trials": 5}, r"--search-trials 5: the named placements alone take \d+ .*; give \d+ or more"),
+    ],
+    ids=["kind", "trials", "too-few"],
 )
 def test_search_that_cannot_be_is_one_sentence(tmp_path: Path, options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -159,11 +164,36 @@ def test_search_that_cannot_be_is_one_sentence(tmp_path: Path, options: dict[str
 
 
 def test_search_with_a_loop_of_the_users_own(tmp_path: Path) -> None:
-    def train(model: nn.Module, seed: int, report: object) -> float:
+    def train(model: nn.Module, seed: int, report: Callable[[int, float], None]) -> float:
         norms = sum(isinstance(module, nn.BatchNorm1d) for module in model.modules())
-        return 0.5 + 0.1 * (norms == 1) + 0.001 * (seed % 5)
+        report(1, 0.5 + 0.1 * (norms == 1) + 0.001 * (seed % 5))
+        return 0.5
 
     done = search(tmp_path, "out", train=train, lr=None, batch_size=64)
     found = done.comparison.search
     assert found is not None
     assert sum(position != "none" for position in found.placement.values()) == 1
+
+
+def test_search_does_not_look_at_test_data_where_a_loop_reports_nothing(tmp_path: Path) -> None:
+    def train(model: nn.Module, seed: int, report: object) -> float:
+        return 0.5
+
+    with pytest.raises(TrialError, match="a loop of your own has to report a value on validation data"):
+        search(tmp_path, "out", train=train, lr=None, batch_size=64, search_trials=18)
+
+
+def test_resumed_search_tries_failed_trials_again(tmp_path: Path) -> None:
+    mark = tmp_path / "mended"
+
+    def train(model: nn.Module, seed: int, report: Callable[[int, float], None]) -> float:
+        if not mark.exists():
+            raise KeyError("a slip of the pen")
+        report(1, 0.5)
+        return 0.5
+
+    with pytest.raises(TrialError, match="slip of the pen"):
+        search(tmp_path, "out", train=train, lr=None, batch_size=64, search_trials=18)
+    mark.touch()
+    search(tmp_path, "out", train=train, lr=None, batch_size=64, search_trials=18, resume=True)
+    assert all(result.failure is None for result in read_store(tmp_path / "out" / "search").results.values())

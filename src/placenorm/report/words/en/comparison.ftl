@@ -104,7 +104,7 @@ note-diverged = { $name }: { $diverged } of { $trials } trials diverged; such a 
 note-failed = { $name }: { $failed } of { $trials } trials failed, at { $number_count ->
     [one] seed
    *[other] seeds
-} { $seeds }, which its pairs leave out; the last: { $reason }.
+} { $seeds }, which its pairs leave out, as if by chance: `better` may be an effect of that; the last: { $reason }.
 note-pair-seeds = Trials failed, so these pairs stand on fewer than the { $finished } finished seeds: { $parts }.
 note-pair-seeds-part = { $first_name } and { $second_name } on { $seeds }
 note-rate-given = Every trial ran at the learning rate { $rates }, which was given; another rate may favour another placement.

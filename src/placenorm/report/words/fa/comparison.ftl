@@ -99,8 +99,8 @@ note-torch = اجراها با نسخه‌ی { $torch } از torch انجام ش
 note-skipped = { $label }: { $site } همان‌طور که هست می‌ماند: { $reason }.
 note-diverged = { $name }: { $diverged } اجرا از { $trials } اجرا واگرا شد؛ چنین نرخی تنها جایی انتخاب می‌شود که همه‌ی نرخ‌ها واگرا شده باشند.
 note-failed = { $number_count ->
-    [one] { $name }: { $failed } اجرا از { $trials } اجرا ناموفق ماند، در seed { $seeds } که جفت‌های آن بدون آن حساب شده‌اند؛ آخرین خطا: { $reason }.
-   *[other] { $name }: { $failed } اجرا از { $trials } اجرا ناموفق ماند، در seedهای { $seeds } که جفت‌های آن بدون آن‌ها حساب شده‌اند؛ آخرین خطا: { $reason }.
+    [one] { $name }: { $failed } اجرا از { $trials } اجرا ناموفق ماند، در seed { $seeds } که جفت‌های آن بدون آن حساب شده‌اند، گویی اتفاقی بوده است («بهتر» شاید از همین باشد)؛ آخرین خطا: { $reason }.
+   *[other] { $name }: { $failed } اجرا از { $trials } اجرا ناموفق ماند، در seedهای { $seeds } که جفت‌های آن بدون آن‌ها حساب شده‌اند، گویی اتفاقی بوده است («بهتر» شاید از همین باشد)؛ آخرین خطا: { $reason }.
 }
 note-pair-seeds = برخی اجراها ناموفق ماند، پس این جفت‌ها بر کمتر از { $finished } seed پایان‌یافته استوارند: { $parts }.
 note-pair-seeds-part = { $first_name } و { $second_name } بر { $seeds } seed
