@@ -10,7 +10,14 @@ from rich.console import Console
 
 from placenorm.cli.benching import bench
 from placenorm.cli.claiming import LANGUAGE_HELP, claims, let_letters_through, show_claims_of
-from placenorm.cli.console import command_line, errors_in_words, say_aside, show_progress, warnings_in_words
+from placenorm.cli.console import (
+    collector_at_rest,
+    command_line,
+    errors_in_words,
+    say_aside,
+    show_progress,
+    warnings_in_words,
+)
 from placenorm.errors import UsageError
 from placenorm.facts.comparison import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, DEFAULT_SEARCH_TRIALS, DEFAULT_SEEDS
 
@@ -450,13 +457,14 @@ def report(
     from placenorm.report.language import Language
     from placenorm.verbs.reporting import find_comparison, holds_claims
 
-    with errors_in_words("Stopped; nothing was changed."):
-        if folder is not None and holds_claims(folder):
-            show_claims_of(folder, out, lang, as_json=as_json)
-            return
-        Language(lang)
-        comparison, target = find_comparison(folder, storage, study)
-    _show(comparison, [out or target / "report.html"], lang, as_json=as_json)
+    with collector_at_rest():
+        with errors_in_words("Stopped; nothing was changed."):
+            if folder is not None and holds_claims(folder):
+                show_claims_of(folder, out, lang, as_json=as_json)
+                return
+            Language(lang)
+            comparison, target = find_comparison(folder, storage, study)
+        _show(comparison, [out or target / "report.html"], lang, as_json=as_json)
 
 
 def _show(comparison: "Comparison", targets: list[Path], lang: str, *, as_json: bool) -> None:

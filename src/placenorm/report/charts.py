@@ -44,6 +44,9 @@ from placenorm.report.wording import (
 MAX_POINTS = 120
 """Points of one curve; more cannot be told apart on a page, and make it large."""
 
+MAX_DOTS = 150
+"""Dots of one placement; more lie on each other, and 10,000 take a page longer to draw than everything else on it."""
+
 ROW = 58
 """Height of a row with a line of text above its marks, in pixels."""
 
@@ -85,8 +88,7 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language
             "value": _scaled(trial.test_metric, units),
             "shown": units.level(trial.test_metric),
         }
-        for trial in comparison.chosen
-        if trial.test_metric is not None
+        for trial in _thin(trial for trial in comparison.chosen if trial.test_metric is not None)
     ]
     head = units.head(language.say("compare-measure-final", metric=metric.name))
     axis = embed(language.say("draw-higher" if metric.higher_is_better else "draw-lower", what=head))
@@ -352,7 +354,7 @@ def draw_step_times(comparison: Comparison, theme: Theme, language: Language = E
             "rate": None if trial.key.lr is None else language.figures(f"{trial.key.lr:.3g}"),
             "shown": language.say("draw-times-line", time=language.figures(format_seconds(trial.step_time_ms))),
         }
-        for trial in comparison.trials
+        for trial in _thin(comparison.trials)
     ]
     y = alt.Y("variant:N", sort=[variant.name for variant in variants], axis=None)
     colour = colour_of(comparison, theme)
@@ -388,12 +390,24 @@ def draw_step_times(comparison: Comparison, theme: Theme, language: Language = E
     return Drawing(
         name="step-times",
         title=language.say("draw-times-title"),
-        caption=language.say("draw-times-caption"),
+        caption=_caption_dots(language.say("draw-times-caption"), len(dots) < len(comparison.trials), language),
         alt=language.say(
             "draw-times-alt", rows="; ".join(f"{said[variant.name]} {variant.label}" for variant in variants)
         ),
         spec=finish_spec(layers, ROW * len(rows), theme),
     )
+
+
+def _thin(trials: Iterable[TrialResult]) -> list[TrialResult]:
+    """Return at most so many trials of each variant as can be told apart, evenly spaced in their order."""
+    by_variant: dict[str, list[TrialResult]] = {}
+    for trial in trials:
+        by_variant.setdefault(trial.key.variant, []).append(trial)
+    return [trial for arm in by_variant.values() for trial in arm[:: math.ceil(len(arm) / MAX_DOTS)]]
+
+
+def _caption_dots(caption: str, thinned: bool, language: Language) -> str:
+    return language.say("draw-thinned", caption=caption, most=MAX_DOTS) if thinned else caption
 
 
 def _pair_row(pair: Pair, place: int, units: Units, language: Language) -> Row:

@@ -15,6 +15,7 @@ from placenorm.errors import UsageError
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import DeadShare, EpochRecord
 from placenorm.report.charts import (
+    MAX_DOTS,
     MAX_POINTS,
     draw_curves,
     draw_differences,
@@ -240,3 +241,25 @@ def test_report_imports_neither_torch_nor_numpy() -> None:
     assert "'altair'" in loaded
     assert "'torch'" not in loaded
     assert "'numpy'" not in loaded
+
+
+@pytest.mark.parametrize("kind", ["times", "scores"])
+def test_dots_of_a_large_study_are_thinned_and_the_caption_says_so(kind: str) -> None:
+    """A thousand seeds: as many dots as can be told apart, from the first seed to near the last."""
+
+    def draw(comparison: Comparison) -> Drawing:
+        assert comparison.verdict is not None
+        drawing = draw_step_times(comparison, PAGE) if kind == "times" else None
+        return drawing or draw_scores(comparison, comparison.verdict, PAGE)
+
+    large = make_comparison(seeds=1000)
+    drawing = draw(large)
+    layers = [rows_of(drawing, place) for place in range(len(drawing.spec["layer"]))]
+    (dots,) = [rows for rows in layers if "seed" in rows[0]]
+    for variant in large.variants:
+        seeds = [dot["seed"] for dot in dots if dot["variant"] == variant.name]
+        assert MAX_DOTS / 2 < len(seeds) <= MAX_DOTS
+        assert min(seeds) == 0
+        assert max(seeds) > 900
+    assert f"Of more than {MAX_DOTS} dots of a placement" in drawing.caption
+    assert "Of more than" not in draw(make_comparison(seeds=10)).caption

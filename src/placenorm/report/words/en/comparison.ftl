@@ -197,6 +197,7 @@ draw-shares-order = activations in network order
 draw-shares-mean = mean { $share }
 draw-times-title = What a training step takes
 draw-times-caption = A dot is one trial; the bar compares trials of the same seed and rate, which ran side by side.
+draw-thinned = { $caption } Of more than { $most } dots of a placement, evenly spaced ones are drawn.
 draw-times-alt = Median wall time of one training step: { $rows }.
 draw-times-axis = wall time of one training step (ms)
 draw-times-line = { $time } ms

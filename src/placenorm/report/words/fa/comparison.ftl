@@ -173,6 +173,7 @@ draw-shares-order = تابع‌های فعال‌ساز به ترتیب شبکه
 draw-shares-mean = میانگین { $share }
 draw-times-title = یک گام آموزش چه‌قدر طول می‌کشد
 draw-times-caption = هر نقطه یک اجراست؛ میله اجراهای یک seed و یک نرخ را می‌سنجد که کنار هم اجرا شدند.
+draw-thinned = { $caption } جایی که یک محل بیش از { $most } نقطه دارد، تنها برخی از آن‌ها با فاصله‌ی یکسان کشیده شده‌اند.
 draw-times-alt = میانه‌ی زمان یک گام آموزش: { $rows }.
 draw-times-axis = زمان یک گام آموزش (میلی‌ثانیه)
 draw-times-line = { $time } میلی‌ثانیه
