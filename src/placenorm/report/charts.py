@@ -132,7 +132,11 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language
     return Drawing(
         name="scores",
         title=language.say("draw-scores-title", metric=metric.name),
-        caption=language.say("draw-scores-caption", seeds=say_count("seeds", count_seeds(comparison), language)),
+        caption=_caption_dots(
+            language.say("draw-scores-caption", seeds=say_count("seeds", count_seeds(comparison), language)),
+            len(seeds) < sum(trial.test_metric is not None for trial in comparison.chosen),
+            language,
+        ),
         alt=language.say(
             "draw-scores-alt",
             metric=metric.name,
