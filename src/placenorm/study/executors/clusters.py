@@ -91,7 +91,7 @@ class RayExecutor(Generic[K, R]):
         if time.monotonic() - self._sized > SIZE_S:
             self._sized = time.monotonic()
             try:
-                self._slots = max(1, count_slots(self._ray.cluster_resources(), self._cluster))
+                self._slots = max(1, count_slots(self._list_nodes(), self._cluster))
             except Exception as error:  # Ray has no one kind for a cluster that is gone
                 _refuse_loss(error)
         return self._slots
@@ -151,6 +151,10 @@ class RayExecutor(Generic[K, R]):
                 refuse_worker(message)
             self._outcomes.append(message)
 
+    def _list_nodes(self) -> list[dict[str, float]]:
+        """Return the resources of every node that is alive."""
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
     def _is_there(self) -> bool:
         try:
             return any(node["Alive"] for node in self._ray.nodes())
@@ -163,12 +167,13 @@ class RayExecutor(Generic[K, R]):
         if self._mine:
             connect(self._ray, self._cluster.address)
         try:
-            if not count_slots(self._ray.cluster_resources(), self._cluster):
-                found = self._ray.cluster_resources()
+            nodes = self._list_nodes()
+            if not count_slots(nodes, self._cluster):
+                most = {kind: max((node.get(kind, 0.0) for node in nodes), default=0.0) for kind in ("CPU", "GPU")}
                 raise UsageError(
-                    f"No trial fits on the Ray cluster: each asks for {self._cluster.cpus:g} cores and "
-                    f"{self._cluster.gpus:g} GPUs, and it has {found.get('CPU', 0):g} and {found.get('GPU', 0):g}; ask "
-                    "for less with --trial-cpus and --trial-gpus, or add nodes."
+                    f"No trial fits on a node of the Ray cluster: each asks for {self._cluster.cpus:g} cores and "
+                    f"{self._cluster.gpus:g} GPUs, and no node has more than {most['CPU']:g} and {most['GPU']:g}; ask "
+                    "for less with --trial-cpus and --trial-gpus, or add larger nodes."
                 )
             self._shared = uuid4().hex, self._ray.put(self._kit), self._ray.put(self._sources)
             self._task = self._ray.remote(_run_here).options(
@@ -236,16 +241,15 @@ def _knock(address: str) -> None:
             pass
 
 
-def count_slots(resources: dict[str, float], cluster: Cluster) -> int:
-    """Return how many trials a cluster has room for.
+def count_slots(nodes: Iterable[dict[str, float]], cluster: Cluster) -> int:
+    """Return how many trials a cluster has room for; each runs on one node.
 
     Args:
-        resources: cores and GPUs of the cluster, as Ray counts them.
+        nodes: resources of every node, as Ray counts them.
         cluster: what one trial has of it.
     """
-    room = int(resources.get("CPU", 0.0) / cluster.cpus + 1e-9)
-    if cluster.gpus:
-        room = min(room, int(resources.get("GPU", 0.0) / cluster.gpus + 1e-9))
+    wanted = {"CPU": cluster.cpus, "GPU": cluster.gpus}
+    room = sum(min(int(node.get(kind, 0.0) / each + 1e-9) for kind, each in wanted.items() if each) for node in nodes)
     return room if cluster.jobs is None else min(room, cluster.jobs)
 
 
