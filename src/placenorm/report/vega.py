@@ -1,8 +1,12 @@
 """What all charts share: their scales, their axes, and the specification around them."""
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import altair as alt
@@ -187,6 +191,20 @@ def finish_spec(layers: Sequence[alt.Chart], height: int, theme: Theme) -> dict[
 
 @cache
 def bundle_vega() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script; no text in it may end the element that it stands in."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script; no text in it may end the element that it stands in.
+
+    It is the same for every page of one version of vl-convert, and making it takes a quarter of a report's time: so it
+    is kept in the user's cache folder, where that can be written.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "placenorm"
+    kept = folder / f"vega-{version('vl-convert-python')}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        return kept.read_text(encoding="utf-8")
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle.replace("</script", "<\\/script")
+    script = bundle.replace("</script", "<\\/script")
+    draft = kept.with_suffix(f".{os.getpid()}")  # of this process alone: others may be making it too
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        draft.write_text(script, encoding="utf-8")
+        os.replace(draft, kept)
+    return script

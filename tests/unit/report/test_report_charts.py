@@ -26,7 +26,7 @@ from placenorm.report.language import END_ISOLATE, ISOLATE_RTL, Language
 from placenorm.report.palette import DARK, LIGHT, MARKS, PAGE, slots_of
 from placenorm.report.picture import compose_picture, write_picture
 from placenorm.report.share_charts import draw_shares
-from placenorm.report.vega import Drawing
+from placenorm.report.vega import Drawing, bundle_vega
 from support.comparisons import make_comparison, make_diverged, make_regression, make_unfinished
 
 COMPARISONS = {"four placements": make_comparison, "regression": make_regression, "diverged": make_diverged}
@@ -263,3 +263,16 @@ def test_dots_of_a_large_study_are_thinned_and_the_caption_says_so(kind: str) ->
         assert max(seeds) > 900
     assert f"Of more than {MAX_DOTS} dots of a placement" in drawing.caption
     assert "Of more than" not in draw(make_comparison(seeds=10)).caption
+
+
+def test_script_of_the_pages_is_kept_and_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = bundle_vega.__wrapped__()
+    (kept,) = (tmp_path / "placenorm").iterdir()
+    assert vl_convert.__version__ in kept.name
+    with monkeypatch.context() as patch:
+        patch.setattr(vl_convert, "javascript_bundle", None)
+        assert bundle_vega.__wrapped__() == made
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # a folder that cannot be made
+    assert bundle_vega.__wrapped__() == made
