@@ -38,6 +38,11 @@ def redirect_files(folder: Path, copies: Path | None) -> None:
         sys.path.append(str(here))
 
 
+def find_file(path: Path | str) -> Path:
+    """Return where a file of the user's lies in this process: in its own place, or as a copy of the driver's."""
+    return _find_copy(_locate(Path(path)))
+
+
 def load_object(reference: str, what: str = "object") -> object:
     """Return the object that a reference names.
 
@@ -75,8 +80,8 @@ def source_file(reference: str) -> Path | None:
     """
     head, _, name = reference.rpartition(":")
     if _is_file(head):
-        path = Path(head).expanduser()
-        return path.resolve() if path.is_file() else None
+        path = find_file(head)
+        return path if path.is_file() else None
     if not _is_module(head) or not name.isidentifier():
         return None
     _add_working_directory()

@@ -104,7 +104,8 @@ def run_agenda(
     recipe = replace(plan.recipe, checkpoints=checkpoints, work=_describe_work(store.head))
     make_work = partial(_make_trainer, recipe)
     watcher = FailureWatcher(finished)
-    with open_executor(machines, make_work, plan.references) as executor:
+    files = () if plan.recipe.weights is None else (plan.recipe.weights,)
+    with open_executor(machines, make_work, plan.references, files) as executor:
         _feed(executor, agenda, meter)
         try:
             for outcome in executor.finished():

@@ -90,10 +90,11 @@ def make_plan(request: Request, command: str) -> StudyPlan:
     )
     variants = _make_variants(recipe, request.named_placements())
     recipe = replace(recipe, placements={variant.name: variant.placement for variant in variants})
+    here = replace(recipe, device=find_device(request.device)) if request.elsewhere else recipe
     for variant in variants if own is None else ():
-        _try_once(recipe, variant, source, samples)
+        _try_once(here, variant, source, samples)
     if request.compile:
-        _try_once(recipe, variants[0], source, samples, compiled=True)
+        _try_once(here, variants[0], source, samples, compiled=True)
     head = Comparison(
         settings=_settings(request, source, scorer),
         metric=scorer.metric,
@@ -370,9 +371,14 @@ def _check_outputs(outputs: Any, targets: Tensor, source: DataSource | LoaderSou
         )
 
 
+def find_device(device: str) -> str:
+    """Return a device of other machines if this one has GPUs too, else the processor."""
+    return device if not device.startswith("cuda") or torch.cuda.is_available() else "cpu"
+
+
 def describe_environment(device: str, command: str) -> Environment:
     """Return where trials run."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    name = torch.cuda.get_device_name(device) if find_device(device).startswith("cuda") else device
     return Environment(
         placenorm=placenorm.__version__,
         torch=torch.__version__,

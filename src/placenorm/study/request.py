@@ -78,6 +78,7 @@ class Request:
     checkpoint: bool = False
     search: str | None = None
     search_trials: int = DEFAULT_SEARCH_TRIALS
+    elsewhere: bool = False  # trials run on other machines, so that their device need not be on this one
 
     def __post_init__(self) -> None:
         _at_least("seeds", self.seeds, 1, "one seed is the least that can be trained")
@@ -101,7 +102,8 @@ class Request:
             _at_least("search-trials", self.search_trials, 1, "nothing would be tried")
         _one_of("precision", self.precision, tuple(PRECISIONS))
         _at_least("processes-per-trial", self.processes_per_trial, 1, "a trial needs a process")
-        check_device(self.device)
+        if not self.elsewhere:
+            check_device(self.device)
         self._check_work()
         self.named_placements()
         self.rates()
@@ -128,7 +130,7 @@ class Request:
             )
         device = torch.device(self.device)
         gpus = 1 if device.index is not None else torch.cuda.device_count()
-        if device.type == "cuda" and self.processes_per_trial > gpus:
+        if not self.elsewhere and device.type == "cuda" and self.processes_per_trial > gpus:
             raise UsageError(
                 f"Cannot train a trial in {self.processes_per_trial} processes on {gpus} GPU: each process of a trial "
                 "needs a GPU of its own; give fewer --processes-per-trial, or --device cuda on a machine with more."

@@ -236,6 +236,7 @@ def compare(
         checkpoint=checkpoint,
         search=search,
         search_trials=search_trials,
+        elsewhere=machines.cluster is not None,
     )
     spendable = None if budget is None else parse_budget(budget)
     gpus = (

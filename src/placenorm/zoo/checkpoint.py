@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from placenorm.errors import ModelError
+from placenorm.lookup import find_file
 
 _SHOWN_KEYS = 3
 """So many keys of a kind are named in an error; a wrong checkpoint has hundreds."""
@@ -28,7 +29,7 @@ def load_weights(model: nn.Module, path: Path | str) -> None:
     Raises:
         ModelError: if the file is missing, damaged or no state dict, or if a key or a shape does not fit the model.
     """
-    file = Path(path).expanduser()
+    file = find_file(path)
     if not file.is_file():
         raise ModelError(f"Cannot load the weights {file}: there is no such file; check the path.")
     state = _read_safetensors(file) if file.suffix == ".safetensors" else _read_state_dict(file)

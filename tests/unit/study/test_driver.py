@@ -34,6 +34,7 @@ def plan() -> StudyPlan:
 
 @dataclass(frozen=True)
 class NoRecipe:
+    weights: str | None = None
     checkpoints: Path | None = None
     work: str = ""
 

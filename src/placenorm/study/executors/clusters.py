@@ -3,12 +3,14 @@
 The driver holds what was asked for, by key, and takes each outcome once; Ray may begin a trial more than once.
 """
 
+import platform
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Generic, NoReturn, Self
 from uuid import uuid4
@@ -69,13 +71,18 @@ class RayExecutor(Generic[K, R]):
         make_work: called once in each worker; gives what runs one trial, from its key to its result.
         cluster: the cluster, and what one trial has of it.
         references: the user's own code by reference, loaded in each worker first.
+        files: further files of the user's that trials read.
     """
 
     def __init__(
-        self, make_work: Callable[[], Callable[[K], R]], cluster: Cluster, references: Iterable[str] = ()
+        self,
+        make_work: Callable[[], Callable[[K], R]],
+        cluster: Cluster,
+        references: Iterable[str] = (),
+        files: Iterable[str] = (),
     ) -> None:
         self._kit = pack_kit(make_work, references)
-        self._sources = collect_sources(self._kit.references)
+        self._sources = collect_sources(self._kit.references, files)
         self._cluster = cluster
         self._ray: Any = None
         self._mine = False
@@ -175,7 +182,7 @@ class RayExecutor(Generic[K, R]):
                     f"{self._cluster.gpus:g} GPUs, and no node has more than {most['CPU']:g} and {most['GPU']:g}; ask "
                     "for less with --trial-cpus and --trial-gpus, or add larger nodes."
                 )
-            self._shared = uuid4().hex, self._ray.put(self._kit), self._ray.put(self._sources)
+            self._shared = uuid4().hex, read_versions(), self._ray.put(self._kit), self._ray.put(self._sources)
             self._task = self._ray.remote(_run_here).options(
                 num_cpus=self._cluster.cpus,
                 num_gpus=self._cluster.gpus,
@@ -253,12 +260,36 @@ def count_slots(nodes: Iterable[dict[str, float]], cluster: Cluster) -> int:
     return room if cluster.jobs is None else min(room, cluster.jobs)
 
 
-def _run_here(run: str, kit: Kit, sources: Sources, key: Any) -> Any:
+def read_versions() -> dict[str, str]:
+    """Return the versions of what must be the same on every node, as trials could differ otherwise."""
+    return {
+        "Python": platform.python_version().rpartition(".")[0],
+        "placenorm": version("placenorm"),
+        "torch": version("torch").partition("+")[0],
+    }
+
+
+def check_versions(driver: dict[str, str]) -> Unfit | None:
+    """Return why this process is not fit to run trials of a driver with such versions; None where it is."""
+    for what, here in read_versions().items():
+        if here != driver[what]:
+            return Unfit(
+                UsageError(
+                    f"Cannot run trials on the node {socket.gethostname()}: it has {what} {here}, and the driver "
+                    f"{driver[what]}, so that trials could differ; install the same version on every node."
+                )
+            )
+    return None
+
+
+def _run_here(run: str, versions: dict[str, str], kit: Kit, sources: Sources, key: Any) -> Any:
     """Run one trial in a worker process of the cluster; what it needs is made ready the first time."""
     if run not in _ready:
-        receive_sources(sources)
         _ready.clear()  # a process that goes over to another run needs no data of the last one
-        _ready[run] = make_ready(kit)
+        unfit = check_versions(versions)
+        if unfit is None:
+            receive_sources(sources)
+        _ready[run] = unfit or make_ready(kit)
     work = _ready[run]
     return work if isinstance(work, Unfit) else run_trial(work, key)
 

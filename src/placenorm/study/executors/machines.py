@@ -46,7 +46,10 @@ class Machines:
 
 
 def open_executor(
-    machines: Machines, make_work: Callable[[], Callable[[K], R]], references: Iterable[str] = ()
+    machines: Machines,
+    make_work: Callable[[], Callable[[K], R]],
+    references: Iterable[str] = (),
+    files: Iterable[str] = (),
 ) -> Executor[K, R]:
     """Return the executor for some machines, to be used as a context manager.
 
@@ -54,9 +57,10 @@ def open_executor(
         machines: where trials run.
         make_work: called once in each worker; gives what runs one trial, from its key to its result.
         references: the user's own code by reference, loaded in each worker first.
+        files: further files of the user's that trials read, sent to machines that do not have them.
     """
     if machines.cluster is not None:
-        return RayExecutor(make_work, replace(machines.cluster, jobs=machines.jobs), references)
+        return RayExecutor(make_work, replace(machines.cluster, jobs=machines.jobs), references, files)
     if machines.jobs == 0:
         return InlineExecutor(make_work, references)
     return ProcessPool(make_work, machines.trials_at_a_time, references)

@@ -14,7 +14,7 @@ MOST_BYTES = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Python files of one machine.
+    """Files of one machine.
 
     Attributes:
         folder: the working directory there, which relative names start from.
@@ -25,11 +25,12 @@ class Sources:
     files: dict[str, bytes]
 
 
-def collect_sources(references: Iterable[str]) -> Sources:
-    """Return the files that references name, with all Python files beside and below them.
+def collect_sources(references: Iterable[str], others: Iterable[str] = ()) -> Sources:
+    """Return the files that references name, with all Python files beside and below them; and other files.
 
     Args:
         references: ``path/to/file.py:Name`` or ``package.module:name``; what lies in no file is passed over.
+        others: files that are no code, such as a checkpoint, of any size.
 
     Raises:
         UsageError: if they are too large to be sent.
@@ -47,6 +48,9 @@ def collect_sources(references: Iterable[str]) -> Sources:
                         f"Cannot send the code around {reference} to the cluster: its folder holds more than "
                         f"{MOST_BYTES // 1_000_000} MB of Python files; put it into a folder of its own."
                     )
+    for other in others:
+        path = Path(other).expanduser().resolve()
+        files[str(path)] = path.read_bytes()
     return Sources(str(Path.cwd()), files)
 
 
