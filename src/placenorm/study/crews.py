@@ -1,15 +1,10 @@
 """Several processes to train one trial: started, given trials, and ended when one of them fails."""
 
-import os
 import pickle
-import signal
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -17,14 +12,11 @@ from typing import Any, Generic, NoReturn, TypeVar
 import cloudpickle
 from loky.backend.process import LokyProcess
 from loky.backend.utils import kill_process_tree
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from placenorm.errors import PlacenormError, TrialError
 from placenorm.facts.trial import Failure
-from placenorm.study.executors.kits import ONE_THREAD, Kit, describe_fault, pack_kit, unpack_kit
-
-WATCH_S = 1.0
-"""How often it is looked whether the processes, and whoever started them, are still there."""
+from placenorm.study.executors.children import WATCH_S, describe_exit, settle_down, start_child
+from placenorm.study.executors.kits import Kit, describe_fault, pack_kit, unpack_kit
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -75,7 +67,7 @@ class Crew(Generic[K, R]):
             TrialError: if one of them died, or raised something else.
         """
         if not self._members:
-            self._members.extend(self._start() for _ in range(self._size))
+            self._members.extend(start_child(_serve, self._kit) for _ in range(self._size))
         try:
             with tempfile.TemporaryDirectory(prefix="placenorm-") as folder:
                 for rank, (_, connection) in enumerate(self._members):
@@ -93,14 +85,6 @@ class Crew(Generic[K, R]):
     def close(self) -> None:
         """End the processes."""
         _end(self._members)
-
-    def _start(self) -> tuple[LokyProcess, Connection]:
-        ours, theirs = Pipe()
-        process = LokyProcess(target=_serve, args=(theirs, self._kit, os.getpid()), env=ONE_THREAD)
-        with _shield_from_interrupts():  # it inherits the mask: Ctrl-C is for the driver alone
-            process.start()
-        theirs.close()
-        return process, ours
 
     def _await(self, key: K) -> R:
         """Return what the first process sends, once all have sent something."""
@@ -143,13 +127,10 @@ class Crew(Generic[K, R]):
     def _refuse_death(self, key: K, rank: int) -> NoReturn:
         process = self._members[rank][0]
         process.join(WATCH_S)
-        code = process.exitcode
-        how = f"ended with exit code {code}"
-        if code is not None and code < 0:
-            how = f"was ended by {_name_signal(-code)}" + (" (killed, or out of memory)" * (code == -signal.SIGKILL))
+        how, why = describe_exit(process.exitcode)
         raise TrialError(
-            f"Process {rank + 1} of the {self._size} that train trial {key} {how}; use a smaller --batch-size or fewer "
-            "--jobs where memory is short, then go on with --resume."
+            f"Process {rank + 1} of the {self._size} that train trial {key} {how}{f' ({why})' * bool(why)}; use a "
+            "smaller --batch-size or fewer --jobs where memory is short, then go on with --resume."
         )
 
 
@@ -170,27 +151,9 @@ def _end(members: list[tuple[LokyProcess, Connection]]) -> None:
             kill_process_tree(process)
 
 
-def _name_signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-@contextmanager
-def _shield_from_interrupts() -> Iterator[None]:
-    """Hold SIGINT back for a moment; it arrives afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _serve(connection: Connection, kit: Kit, leader: int) -> None:
     """Do parts of trials until the leader has no more: what one process does."""
-    threading.Thread(target=_end_with, args=(leader,), daemon=True).start()
-    tqdm.set_lock(threading.RLock())  # torch.fx draws bars with it; a killed process would leave its semaphore behind
+    settle_down(leader)
     work: Callable[[Any], Any] | None = None
     try:
         while True:
@@ -203,10 +166,3 @@ def _serve(connection: Connection, kit: Kit, leader: int) -> None:
             connection.send_bytes(cloudpickle.dumps(sent))
     except (EOFError, OSError):
         return  # the leader has gone
-
-
-def _end_with(leader: int) -> None:
-    """End this process when its leader is gone, killed perhaps, so that no trial runs on for nobody."""
-    while os.getppid() == leader:
-        time.sleep(WATCH_S)
-    os._exit(1)

@@ -1,30 +1,22 @@
 """Trials in worker processes of one thread each, on this machine."""
 
-import os
 import pickle
-import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, Self
 
 import cloudpickle
-from loky.backend.process import LokyProcess
 from loky.backend.utils import kill_process_tree
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from placenorm.facts.trial import Failure
 from placenorm.lookup import describe_error
+from placenorm.study.executors.children import WATCH_S, describe_exit, settle_down, start_child
 from placenorm.study.executors.executor import ATTEMPTS, K, Outcome, R
-from placenorm.study.executors.kits import ONE_THREAD, Kit, Unfit, make_ready, pack_kit, refuse_worker, run_trial
-
-WATCH_S = 1.0
-"""How often a worker looks whether its driver is still there, and the driver whether its workers are."""
+from placenorm.study.executors.kits import Kit, Unfit, make_ready, pack_kit, refuse_worker, run_trial
 
 LEAVE_S = 5.0
 """How long an idle worker may take to end by itself."""
@@ -39,19 +31,11 @@ class _Task(Generic[K]):
 
 
 class _Worker(Generic[K]):
-    """One worker process and the pipe to it.
-
-    It is spawned afresh (never forked), with one thread. Unlike the workers of `multiprocessing`, it does not run the
-    user's script again, and it takes what is defined there or in a notebook.
-    """
+    """One worker process and the pipe to it."""
 
     def __init__(self, kit: Kit) -> None:
         self.task: _Task[K] | None = None
-        self.connection, theirs = Pipe()
-        self.process = LokyProcess(target=_serve, args=(theirs, kit, os.getpid()), env=ONE_THREAD)
-        with _shield_from_interrupts():  # a worker inherits the mask: Ctrl-C is for the driver alone
-            self.process.start()
-        theirs.close()
+        self.process, self.connection = start_child(_serve, kit)
 
     def begin(self, task: _Task[K]) -> None:
         self.connection.send_bytes(cloudpickle.dumps(task.key))
@@ -170,7 +154,9 @@ class ProcessPool(Generic[K, R]):
         if task.deaths < ATTEMPTS:
             self._waiting.appendleft(task)
         else:
-            self._outcomes.append(Outcome(task.key, None, Failure(_describe_death(code, task.deaths))))
+            how = ": ".join(filter(None, describe_exit(code)))
+            reason = f"its worker process died {task.deaths} times, the last time it {how}"
+            self._outcomes.append(Outcome(task.key, None, Failure(reason)))
 
     def __enter__(self) -> Self:
         return self
@@ -186,36 +172,9 @@ class ProcessPool(Generic[K, R]):
         self._workers.clear()
 
 
-@contextmanager
-def _shield_from_interrupts() -> Iterator[None]:
-    """Hold SIGINT back for a moment; it arrives afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _describe_death(code: int | None, deaths: int) -> str:
-    how = f"ended with exit code {code}"
-    if code is not None and code < 0:
-        how = f"was ended by {_name_signal(-code)}"
-        how += ": killed, or out of memory" if -code == signal.SIGKILL else ""
-    return f"its worker process died {deaths} times, the last time it {how}"
-
-
-def _name_signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _serve(connection: Connection, kit: Kit, driver: int) -> None:
     """Run trials until the driver has no more: what a worker process does."""
-    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
-    # torch.fx draws bars with tqdm; a killed worker would leave its usual semaphore behind.
-    tqdm.set_lock(threading.RLock())
+    settle_down(driver)
     work = make_ready(kit)
     if isinstance(work, Unfit):
         connection.send_bytes(cloudpickle.dumps(work))
@@ -236,10 +195,3 @@ def _pack_outcome(outcome: Outcome[Any, Any]) -> bytes:
             Outcome(outcome.key, None, Failure(f"its result cannot be sent: {describe_error(error)}"))
         )
     return packed
-
-
-def _end_with(driver: int) -> None:
-    """End this process when its driver is gone, killed perhaps, so that no trial runs on for nobody."""
-    while os.getppid() == driver:
-        time.sleep(WATCH_S)
-    os._exit(1)
