@@ -17,13 +17,12 @@ from statistics import fmean
 import numpy as np
 from scipy.special import stdtr
 
+from pages import write_between
 from placenorm.facts.comparison import Verdict
 from placenorm.study.calibration import ARMS, World, choose_once, errs, judge_chosen, measure_false_rates, simulate
 from placenorm.study.pairing import FAMILY_ERROR, critical_t
 
 PAGE = Path("docs/decisions/0003-the-verdict.md")
-BEGIN = "<!-- written by bench/calibration.py: begin -->"
-END = "<!-- written by bench/calibration.py: end -->"
 
 START = 20240607
 """Seed of all randomness."""
@@ -169,9 +168,7 @@ def main() -> None:
     tables = write_tables(options.count)
     print(tables)
     if not options.print_only:
-        head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        tail = rest.split(END)[1]
-        PAGE.write_text(f"{head}{BEGIN}\n{tables}\n{END}{tail}", encoding="utf-8")
+        write_between(PAGE, "calibration.py", tables)
 
 
 if __name__ == "__main__":

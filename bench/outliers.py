@@ -23,16 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import placenorm as pn
+from pages import write_between
 from placenorm.data import count_samples, epoch_batches, fetch, load_data, split
 from placenorm.facts.outliers import OutlierSample
 from placenorm.probe import outlier_scores, outlier_sites
 from placenorm.zoo import find_model
 
 PAGE = Path("docs/outliers.md")
-BEGIN = "<!-- written by bench/outliers.py: begin -->"
-END = "<!-- written by bench/outliers.py: end -->"
-BEGIN_CHOICE = "<!-- written by bench/outliers.py --choose: begin -->"
-END_CHOICE = "<!-- written by bench/outliers.py --choose: end -->"
 
 SHARE = 0.02
 """Share of the test samples that are corrupted."""
@@ -313,9 +310,7 @@ def main() -> None:
     tables = write_choice() if options.choose else write_tables(CASES)
     print(tables)
     if not options.print_only:
-        begin, end = (BEGIN_CHOICE, END_CHOICE) if options.choose else (BEGIN, END)
-        head, rest = PAGE.read_text(encoding="utf-8").split(begin)
-        PAGE.write_text(f"{head}{begin}\n{tables}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+        write_between(PAGE, "outliers.py --choose" if options.choose else "outliers.py", tables)
 
 
 if __name__ == "__main__":

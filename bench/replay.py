@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
 
+from pages import write_between
 from placenorm.facts.comparison import Answer, Comparison
 from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.assembly import assemble
@@ -24,9 +25,6 @@ PAGE = Path("docs/decisions/0014-stopping-early.md")
 RUNS = Path("docs/runs")
 ALL = 10**6
 """More records than any trial has: it ends early only where it is above all that the best one ever showed."""
-
-BEGIN = "<!-- written by bench/replay.py: begin -->"
-END = "<!-- written by bench/replay.py: end -->"
 
 
 def replay(folder: Path) -> tuple[Comparison, Comparison]:
@@ -137,9 +135,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if not options.print_only:
-        head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        tail = rest.split(END)[1]
-        PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+        write_between(PAGE, "replay.py", table)
 
 
 if __name__ == "__main__":

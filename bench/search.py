@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pages import write_between
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.placement import Position
 from placenorm.facts.search import BlockEffect, Choice, SearchSpace
@@ -28,8 +29,6 @@ from placenorm.study.search_space import Terrain, find_terrain
 from placenorm.study.searching import SearchAgenda, SearchPlan, conclude_search, make_search
 
 PAGE = Path("docs/decisions/0016-search.md")
-BEGIN = "<!-- written by bench/search.py: begin -->"
-END = "<!-- written by bench/search.py: end -->"
 
 START = 20261127
 """Seed of all randomness."""
@@ -225,9 +224,7 @@ def main() -> None:
         "",
         *write_searches(options.searches),
     ]
-    page = PAGE.read_text(encoding="utf-8")
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
-    PAGE.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
+    write_between(PAGE, "search.py", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from pages import write_between
 from placenorm.facts.comparison import MIN_SEEDS
 from placenorm.study.pairing import FUTILE_CHANCE, critical_t
 from placenorm.study.sequential import LATENESS, PLANNED_SHARE, Schedule, critical_repeated, find_critical
 from placenorm.study.verdict import error_of_each
 
 PAGE = Path("docs/decisions/0014-stopping-early.md")
-BEGIN = "<!-- written by bench/sequential.py: begin -->"
-END = "<!-- written by bench/sequential.py: end -->"
 
 START = 20261127
 """Seed of all randomness."""
@@ -320,9 +319,7 @@ def main() -> None:
     tables = write_tables(options.count)
     print(tables)
     if not options.print_only:
-        head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        tail = rest.split(END)[1]
-        PAGE.write_text(f"{head}{BEGIN}\n{tables}\n{END}{tail}", encoding="utf-8")
+        write_between(PAGE, "sequential.py", tables)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """A planned comparison in, a finished one out: trials are handed to workers, kept as they finish, and judged."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from placenorm.errors import StoreError, TrialError
-from placenorm.facts.codec import dumps
 from placenorm.facts.comparison import Comparison
 from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult, make_failed_trial
 from placenorm.study.agenda import Agenda, make_agenda
@@ -17,6 +15,7 @@ from placenorm.study.budget import BudgetMeter
 from placenorm.study.checkpoints import FOLDER, remove_checkpoints, remove_folder
 from placenorm.study.executors.executor import Executor, Outcome
 from placenorm.study.executors.machines import Machines, open_executor
+from placenorm.study.heads import identify_work
 from placenorm.study.recipe import Recipe
 from placenorm.study.store import TrialStore
 from placenorm.study.training import Trainer
@@ -101,7 +100,7 @@ def run_agenda(
         return
     checkpoints = store.folder.resolve() / FOLDER
     remove_checkpoints(checkpoints, known)
-    recipe = replace(plan.recipe, checkpoints=checkpoints, work=_describe_work(store.head))
+    recipe = replace(plan.recipe, checkpoints=checkpoints, work=identify_work(store.head))
     make_work = partial(_make_trainer, recipe)
     watcher = FailureWatcher(finished)
     files = () if plan.recipe.weights is None else (plan.recipe.weights,)
@@ -137,13 +136,6 @@ def _feed(executor: Executor[TrialOrder, TrialResult], agenda: Agenda, meter: Bu
         if order is None:
             return
         executor.submit(order)
-
-
-def _describe_work(head: Comparison) -> str:
-    """Return what the trials of a comparison train on, how, and by which code, as one word; seeds are no part of it."""
-    settings = replace(head.settings, seeds=0, planned=None)
-    data = "" if head.data is None else head.data.fingerprint
-    return hashlib.sha256(f"{dumps(settings)} {data}".encode()).hexdigest()
 
 
 def _keep(outcome: Outcome[TrialOrder, TrialResult], store: TrialStore) -> TrialResult:

@@ -1,5 +1,6 @@
 """What a stored comparison says of itself, beside what is asked for now."""
 
+import hashlib
 from dataclasses import asdict, replace
 
 from placenorm.facts.comparison import Comparison
@@ -27,6 +28,13 @@ def find_difference(held: Comparison, asked: Comparison) -> str:
     if [(v.name, v.placement) for v in held.variants] != [(v.name, v.placement) for v in asked.variants]:
         return "the placements give other networks than there"
     return ""
+
+
+def identify_work(head: Comparison) -> str:
+    """Return what the trials of a comparison train on, how, and by which code, as one word: what must not differ."""
+    settings = {name: value for name, value in asdict(head.settings).items() if name not in NOT_COMPARED}
+    data = "" if head.data is None else head.data.fingerprint
+    return hashlib.sha256(f"{settings} {data}".encode()).hexdigest()
 
 
 def merge_heads(held: Comparison, asked: Comparison) -> Comparison:

@@ -19,6 +19,7 @@ from placenorm.graph.tracing import ExampleInputs
 from placenorm.study.metrics import MetricFunction
 from placenorm.study.own_loops import OwnTrain
 from placenorm.study.rates import default_rates
+from placenorm.study.searching import FIRST_SEED
 from placenorm.study.stepping import PRECISIONS
 
 DEFAULT_PLACEMENTS = ("none", "before-activation", "after-activation", "after-pool")
@@ -39,9 +40,6 @@ ModelMaker = Callable[[], nn.Module]
 Datasets = tuple[Dataset[Any], Dataset[Any] | None]
 Loaders = tuple[Iterable[Any], Iterable[Any]] | tuple[Iterable[Any], Iterable[Any], Iterable[Any]]
 """For training and for what is held out; or for training, validation and test."""
-
-MOST_SEEDS = 500_000
-"""From there on, seeds are those of searches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +93,8 @@ class Request:
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("norm", self.norm, NORMS)
         _one_of("stop", self.stop, STOPS)
-        if self.seeds > MOST_SEEDS:
-            raise UsageError(f"Cannot compare with --seeds {self.seeds}: give {MOST_SEEDS} or fewer.")
+        if self.seeds > FIRST_SEED:
+            raise UsageError(f"Cannot compare with --seeds {self.seeds}: give {FIRST_SEED} or fewer.")
         if self.search is not None:
             _one_of("search", self.search, SEARCHES)
             _at_least("search-trials", self.search_trials, 1, "nothing would be tried")

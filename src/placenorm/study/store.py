@@ -3,21 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import IO, Self
+from types import MappingProxyType
+from typing import IO
 
 from placenorm.errors import StoreError, UsageError
 from placenorm.facts.comparison import Comparison, Spending
 from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.databases import OUTAGE_S, DatabaseAddress, DatabaseHome, Tell, read_url, show_url, warn
-from placenorm.study.folders import HEAD, TRIALS, FolderHome, lock_folder
+from placenorm.study.folders import HEAD, TRIALS, FolderHome, LockedFolder, lock_folder
 from placenorm.study.heads import find_difference, merge_heads
 from placenorm.study.homes import Home
 from placenorm.study.rows import TROUBLE, describe_cause, freeze
 from placenorm.study.unsaved import UnsavedTrials
 
 
-class TrialStore:
+class TrialStore(LockedFolder):
     """The trials of one comparison.
 
     A trial is added once, when it is finished, in one transaction: a killed run loses at most the trials that were
@@ -32,8 +32,8 @@ class TrialStore:
     """
 
     def __init__(self, home: Home, head: Comparison, folder: Path, lock: IO[str] | None) -> None:
-        self.head, self.folder = head, folder
-        self._home, self._lock = home, lock
+        super().__init__(folder, lock)
+        self.head, self._home = head, home
         self._unsaved = UnsavedTrials(folder, home.place)
         self._results = keep_last(home.read())
         self._broken = False
@@ -82,15 +82,7 @@ class TrialStore:
         self._home.close()
         if self._lock is not None:
             self._unsaved.release()
-            self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close()
 
     def _keep(self, result: TrialResult) -> None:
         try:

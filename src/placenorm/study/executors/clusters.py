@@ -6,24 +6,21 @@ The driver holds what was asked for, by key, and takes each outcome once; Ray ma
 import platform
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self
+from typing import Any, NoReturn, Self
 from uuid import uuid4
 
 from placenorm.errors import TrialError, UsageError, hide_passwords
 from placenorm.facts.trial import Failure
 from placenorm.lookup import describe_error
+from placenorm.study.executors.collecting import Collector
 from placenorm.study.executors.executor import ATTEMPTS, K, Outcome, R
 from placenorm.study.executors.kits import ONE_THREAD, Kit, Unfit, make_ready, pack_kit, refuse_worker, run_trial
 from placenorm.study.executors.sources import Sources, collect_sources, receive_sources
-
-WATCH_S = 1.0
-"""How often the driver looks whether the cluster is still there."""
 
 SIZE_S = 10.0
 """How long the size of the cluster is believed; nodes come and go."""
@@ -61,7 +58,7 @@ class Cluster:
             )
 
 
-class RayExecutor(Generic[K, R]):
+class RayExecutor(Collector[K, R]):
     """Runs trials on a Ray cluster.
 
     What all trials need is put into the cluster's memory once, and made ready once in each worker process. User's
@@ -81,6 +78,7 @@ class RayExecutor(Generic[K, R]):
         references: Iterable[str] = (),
         files: Iterable[str] = (),
     ) -> None:
+        super().__init__()
         self._kit = pack_kit(make_work, references)
         self._sources = collect_sources(self._kit.references, files)
         self._cluster = cluster
@@ -89,7 +87,6 @@ class RayExecutor(Generic[K, R]):
         self._task: Any = None
         self._shared: Any = None
         self._pending: dict[Any, K] = {}
-        self._outcomes: deque[Outcome[K, R]] = deque()
         self._slots, self._sized = 1, -SIZE_S
 
     @property
@@ -110,22 +107,9 @@ class RayExecutor(Generic[K, R]):
         except Exception as error:
             _refuse_loss(error)
 
-    def finished(self) -> Iterator[Outcome[K, R]]:
-        """Yield outcomes as they come in; trials may be submitted meanwhile. Ends when none is left.
-
-        Raises:
-            PlacenormError: if a worker cannot be made ready, as it was raised there, or if the cluster is lost.
-        """
-        while self._outcomes or self._pending:
-            if not self._outcomes:
-                self._listen(WATCH_S)
-            yield from self.take_finished()
-
-    def take_finished(self) -> Iterator[Outcome[K, R]]:
-        """Yield the outcomes that are there by now, without waiting."""
-        self._listen(0.0)
-        while self._outcomes:
-            yield self._outcomes.popleft()
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._pending)
 
     def _listen(self, patience_s: float) -> None:
         if not self._pending:
@@ -286,12 +270,18 @@ def _run_here(run: str, versions: dict[str, str], kit: Kit, sources: Sources, ke
     """Run one trial in a worker process of the cluster; what it needs is made ready the first time."""
     if run not in _ready:
         _ready.clear()  # a process that goes over to another run needs no data of the last one
-        unfit = check_versions(versions)
-        if unfit is None:
-            receive_sources(sources)
-        _ready[run] = unfit or make_ready(kit)
+        _ready[run] = check_versions(versions) or _settle(kit, sources)
     work = _ready[run]
     return work if isinstance(work, Unfit) else run_trial(work, key)
+
+
+def _settle(kit: Kit, sources: Sources) -> Callable[[Any], Any] | Unfit:
+    """Return what runs one trial in this process, or why it cannot."""
+    try:
+        receive_sources(sources)
+    except OSError as error:
+        return Unfit(f"your files cannot be written to the node {socket.gethostname()} ({describe_error(error)})")
+    return make_ready(kit)
 
 
 def _refuse_loss(error: Exception) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -15,6 +15,7 @@ from loky.backend.utils import kill_process_tree
 from placenorm.facts.trial import Failure
 from placenorm.lookup import describe_error
 from placenorm.study.executors.children import WATCH_S, describe_exit, settle_down, start_child
+from placenorm.study.executors.collecting import Collector
 from placenorm.study.executors.executor import ATTEMPTS, K, Outcome, R
 from placenorm.study.executors.kits import Kit, Unfit, make_ready, pack_kit, refuse_worker, run_trial
 
@@ -56,7 +57,7 @@ class _Worker(Generic[K]):
         return code
 
 
-class ProcessPool(Generic[K, R]):
+class ProcessPool(Collector[K, R]):
     """Worker processes that run trials, one at a time each.
 
     What all trials need is sent once to each worker. Where a worker dies, the others go on, a new one takes its place
@@ -69,11 +70,11 @@ class ProcessPool(Generic[K, R]):
     """
 
     def __init__(self, make_work: Callable[[], Callable[[K], R]], jobs: int, references: Iterable[str] = ()) -> None:
+        super().__init__()
         self._kit = pack_kit(make_work, references)
         self._jobs = jobs
         self._waiting: deque[_Task[K]] = deque()
         self._workers: list[_Worker[K]] = []
-        self._outcomes: deque[Outcome[K, R]] = deque()
 
     @property
     def slots(self) -> int:
@@ -85,23 +86,9 @@ class ProcessPool(Generic[K, R]):
         self._waiting.append(_Task(key))
         self._hand_out()
 
-    def finished(self) -> Iterator[Outcome[K, R]]:
-        """Yield outcomes as they come in; trials may be submitted meanwhile. Ends when none is left.
-
-        Raises:
-            PlacenormError: if a worker cannot be made ready, as it was raised there.
-            TrialError: the same, where it was another error.
-        """
-        while self._outcomes or self._waiting or self._busy():
-            if not self._outcomes:
-                self._listen(WATCH_S)
-            yield from self.take_finished()
-
-    def take_finished(self) -> Iterator[Outcome[K, R]]:
-        """Yield the outcomes that are there by now, without waiting."""
-        self._listen(0.0)
-        while self._outcomes:
-            yield self._outcomes.popleft()
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._waiting) or bool(self._busy())
 
     def _busy(self) -> list[_Worker[K]]:
         return [worker for worker in self._workers if worker.task is not None]

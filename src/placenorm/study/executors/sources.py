@@ -12,6 +12,9 @@ MOST_BYTES = 20_000_000
 """Python files beside the user's own that together are larger are no code of one project."""
 
 
+_kept: list[tempfile.TemporaryDirectory[str]] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Files of one machine.
@@ -59,7 +62,8 @@ def receive_sources(sources: Sources) -> None:
     if all(_is_alike(Path(path), content) for path, content in sources.files.items()):
         redirect_files(Path(sources.folder), None)
         return
-    root = Path(tempfile.mkdtemp(prefix="placenorm-sources-"))
+    _kept.append(tempfile.TemporaryDirectory(prefix="placenorm-sources-"))  # for the life of this process
+    root = Path(_kept[-1].name)
     for path, content in sources.files.items():
         copy = root / Path(path).relative_to("/")
         copy.parent.mkdir(parents=True, exist_ok=True)
