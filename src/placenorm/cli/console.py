@@ -84,6 +84,9 @@ class _Lines:
     def __call__(self, finished: int, total: int) -> None:
         if self._first is None:
             self._first = self._written = finished
+            if finished < total:
+                typer.echo(f"{finished} of {total} trials are finished; the next ones begin", err=True)
+            return
         if finished - self._written < total / LINES and not self._written < finished == total:
             return
         self._written = finished

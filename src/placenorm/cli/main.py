@@ -137,7 +137,9 @@ def compare(
     search: Annotated[
         _Search | None, typer.Option(help="per-block: look for the best position of every block, then judge it.")
     ] = None,
-    search_trials: Annotated[int, typer.Option(help="Trials that the search may take.")] = DEFAULT_SEARCH_TRIALS,
+    search_trials: Annotated[
+        int | None, typer.Option(help=f"Trials that the search may take; {DEFAULT_SEARCH_TRIALS} by default.")
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Trials at a time; one a core by default; 0: in this process, for a debugger.")
     ] = None,

@@ -182,7 +182,7 @@ def wrap_loaders(name: str, loaders: tuple[Any, ...], *, limit: int | None = Non
     )
     notes = []
     if len(source.held_out) == 1:
-        notes.append("the second loader's batches are validation and test data in turn.")
+        notes.append("The second loader's batches are validation and test data in turn.")
     if not _is_paired(source):
         source = replace(source, fingerprint=_hash([], lengths), paired=False)
     return replace(source, notes=tuple(notes))

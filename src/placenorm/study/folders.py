@@ -162,7 +162,10 @@ class FolderHome:
         if not self.has_trials():
             return 0
         self._storage = _open_database(self._trials, make=False)
-        return len(self.read())
+        try:
+            return len(self.read())
+        finally:
+            self.close()
 
     def has_trials(self) -> bool:
         """Whether there is a database with anything in it."""

@@ -135,7 +135,7 @@ def _settings(request: Request, source: DataSource | LoaderSource, scorer: Score
         compiled=request.compile,
         processes=request.processes_per_trial,
         search=request.search or "",
-        search_trials=request.search_trials if request.search else 0,
+        search_trials=request.most_search_trials if request.search else 0,
     )
 
 

@@ -75,7 +75,7 @@ class Request:
     processes_per_trial: int = 1
     checkpoint: bool = False
     search: str | None = None
-    search_trials: int = DEFAULT_SEARCH_TRIALS
+    search_trials: int | None = None
     elsewhere: bool = False  # trials run on other machines, so that their device need not be on this one
 
     def __post_init__(self) -> None:
@@ -97,7 +97,12 @@ class Request:
             raise UsageError(f"Cannot compare with --seeds {self.seeds}: give {FIRST_SEED} or fewer.")
         if self.search is not None:
             _one_of("search", self.search, SEARCHES)
-            _at_least("search-trials", self.search_trials, 1, "nothing would be tried")
+            _at_least("search-trials", self.most_search_trials, 1, "nothing would be tried")
+        elif self.search_trials is not None:
+            raise UsageError(
+                f"Cannot use --search-trials {self.search_trials}: nothing is searched; add --search per-block, or "
+                "leave it out."
+            )
         _one_of("precision", self.precision, tuple(PRECISIONS))
         _at_least("processes-per-trial", self.processes_per_trial, 1, "a trial needs a process")
         if not self.elsewhere:
@@ -133,6 +138,11 @@ class Request:
                 f"Cannot train a trial in {self.processes_per_trial} processes on {gpus} GPU: each process of a trial "
                 "needs a GPU of its own; give fewer --processes-per-trial, or --device cuda on a machine with more."
             )
+
+    @property
+    def most_search_trials(self) -> int:
+        """How many trials a search may take."""
+        return DEFAULT_SEARCH_TRIALS if self.search_trials is None else self.search_trials
 
     def named_placements(self) -> dict[str, Placement]:
         """Return the placements by name, in the order in which they were asked for."""

@@ -39,11 +39,11 @@ def plan_search(request: Request, named: StudyPlan) -> tuple[StudyPlan, SearchPl
     settings = replace(named.head.settings, stop="never", planned=None, seeds=0)
     head = replace(named.head, settings=settings, space=terrain.space)
     placements = Placements(recipe.placements, terrain)
-    search = make_search(head, terrain, request.search_trials)
+    search = make_search(head, terrain, request.most_search_trials)
     least = (len(head.variants) * len(settings.learning_rates) + 1) * search.seeds
-    if request.search_trials < least:
+    if request.most_search_trials < least:
         raise UsageError(
-            f"Cannot search with --search-trials {request.search_trials}: the named placements alone take "
+            f"Cannot search with --search-trials {request.most_search_trials}: the named placements alone take "
             f"{least - search.seeds} (placements, rates and seeds multiplied), and one more placement {search.seeds}; "
             f"give {least} or more, or fewer --placements or rates with --lr."
         )

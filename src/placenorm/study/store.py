@@ -194,7 +194,8 @@ def open_store(
 def _check_held(home: Home, held: Comparison, asked: Comparison, *, resume: bool) -> None:
     """Raise an error unless a run may go on with what is there.
 
-    The user's own code may have changed where no trial has a result by it: it was mended.
+    The user's own code may have changed where no trial has a result by it: it was mended. Where no trial has finished,
+    there is nothing to decide.
     """
     difference = find_difference(held, asked)
     if difference and resume and not find_difference(_trust_sources(held, asked), asked):
@@ -206,9 +207,9 @@ def _check_held(home: Home, held: Comparison, asked: Comparison, *, resume: bool
             f"Cannot use {home.place}: it holds another comparison ({difference}); {home.elsewhere}, or repeat "
             "the command that made it with --resume."
         )
-    if not resume:
+    if not resume and (count := home.count()):
         raise StoreError(
-            f"{home.place} holds this comparison already, with {home.count()} finished trials: "
+            f"{home.place} holds this comparison already, with {count} finished trials: "
             f"add --resume to go on with it, or {home.elsewhere} to run it afresh."
         )
 

@@ -10,7 +10,6 @@ from placenorm.errors import UsageError
 from placenorm.facts.comparison import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
-    DEFAULT_SEARCH_TRIALS,
     DEFAULT_SEEDS,
     Comparison,
     Settings,
@@ -124,7 +123,7 @@ def compare(
     checkpoint: bool = False,
     budget: str | None = None,
     search: Literal["per-block"] | None = None,
-    search_trials: int = DEFAULT_SEARCH_TRIALS,
+    search_trials: int | None = None,
     jobs: int | None = None,
     ray: str | None = None,
     trial_cpus: float | None = None,
@@ -190,7 +189,7 @@ def compare(
         search: ``per-block``: every block may take its own position. The named placements come first, then ones drawn
             at random, then those that Optuna's sampler asks for; the best is set beside the baseline and the best named
             placement, on seeds that the search never saw.
-        search_trials: trials that the search may take.
+        search_trials: trials that the search may take; 200 by default.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
         resume: go on with what the folder or the database holds; more seeds than there are may be asked for.
         on_progress: told after every trial how many are finished, and of how many.

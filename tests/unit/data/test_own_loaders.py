@@ -197,7 +197,7 @@ def test_two_loaders_share_the_second_out() -> None:
     validation, test = draws(feed.read_validation()), draws(feed.read_test())
     assert same(validation, list(X.split(10)[::2]))
     assert same(test, list(X.split(10)[1::2]))
-    assert source.notes == ("the second loader's batches are validation and test data in turn.",)
+    assert source.notes == ("The second loader's batches are validation and test data in turn.",)
     assert (feed.describe().train, feed.describe().test) == (60, 0)
 
 

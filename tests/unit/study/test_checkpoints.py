@@ -305,4 +305,4 @@ def test_loop_of_the_page_goes_on(tmp_path: Path) -> None:
         Trainer(recipe).run(TrialKey("none", 0, None))
     result = Trainer(recipe).run(TrialKey("none", 0, None))
     assert trained == [0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9]
-    assert [record.step for record in result.epochs] == list(range(10))
+    assert [record.step for record in result.epochs] == list(range(100, 1001, 100))

@@ -283,11 +283,17 @@ def test_store_killed_while_it_was_made_goes_on(tmp_path: Path, head: Comparison
     (tmp_path / TRIALS).unlink()
     if left is not None:
         (tmp_path / TRIALS).write_bytes(left)
-    with pytest.raises(StoreError, match="with 0 finished trials: add --resume"):
-        open_store(tmp_path, head, resume=False)
-    with open_store(tmp_path, head, resume=True) as store:
+    with open_store(tmp_path, head, resume=False) as store:  # no trial has finished, so there is nothing to resume
         store.add(make_trial())
     assert len(read_store(tmp_path).results) == 1
+
+
+def test_store_in_which_no_trial_has_finished_goes_on_by_itself(tmp_path: Path, head: Comparison) -> None:
+    open_store(tmp_path, head, resume=False).close()
+    with open_store(tmp_path, head, resume=False) as store:
+        store.add(make_trial())
+    with pytest.raises(StoreError, match="with 1 finished trials: add --resume"):
+        open_store(tmp_path, head, resume=False)
 
 
 def test_store_writes_its_head_before_its_database(

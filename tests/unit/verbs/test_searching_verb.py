@@ -90,7 +90,7 @@ def test_folder_of_another_comparison_is_refused(folder: Path, result: Compariso
     with pytest.raises(StoreError, match="search trials 24 there, 30 here"):
         search(folder, "out", search_trials=30, resume=True)
     with pytest.raises(StoreError, match="holds another comparison"):
-        search(folder, "out", search=None, resume=True)
+        search(folder, "out", search=None, search_trials=None, resume=True)
     plain = pn.compare(make, write_data(folder), seeds=1, epochs=1, lr=0.1, jobs=0, out=folder / "plain")
     with pytest.raises(StoreError, match="holds another comparison"):
         search(folder, "plain", resume=True)
@@ -147,6 +147,11 @@ def test_budget_too_small_for_the_named_placements_is_one_sentence(tmp_path: Pat
 def test_placement_with_the_name_of_the_find_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"Cannot search with a placement named '{SEARCHED}'"):
         search(tmp_path, "out", placements={"none": "none", SEARCHED: "after-activation"})
+
+
+def test_trials_for_a_search_that_nobody_asked_for_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Cannot use --search-trials 20: nothing is searched; add --search per-block"):
+        search(tmp_path, "out", search=None, search_trials=20)
 
 
 @pytest.mark.parametrize(
