@@ -1,28 +1,17 @@
 """The page on performance says what the committed rows say."""
 
-import importlib.util
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from placenorm.facts.codec import dumps, loads
 from placenorm.facts.timing import LayerTimings, ModelTiming, ModelTimings
 from placenorm.report.bench_markdown import MODELS, write_performance_markdown
 from placenorm.report.bench_terminal import find_median
+from support.scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "runs" / "bench"
-
-
-def load_tool() -> ModuleType:
-    path = ROOT / "tools" / "write_performance_page.py"
-    spec = importlib.util.spec_from_file_location("write_performance_page", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 RUNS = [
@@ -34,7 +23,9 @@ RUNS = [
 
 def test_page_is_what_the_committed_runs_say() -> None:
     assert len(RUNS) > 1
-    assert (ROOT / "docs" / "performance.md").read_text(encoding="utf-8") == load_tool().write_page(FOLDER)
+    assert (ROOT / "docs" / "performance.md").read_text(encoding="utf-8") == load_script(
+        "tools/write_performance_page.py"
+    ).write_page(FOLDER)
 
 
 def test_every_fused_row_has_eager_beside_it() -> None:
@@ -72,7 +63,7 @@ def test_page_shows_models_where_there_are_runs_of_them(tmp_path: Path) -> None:
     assert MODELS not in write_performance_markdown(RUNS)
     shutil.copy(FOLDER / "cpu-1-thread.json", tmp_path)
     (tmp_path / "models-h100.json").write_text(dumps(make_models()), encoding="utf-8")
-    page = load_tool().write_page(tmp_path)
+    page = load_script("tools/write_performance_page.py").write_page(tmp_path)
     assert MODELS in page
     assert "### NVIDIA H100 80GB HBM3, cudnn.benchmark\n" in page
     assert "128x3x224x224, autocast bfloat16, channels_last; `placenorm bench models`" in page

@@ -1,9 +1,7 @@
 """The pages of the rules are their docstrings, and the table is what was measured."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -11,21 +9,13 @@ from placenorm.rules.checking import CHECK_RULES
 from placenorm.rules.rule import Rule, TrainingRule
 from placenorm.rules.training import TRAINING_RULES
 from support.rule_pages import SECTIONS
+from support.scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "rules"
 
 
-def load_bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("placenorm_bench_rules", ROOT / "bench" / "rules.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BENCH = load_bench()
+BENCH = load_script("bench/rules.py")
 
 
 @pytest.mark.parametrize("rule", [*CHECK_RULES, *TRAINING_RULES], ids=lambda rule: rule.code)

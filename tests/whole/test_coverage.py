@@ -1,11 +1,10 @@
 """A fixed sample of both zoos, one network a family, through the coverage run: traced, placed, and preserved."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from support.scripts import load_script
 
 SAMPLE = (
     *("torchvision:densenet121", "torchvision:googlenet", "torchvision:lraspp_mobilenet_v3_large"),
@@ -18,21 +17,11 @@ SAMPLE = (
 WITH_VALUES = ("torchvision:mnasnet0_5", "timm:dla46_c", "timm:levit_128s", "timm:mobilevit_xxs", "timm:regnetx_002")
 
 
-def load_bench() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench" / "networks.py"
-    spec = importlib.util.spec_from_file_location("placenorm_bench_networks", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SAMPLE)
 def test_every_block_is_placed_or_named_with_its_reason(name: str) -> None:
-    bench = load_bench()
+    bench = load_script("bench/networks.py")
     row: dict[str, Any] = bench.examine_graph(name)
     if not row["norms"]:
         assert name == "torchvision:squeezenet1_0"
@@ -48,7 +37,7 @@ def test_every_block_is_placed_or_named_with_its_reason(name: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", WITH_VALUES)
 def test_preserved_networks_compute_the_same(name: str) -> None:
-    bench = load_bench()
+    bench = load_script("bench/networks.py")
     row = bench.examine_values(name, tuple(bench.examine_graph(name)["input"]))
     assert "error" not in row["preserved"]
     assert {policy: one["error"] for policy, one in row["preserved"].items() if "error" in one} == {}
@@ -57,7 +46,7 @@ def test_preserved_networks_compute_the_same(name: str) -> None:
 
 
 def test_summary_counts_what_the_rows_say() -> None:
-    bench = load_bench()
+    bench = load_script("bench/networks.py")
 
     def every(one: dict[str, Any]) -> dict[str, Any]:
         return dict.fromkeys(bench.POLICIES, one)

@@ -2,9 +2,6 @@
 
 import random
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,9 +16,9 @@ from placenorm.study.stopping import Standing, advance, begin, course_of
 from placenorm.study.verdict import critical_of, judge_final
 from support.comparisons import ACCURACY
 from support.results import SPREAD, make_trial
+from support.scripts import load_script
 from support.sequences import give_each, make_head, run_out
 
-ROOT = Path(__file__).parents[3]
 ARMS = ("none", "before-activation", "after-activation", "after-pool")
 
 LEVELS = (0.5, 0.6, 0.7, 0.8)
@@ -185,18 +182,9 @@ def test_chance_of_equal_values_is_none() -> None:
 # The simulation of the decision page runs the same rule.
 
 
-def load_bench() -> ModuleType:
-    spec = spec_from_file_location("bench_sequential", ROOT / "bench" / "sequential.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("effect", [0.0, 1.5, 4.0], ids=str)
 def test_simulated_rule_is_the_rule(effect: float) -> None:
-    bench = load_bench()
+    bench = load_script("bench/sequential.py")
     head = replace(make_head(), metric=replace(ACCURACY, quantum=0.5))
     world = bench.World("few", effect=effect, noise=bench._quantised, quantum=0.5)
     values = bench.draw(world, 12, np.random.default_rng(7))
