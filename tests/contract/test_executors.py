@@ -145,6 +145,7 @@ def test_trial_that_raises_fails_alone(make: Make) -> None:
     assert "ValueError: no data" in failed.failure.traceback
     assert "direct cause" in failed.failure.traceback
     assert sorted(outcome.result for outcome in outcomes.values()) == [0, 1, 2, 3, 4]
+    assert all(outcome.wall_s > 0 for outcome in (failed, *outcomes.values())), "what a trial took is told"
     with pytest.raises(TrialError, match=r"Trial Told.* failed: .*KeyError.*; mend the model or the data"):
         expect_result(failed)
 

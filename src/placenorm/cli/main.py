@@ -161,6 +161,9 @@ def compare(
         Path | None, typer.Option(help="Folder for results; placenorm-results/<model>-<data> by default.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder or database holds.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, try every network once, and write nothing.")
+    ] = False,
     lang: Annotated[str, typer.Option(help=LANGUAGE_HELP)] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole comparison as JSON.")] = False,
 ) -> None:
@@ -210,14 +213,19 @@ def compare(
             study=study,
             out=out,
             resume=resume,
+            dry_run=dry_run,
             on_progress=progress,
             on_notice=say_aside,
             command=command_line(),
         )
+    if dry_run:
+        _show_planned(result.comparison, lang, as_json=as_json)
+        return
     targets = [result.folder / "report.html"]
     if result.comparison.verdict is not None:  # a budget may end it before there is one
         targets.append(result.folder / "report.png")
-    _show(result.comparison, targets, lang, as_json=as_json)
+    found = () if result.placement is None else (result.placement,)
+    _show(result.comparison, targets, lang, as_json=as_json, found=found)
 
 
 @app.command()
@@ -469,8 +477,10 @@ def report(
         _show(comparison, [out or target / "report.html"], lang, as_json=as_json)
 
 
-def _show(comparison: "Comparison", targets: list[Path], lang: str, *, as_json: bool) -> None:
-    """Print a comparison and write its report."""
+def _show(
+    comparison: "Comparison", targets: list[Path], lang: str, *, as_json: bool, found: tuple[Path, ...] = ()
+) -> None:
+    """Print a comparison and write its report; `found` is what was written before."""
     from placenorm.facts.codec import dumps
     from placenorm.report.language import Language
     from placenorm.report.terminal import print_comparison
@@ -486,7 +496,21 @@ def _show(comparison: "Comparison", targets: list[Path], lang: str, *, as_json: 
         for target in targets:
             write_report(comparison, target, lang)
     if not as_json:
-        typer.echo("\n" + Language(lang).say("terminal-written", files=", ".join(map(str, targets))))
+        typer.echo("\n" + Language(lang).say("terminal-written", files=", ".join(map(str, (*targets, *found)))))
+
+
+def _show_planned(comparison: "Comparison", lang: str, *, as_json: bool) -> None:
+    """Print what a comparison would train."""
+    from placenorm.facts.codec import dumps
+    from placenorm.report.language import Language
+    from placenorm.report.planned import print_planned
+
+    if as_json:
+        sys.stdout.write(dumps(comparison) + "\n")
+        return
+    let_letters_through()
+    print_planned(comparison, Console(), Language(lang))
+    typer.echo("\n" + Language(lang).say("planned-nothing"))
 
 
 def _split(text: str) -> list[str]:

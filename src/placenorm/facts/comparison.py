@@ -279,6 +279,8 @@ class Verdict:
         summaries: one row a variant.
         pick: name of the variant that is advised.
         remarks: what a reader must know to judge it: how rates were chosen, what diverged, what an interval covers.
+        idle: variants that are not shown to be better than one and the same answer to every sample.
+        idle_metric: mean test metric of that answer; None where it is not known.
         advice: one sentence that names the set of placements that none beats, and the pick.
         speed_line: one sentence on the speed.
         cost_line: one sentence on what the norm costs.
@@ -291,6 +293,8 @@ class Verdict:
     summaries: tuple[Summary, ...]
     pick: str
     remarks: tuple[Remark, ...]
+    idle: tuple[str, ...] = ()
+    idle_metric: float | None = None
     advice: str = ""
     speed_line: str = ""
     cost_line: str = ""

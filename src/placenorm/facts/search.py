@@ -13,6 +13,7 @@ PREFIX = "search-"
 """Begins the name of every placement that a search tries; behind it stands a digit for each choice."""
 
 SearchKind = Literal["per-block"]
+SearchEnding = Literal["all", "trials", "budget"]
 BlockWord = Literal["matters", "does not matter", "not known"]
 
 _DIGITS = "0123456789"
@@ -120,6 +121,7 @@ class Search:
         drawn: those of them that were drawn at random, which the effects of blocks are taken from.
         seeds: seeds that each was tried at.
         trials: trials that it took.
+        ending: what ended it: it had tried ``all`` placements there are, taken all its ``trials``, or its ``budget``.
         wall_s: seconds that its workers spent on them, summed up.
         found: name of the variant that it found, as it stands in the comparison.
         placement: where that has the norm of every block that had a choice.
@@ -138,6 +140,7 @@ class Search:
     drawn: int
     seeds: int
     trials: int
+    ending: SearchEnding
     wall_s: float
     found: str
     placement: dict[str, Position]

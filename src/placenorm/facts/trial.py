@@ -114,6 +114,8 @@ class TrialResult:
         pruned_at: step at which it ended, as it was behind another rate of its variant and seed; it has no test metric
             then. None where it ran to its end.
         wall_s: seconds that its worker spent on it, measuring included; 0 where that is not known.
+        idle_metric: test metric of the best answer that is the same for every sample: the commonest class of the test
+            data, or their mean. None where that is not known, as for a metric of the user's own.
     """
 
     key: TrialKey
@@ -129,6 +131,7 @@ class TrialResult:
     failure: Failure | None = None
     pruned_at: int | None = None
     wall_s: float = 0.0
+    idle_metric: float | None = None
 
 
 def make_failed_trial(key: TrialKey, failure: Failure) -> TrialResult:

@@ -19,7 +19,7 @@ from placenorm.report.files import replace_file
 from placenorm.report.language import ENGLISH, Language
 from placenorm.report.pages import render_page
 from placenorm.report.palette import MARK_PATHS, MARKS, PAGE, slots_of
-from placenorm.report.search_wording import list_blocks, say_search
+from placenorm.report.search_wording import list_blocks, say_intro, say_search
 from placenorm.report.share_charts import draw_shares
 from placenorm.report.sheet import choose_font, read_part
 from placenorm.report.strips import OPEN_BLOCKS, StripBlock, draw_strip
@@ -154,7 +154,7 @@ def _describe(comparison: Comparison, language: Language) -> tuple[dict[str, Any
         "target": units.level(verdict.target) if verdict and verdict.target is not None else "",
         "lines": [*said, *(line for line in (verdict.speed_line, verdict.cost_line) if line)] if verdict else said,
         "blocks": list_blocks(comparison, language) if comparison.search else None,
-        "confidence": language.figures(f"{100 * comparison.search.confidence:g}") if comparison.search else "",
+        "intro": say_intro(comparison.search, language) if comparison.search else "",
         "unfinished": "" if verdict else resume_command(comparison.environment.command),
         "progress": say_progress(comparison, language),
         "failed": group_failed(comparison, language)[:SHOWN_REASONS],

@@ -27,14 +27,23 @@ def say_search(comparison: Comparison, language: Language) -> tuple[str, ...]:
     if search is None:
         return ()
     units, say = units_of(comparison, language), language.say
-    counts = {"tried": search.tried, "size": search.size, "seeds": search.seeds}
+    counts = {"tried": search.tried, "size": search.size, "seeds": search.seeds, "trials": search.trials}
+    ended = {"ended": say(f"search-ended-{search.ending}")}
     metric, reached = comparison.metric.name, units.level(search.metric)
     if search.found == SEARCHED:
         beside = units.level(search.policy_metric)
-        found = say("search-found", metric=metric, reached=reached, policy=search.policy, beside=beside, **counts)
+        found = say(
+            "search-found", metric=metric, reached=reached, policy=search.policy, beside=beside, **ended, **counts
+        )
     else:
-        found = say("search-named", metric=metric, reached=reached, name=search.found, **counts)
+        found = say("search-named", metric=metric, reached=reached, name=search.found, **ended, **counts)
     return found, _say_blocks(search, language)
+
+
+def say_intro(search: Search, language: Language) -> str:
+    """Return what the table of blocks shows."""
+    confidence = language.figures(f"{100 * search.confidence:g}")
+    return language.say("search-intro", confidence=confidence, seeds=search.seeds)
 
 
 def _say_blocks(search: Search, language: Language) -> str:

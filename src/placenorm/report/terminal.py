@@ -14,9 +14,10 @@ from rich.text import Text
 
 from placenorm.facts.comparison import Answer, Comparison, Summary, Variant, Verdict
 from placenorm.report.language import ENGLISH, Language
-from placenorm.report.search_wording import list_blocks, say_search
+from placenorm.report.search_wording import list_blocks, say_intro, say_search
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.report.wording import (
+    ABSENT,
     OWN_COMMAND,
     Units,
     count_planned,
@@ -81,7 +82,7 @@ def print_comparison(comparison: Comparison, console: Console, language: Languag
     for answer in (verdict.final, verdict.speed):
         _print_pairs(answer, find_baseline(comparison), units, console)
     _print_search(comparison, console)
-    _print_verdict(spoken, say_search(comparison, language), console, language)
+    _print_verdict(spoken, say_search(comparison, language), console, language, is_own=_is_own(comparison))
 
 
 def _summary_columns(comparison: Comparison, verdict: Verdict, units: Units) -> dict[str, Callable[[Summary], str]]:
@@ -155,19 +156,27 @@ def _print_search(comparison: Comparison, console: Console) -> None:
     if comparison.search is None:
         return
     heads, rows = list_blocks(comparison, ENGLISH)
-    confidence = f"{100 * comparison.search.confidence:g}"
     console.print(Text(ENGLISH.say("search-title"), style="bold"))
-    console.print(Text(ENGLISH.say("search-intro", confidence=confidence), style="dim"))
+    console.print(Text(say_intro(comparison.search, ENGLISH), style="dim"))
     table = _start_table()
-    for head in heads:
+    for head in (heads[0], heads[1], heads[4]):
         _add_text_column(table, head)
-    for row in rows:
-        table.add_row(*map(Text, row))
+    for block, position, effect, interval, word in rows:
+        stands = word if effect == ABSENT else f"{word}\n{effect}, {interval}"
+        table.add_row(*map(Text, (block, position, stands)))
     console.print(table)
     console.print()
 
 
-def _print_verdict(verdict: Verdict, found: tuple[str, ...], console: Console, language: Language) -> None:
+def _is_own(comparison: Comparison) -> bool:
+    """Return whether a user compared a network or data of their own, and need not be told how."""
+    settings = comparison.settings
+    return ":" in (settings.data or ":") or ".py:" in settings.model
+
+
+def _print_verdict(
+    verdict: Verdict, found: tuple[str, ...], console: Console, language: Language, *, is_own: bool
+) -> None:
     console.print(Text(language.say("terminal-verdict"), style="bold"))
     console.print(Padding(Text(verdict.advice, style="bold green"), (0, 0, 0, 2)))
     for line in (*found, verdict.speed_line, verdict.cost_line):
@@ -179,9 +188,10 @@ def _print_verdict(verdict: Verdict, found: tuple[str, ...], console: Console, l
     for note in verdict.notes:
         console.print(_item(note))
     console.print(_item(language.say("terminal-columns")))
-    console.print()
-    console.print(Text(language.say("terminal-own")))
-    console.print(Text(f"  {OWN_COMMAND}"), soft_wrap=True)
+    if not is_own:
+        console.print()
+        console.print(Text(language.say("terminal-own")))
+        console.print(Text(f"  {OWN_COMMAND}"), soft_wrap=True)
 
 
 def _print_unfinished(comparison: Comparison, console: Console, language: Language) -> None:

@@ -61,12 +61,13 @@ def word_verdict(variants: Sequence[Variant], metric: Metric, verdict: Verdict, 
     )
     verdict = replace(verdict, final=final, speed=speed)
     speaker = _Speaker(variants, metric, verdict, language)
+    notes = [say_remark(remark, language) for remark in verdict.remarks]
     return replace(
         verdict,
         advice=speaker.advise(),
         speed_line=speaker.tell_speed(),
         cost_line=speaker.tell_cost(),
-        notes=tuple(say_remark(remark, language) for remark in verdict.remarks),
+        notes=tuple(filter(None, (speaker.tell_idle(), *notes))),
     )
 
 
@@ -140,6 +141,10 @@ class _Speaker:
         rows, final, variants = self._rows, self._verdict.final, self._variants
         if all(0 < rows[variant.name].seeds == rows[variant.name].diverged for variant in variants):
             return self._say("compare-diverged-all")
+        if self._is_all_idle:
+            return self._say(
+                "compare-idle-all", measure=final.measure, level=self._level(self._verdict.idle_metric or 0.0)
+            )
         wish = self._tell_to(self._pick)
         high = wish[0].upper() + wish[1:]
         if len(variants) == 1:
@@ -160,6 +165,22 @@ class _Speaker:
         if all(pair.word == "no practical difference" for pair in among):
             return self._say("compare-tied-all", wish=high, **told)
         return self._say("compare-undecided", wish=wish, **told)
+
+    @property
+    def _is_all_idle(self) -> bool:
+        return len(self._verdict.idle) == len(self._variants)
+
+    def tell_idle(self) -> str:
+        """One sentence on placements that are not shown to have learned anything; "" where all or none are such."""
+        idle = self._verdict.idle
+        if not idle or self._is_all_idle:
+            return ""
+        return self._say(
+            "compare-idle",
+            names=self._join([self._calls[name] for name in idle]),
+            measure=self._verdict.final.measure,
+            level=self._level(self._verdict.idle_metric or 0.0),
+        )
 
     def tell_speed(self) -> str:
         """One sentence on who trains faster, and by how much in height, steps and seconds."""

@@ -122,6 +122,14 @@ def remove_checkpoints(folder: Path, keys: Iterable[TrialKey]) -> None:
                 file.unlink(missing_ok=True)
 
 
+def keep_checkpoints(folder: Path, keys: Iterable[TrialKey]) -> None:
+    """Remove all checkpoints but those of some trials, when none is running: what a stop ended is not wanted again."""
+    kept = {file_name(key) for key in keys}
+    for file in list(folder.glob("*.pt")) + list(folder.glob("*.new")):
+        if file.with_suffix(".pt").name not in kept:
+            file.unlink(missing_ok=True)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove the folder of checkpoints where none is left; no trial may be running."""
     with suppress(OSError):

@@ -1,6 +1,5 @@
 """A planned comparison in, a finished one out: trials are handed to workers, kept as they finish, and judged."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ from placenorm.study.agenda import Agenda, make_agenda
 from placenorm.study.alarm import FailureWatcher
 from placenorm.study.assembly import assemble
 from placenorm.study.budget import BudgetMeter
-from placenorm.study.checkpoints import FOLDER, remove_checkpoints, remove_folder
+from placenorm.study.checkpoints import FOLDER, keep_checkpoints, remove_checkpoints, remove_folder
 from placenorm.study.executors.executor import Executor, Outcome
 from placenorm.study.executors.machines import Machines, open_executor
 from placenorm.study.heads import identify_work
@@ -123,6 +122,8 @@ def run_agenda(
             for outcome in executor.take_finished():
                 _keep(outcome, store)
             raise
+    if not agenda:
+        keep_checkpoints(checkpoints, [key for key, result in store.results.items() if result.failure is not None])
     remove_folder(checkpoints)
     watcher.end()
     store.keep_spending(meter.read() if agenda else None)  # trials are left: the budget ended it
@@ -142,6 +143,7 @@ def _keep(outcome: Outcome[TrialOrder, TrialResult], store: TrialStore) -> Trial
     """Store what came of a trial, and return it."""
     result = outcome.result if outcome.failure is None else make_failed_trial(outcome.key.key, outcome.failure)
     assert result is not None
+    result = replace(result, wall_s=outcome.wall_s)
     store.add(result)
     return result
 
@@ -151,7 +153,4 @@ def _make_trainer(recipe: Recipe) -> Callable[[TrialOrder], TrialResult]:
 
 
 def _run(trainer: Trainer, order: TrialOrder) -> TrialResult:
-    """Run a trial, with the time that it took."""
-    started = time.perf_counter()
-    result = trainer.run(order.key, order.bar)
-    return replace(result, wall_s=time.perf_counter() - started)
+    return trainer.run(order.key, order.bar)

@@ -200,13 +200,32 @@ class EpochLoop:
 
     def _evaluate(self, batches: Iterator[Batch], model: nn.Module) -> tuple[float | None, float | None]:
         """Return loss and metric on batches, in evaluation mode; None where they are not finite."""
+        found = self._gather(batches, model)
+        return self._ranks.agree(None if found is None else self._measure(*found))
+
+    def _test(self) -> tuple[float | None, float | None]:
+        """Return the metric on the test data, and that of the best answer that is the same for every sample."""
+        found = self._gather(self._lesson.feed.read_test(), self._evaluated)
+        measured = None
+        if found is not None:
+            measured = self._measure(*found)[1], self._score_idle(found[1])
+        return self._ranks.agree(measured)
+
+    def _score_idle(self, targets: Tensor) -> float | None:
+        """Return the metric of the best answer that is the same for every sample; None for the user's own metric."""
+        if self._recipe.scorer.reference:
+            return None
+        answer = learned_nothing(targets, self._lesson.task, len(targets), self._lesson.outputs)
+        return self._recipe.scorer.score(answer, targets)
+
+    def _gather(self, batches: Iterator[Batch], model: nn.Module) -> tuple[Tensor, Tensor] | None:
+        """Return outputs and targets of all batches, in their order, to the first process; None to the others."""
         mine = self._predict_shares(batches, model)
         found = [each for shares in self._ranks.gather(mine) for each in shares]
-        measured = None
-        if self._ranks.rank == 0:
-            found.sort(key=lambda each: each[0])
-            measured = self._measure(torch.cat([out for _, out, _ in found]), torch.cat([y for *_, y in found]))
-        return self._ranks.agree(measured)
+        if self._ranks.rank > 0:
+            return None
+        found.sort(key=lambda each: each[0])
+        return torch.cat([out for _, out, _ in found]), torch.cat([y for *_, y in found])
 
     def _measure(self, outputs: Tensor, targets: Tensor) -> tuple[float | None, float | None]:
         loss = loss_of(outputs, targets, self._lesson.task).item()
@@ -235,10 +254,11 @@ class EpochLoop:
     def _finish(self, diverged_at: int | None) -> TrialResult:
         if diverged_at is None:
             val_loss, val_metric, dead = self._records[-1].val_loss, self._records[-1].val_metric, self._dead
-            _, test_metric = self._evaluate(self._lesson.feed.read_test(), self._evaluated)
+            test_metric, idle_metric = self._test()
         else:
             val_loss, dead = None, ()
             val_metric, test_metric = self._score_nothing()
+            idle_metric = self._score_idle(self._lesson.feed.read_targets()[2])
         return TrialResult(
             key=self._key,
             epochs=tuple(self._records),
@@ -250,6 +270,7 @@ class EpochLoop:
             step_time_ms=self._clock.median_ms,
             dead=dead,
             incidents=self._checkpoint.incidents,
+            idle_metric=idle_metric,
         )
 
     def _score_nothing(self) -> tuple[float | None, float | None]:

@@ -10,6 +10,9 @@ THEN = ", then "
 """Between the versions or platforms of a run that was continued under another one."""
 
 
+CHANGED = "have changed since"
+"""Ends a difference that no command makes good."""
+
 NOT_COMPARED = ("seeds", "planned")
 """Settings in which two runs of one comparison may differ."""
 
@@ -20,11 +23,11 @@ def find_difference(held: Comparison, asked: Comparison) -> str:
     for name, value in before.items():
         if name not in NOT_COMPARED and value != now[name]:
             if name == "source_hash":
-                return "your source files, the weights or the example input have changed since"
+                return f"your source files, the weights or the example input {CHANGED}"
             return f"{name.replace('_', ' ')} {_in_words(value)} there, {_in_words(now[name])} here"
     fingerprints = [c.data.fingerprint if c.data is not None else "" for c in (held, asked)]
     if fingerprints[0] != fingerprints[1]:
-        return "the data have changed since"
+        return f"the data {CHANGED}"
     if [(v.name, v.placement) for v in held.variants] != [(v.name, v.placement) for v in asked.variants]:
         return "the placements give other networks than there"
     return ""

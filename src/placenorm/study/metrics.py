@@ -121,7 +121,7 @@ def learned_nothing(targets: Tensor, task: Task, samples: int, outputs: int) -> 
     """Return what a model gives that learned nothing but the mean of its targets, or their commonest class.
 
     Args:
-        targets: the training targets, ``[N]`` or ``[N, K]``.
+        targets: the targets that it saw, ``[N]`` or ``[N, K]``.
         task: what the model learns.
         samples: how many outputs to return.
         outputs: classes of a classification.

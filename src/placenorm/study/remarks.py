@@ -132,6 +132,8 @@ def _remark_course(comparison: Comparison) -> list[Remark]:
     if course.whole_steps:
         share = asked | {"share": f"{100 * course.steps / course.whole_steps:.0f}", "arms": len(comparison.variants)}
         found.append(Remark("note-share-own" if settings.train else "note-share", share))
+        if comparison.search is not None:
+            found.append(Remark("note-share-search", {"trials": comparison.search.trials}))
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.search import SEARCHED, Search
+from placenorm.facts.search import SEARCHED, Search, SearchEnding
 from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult
 from placenorm.study.effects import judge_blocks
 from placenorm.study.pairing import FAMILY_ERROR, floor_of
@@ -174,7 +174,7 @@ def _mean_worth(plan: SearchPlan, chosen: list[TrialResult | None]) -> float:
 
 def _ask(standing: SearchStanding, plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -> SearchStanding:
     """Return the standing with further placements asked for, if the trials allow any."""
-    terrain, left = plan.terrain, (plan.trials - standing.spent) // plan.seeds - len(standing.asked)
+    terrain, left = plan.terrain, _count_left(plan, standing)
     if left < 1:
         return standing
     known = [indices for indices in (*plan.policies.values(), *standing.asked) if indices is not None]
@@ -260,6 +260,7 @@ def conclude_search(plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -
         drawn=len(known),
         seeds=plan.seeds,
         trials=len(results),
+        ending=_find_ending(plan, standing),
         wall_s=math.fsum(result.wall_s for result in results.values()),
         found=SEARCHED if chosen is None else winner.name,
         placement=space.placement(winner.name) if chosen is None else chosen,
@@ -277,6 +278,17 @@ def conclude_search(plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -
             floor_of(values, _quantum(plan) / plan.seeds),
         ),
     )
+
+
+def _find_ending(plan: SearchPlan, standing: SearchStanding) -> SearchEnding:
+    if not standing.over:
+        return "budget"
+    return "all" if _count_left(plan, standing) >= 1 else "trials"
+
+
+def _count_left(plan: SearchPlan, standing: SearchStanding) -> int:
+    """Return how many further placements the trials allow."""
+    return (plan.trials - standing.spent) // plan.seeds - len(standing.asked)
 
 
 def _quantum(plan: SearchPlan) -> float:
@@ -315,8 +327,7 @@ class SearchAgenda:
             return 0
         if self._standing.rates is None:
             return max(self._plan.trials - len(self._results), len(self._waiting) + self.running)
-        planned = (self._plan.trials - self._standing.spent) // self._plan.seeds
-        left = (planned - len(self._standing.asked)) * self._plan.seeds
+        left = _count_left(self._plan, self._standing) * self._plan.seeds
         return left + len(self._waiting) + self.running
 
     def take(self) -> TrialOrder | None:

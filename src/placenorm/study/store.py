@@ -11,7 +11,7 @@ from placenorm.facts.comparison import Comparison, Spending
 from placenorm.facts.trial import TrialKey, TrialResult
 from placenorm.study.databases import OUTAGE_S, DatabaseAddress, DatabaseHome, Tell, read_url, show_url, warn
 from placenorm.study.folders import HEAD, TRIALS, FolderHome, LockedFolder, lock_folder
-from placenorm.study.heads import find_difference, merge_heads
+from placenorm.study.heads import CHANGED, find_difference, merge_heads
 from placenorm.study.homes import Home
 from placenorm.study.rows import TROUBLE, describe_cause, freeze
 from placenorm.study.unsaved import UnsavedTrials
@@ -204,8 +204,12 @@ def _check_held(home: Home, held: Comparison, asked: Comparison, *, resume: bool
             difference = ""
     if difference:
         raise StoreError(
-            f"Cannot use {home.place}: it holds another comparison ({difference}); {home.elsewhere}, or repeat "
-            "the command that made it with --resume."
+            f"Cannot use {home.place}: it holds another comparison ({difference}); {home.elsewhere}, or "
+            + (
+                "undo that change to go on with it."
+                if difference.endswith(CHANGED)
+                else "repeat the command that made it with --resume."
+            )
         )
     if not resume and (count := home.count()):
         raise StoreError(

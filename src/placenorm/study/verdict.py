@@ -11,6 +11,7 @@ from statistics import fmean, median
 
 from placenorm.facts.comparison import Answer, Metric, Pair, Question, Remark, Summary, Variant, Verdict
 from placenorm.facts.trial import TrialResult
+from placenorm.study.idleness import find_idle
 from placenorm.study.pairing import FAMILY_ERROR, Critical, critical_t, floor_of, judge_pair, spread
 from placenorm.study.remarks import find_remarks
 from placenorm.study.sequential import critical_repeated
@@ -77,6 +78,7 @@ def judge(
             variant.cost.norm_train_bytes,
         ),
     )
+    idle, idle_metric = find_idle(trials, metric, critical_of(planned))
     return Verdict(
         final=final,
         speed=speed,
@@ -84,6 +86,8 @@ def judge(
         summaries=summaries,
         pick=pick.name,
         remarks=(*remarks, *find_remarks(trials, (final, speed), (finals, areas), metric, planned)),
+        idle=idle,
+        idle_metric=idle_metric,
     )
 
 

@@ -32,7 +32,7 @@ from placenorm.study.metrics import MetricFunction
 from placenorm.study.own_loops import OwnTrain
 from placenorm.study.planning import make_plan
 from placenorm.study.request import Datasets, Loaders, ModelMaker, Request
-from placenorm.study.search_planning import confirm
+from placenorm.study.search_planning import confirm, plan_search
 from placenorm.study.store import open_store
 from placenorm.verbs.reporting import write_report
 from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
@@ -51,18 +51,22 @@ class ComparisonResult:
     Attributes:
         comparison: everything that was measured, in English words.
         folder: where it lies.
+        placement: after a search, the file of the placement that is advised, for `placenorm.place`; else None.
     """
 
     comparison: Comparison
     folder: Path
+    placement: Path | None = None
 
     @property
     def verdict(self) -> Verdict:
         """What the comparison concludes, with its evidence.
 
         Raises:
-            UsageError: if its budget ended it before its first seed was complete.
+            UsageError: if its budget ended it before its first seed was complete, or nothing was to be trained.
         """
+        if self.comparison.verdict is None and not self.comparison.trials and self.comparison.spending is None:
+            raise UsageError("There is no verdict: nothing was trained; leave dry_run out.")
         if self.comparison.verdict is None:
             raise UsageError(
                 f"There is no verdict on the comparison in {self.folder} yet: its budget ended it before its first "
@@ -132,6 +136,7 @@ def compare(
     study: str | None = None,
     out: Path | str | None = None,
     resume: bool = False,
+    dry_run: bool = False,
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], None] = warn,
     command: str | None = None,
@@ -192,6 +197,7 @@ def compare(
         search_trials: trials that the search may take; 200 by default.
         out: folder for the results; by default ``placenorm-results/<model>-<data>``.
         resume: go on with what the folder or the database holds; more seeds than there are may be asked for.
+        dry_run: plan it, build and try every network on a few samples, and train and write nothing.
         on_progress: told after every trial how many are finished, and of how many.
         on_notice: told in a sentence when a database has gone and is waited for; by default that is a warning.
         command: the command that repeats the run, for the report.
@@ -252,6 +258,9 @@ def compare(
     plan = make_plan(request, told)
     name = study or _slug(plan.head.settings)
     folder = Path(out) if out is not None else RESULTS / name
+    if dry_run:
+        space = None if search is None else plan_search(request, plan)[0].head.space
+        return ComparisonResult(put_into_words(replace(plan.head, space=space), ENGLISH), folder)
     database = None if storage is None else DatabaseAddress(storage, name)
     tell = on_progress or (lambda finished, total: None)
     if search is not None:
@@ -265,16 +274,16 @@ def compare(
     ):
         meter = BudgetMeter(spendable, store.results.values(), gpus)
         comparison = run_study(plan, store, machines, tell, meter)
-    if search is not None and comparison.verdict is not None:
-        write_pick(comparison, folder)
-    return ComparisonResult(put_into_words(comparison, ENGLISH), folder)
+    picked = write_pick(comparison, folder) if search is not None and comparison.verdict is not None else None
+    return ComparisonResult(put_into_words(comparison, ENGLISH), folder, picked)
 
 
-def write_pick(comparison: Comparison, folder: Path) -> None:
-    """Write the placement that is advised into a folder, as ``placement.json``, for `placenorm.place`."""
+def write_pick(comparison: Comparison, folder: Path) -> Path:
+    """Write the placement that is advised into a folder, as ``placement.json``, and return the file."""
     assert comparison.verdict is not None
     pick = next(variant for variant in comparison.variants if variant.name == comparison.verdict.pick)
     write_placement(pick.placement, folder / PLACEMENT)
+    return folder / PLACEMENT
 
 
 def _find_machines(

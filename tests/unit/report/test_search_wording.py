@@ -1,15 +1,18 @@
 """What a search found, in words and on the page, in both languages."""
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from placenorm.facts.codec import dumps, loads
 from placenorm.facts.comparison import Comparison
-from placenorm.facts.search import SEARCHED, BlockEffect, BlockWord, Effect, Search
+from placenorm.facts.search import SEARCHED, BlockEffect, BlockWord, Effect, Search, SearchEnding
 from placenorm.report.comparison_page import render_comparison_page
 from placenorm.report.language import ENGLISH, Language
 from placenorm.report.search_wording import list_blocks, say_search
+from placenorm.report.terminal import print_comparison
 from placenorm.study.searching import FIRST_SEED
 from support.comparisons import make_comparison
 
@@ -19,7 +22,9 @@ def make_block(name: str, word: BlockWord, *, known: bool = True) -> BlockEffect
     return BlockEffect((name,), "none", word, (Effect("after-activation", "none", 0.02, low, high),))
 
 
-def make_found(found: str = SEARCHED, *blocks: BlockEffect, policy_metric: float | None = 0.91) -> Comparison:
+def make_found(
+    found: str = SEARCHED, *blocks: BlockEffect, policy_metric: float | None = 0.91, ending: SearchEnding = "trials"
+) -> Comparison:
     search = Search(
         kind="per-block",
         size=3**30,
@@ -27,6 +32,7 @@ def make_found(found: str = SEARCHED, *blocks: BlockEffect, policy_metric: float
         drawn=20,
         seeds=3,
         trials=150,
+        ending=ending,
         wall_s=10.0,
         found=found,
         placement={"conv1": "none"},
@@ -42,7 +48,7 @@ def make_found(found: str = SEARCHED, *blocks: BlockEffect, policy_metric: float
 
 def test_find_is_said_beside_the_best_named_placement() -> None:
     found, blocks = say_search(make_found(), ENGLISH)
-    assert "40 of 205,891,132,094,649 placements were tried at 3 seeds each" in found
+    assert "40 of 205,891,132,094,649 placements were tried at 3 seeds each, in 150 trials, " in found
     assert 'the best of them, "searched", reached a mean accuracy of 93' in found
     assert "the best named one, after-pool, 91" in found
     assert "it stands on seeds that the search never saw" in found
@@ -52,6 +58,34 @@ def test_find_is_said_beside_the_best_named_placement() -> None:
 def test_named_find_is_said_to_be_no_find() -> None:
     found, _ = say_search(make_found("after-pool"), ENGLISH)
     assert "none was better by more than the margin than the named after-pool" in found
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("all", "in 150 trials, and there are no more; on their"),
+        ("trials", "in 150 trials, as many as it might take; on their"),
+        ("budget", "in 150 trials, as far as the budget went; on their"),
+    ],
+)
+@pytest.mark.parametrize("found", [SEARCHED, "after-pool"])
+def test_end_of_a_search_is_said(found: str, ending: SearchEnding, said: str) -> None:
+    assert said in say_search(make_found(found, ending=ending), ENGLISH)[0]
+    assert len(say_search(make_found(found, ending=ending), Language("fa"))[0]) > 100
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_table_of_blocks_keeps_names_of_positions_whole(width: int) -> None:
+    longest = "after-pool-before-activation"
+    effect = Effect(longest, "before-activation", 0.02, 0.01, 0.03)
+    out = io.StringIO()
+    print_comparison(
+        make_found(SEARCHED, BlockEffect(("conv1",), longest, "matters", (effect,))), Console(file=out, width=width)
+    )
+    table = out.getvalue().partition("What the search found")[2].partition("Verdict")[0]
+    assert table.count(longest) == 2
+    assert "at the 3 seeds of the search" in " ".join(table.split())
+    assert "+1.00 to +3.00" in " ".join(table.split())
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ REMARKS = (
     Remark("note-stopped-futile", {"seeds": 5, "asked": 10, "measure": "final", "metric": "r2", "chance": "10"}),
     Remark("note-arms-stopped", {}, ({"name": "none", "seeds": 1}, {"name": "after-pool", "seeds": 5})),
     Remark("note-share", {"share": "41", "arms": 4, "asked": 10}),
+    Remark("note-share-search", {"trials": 150}),
     Remark("note-share-own", {"share": "41", "arms": 4, "asked": 10}),
     Remark("note-lost", {"name": "none", "lost": 1, "seeds": 10, "metric": "accuracy"}, ({"seed": "0", "step": "7"},)),
     Remark("note-empty", {"name": "none", "measure": "speed", "metric": "r2", "number": 2, "seeds": "3, 4"}),

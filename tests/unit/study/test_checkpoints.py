@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from placenorm.errors import TrialError
 from placenorm.facts.trial import TrialKey, TrialResult
-from placenorm.study.checkpoints import DAMAGED, EVERY_S, UNWRITTEN, Checkpoint, file_name, remove_checkpoints
+from placenorm.study.checkpoints import (
+    DAMAGED,
+    EVERY_S,
+    UNWRITTEN,
+    Checkpoint,
+    file_name,
+    keep_checkpoints,
+    remove_checkpoints,
+)
 from placenorm.study.model_states import dump_model, load_model
 from placenorm.study.own_loops import Reporter
 from placenorm.study.recipe import Recipe
@@ -61,7 +69,7 @@ def make_recipe(folder: Path, *, always: bool = True, **options: object) -> Reci
 
 
 def killed_at(recipe: Recipe, call: int) -> tuple[Recipe, list[int]]:
-    """Return a recipe whose metric kills at a call, and what counts its calls: two an epoch, and one at the end."""
+    """Return a recipe whose metric kills at a call, and what counts its calls: two an epoch, and two at the end."""
     calls: list[int] = []
 
     def score(outputs: Tensor, targets: Tensor) -> float:
@@ -88,7 +96,7 @@ def run_killed(recipe: Recipe, call: int) -> None:
     ],
     ids=["adamw-cosine", "sgd", "bfloat16", "float16"],
 )
-@pytest.mark.parametrize("call", [3, 8, 11], ids=["second-epoch", "fourth-epoch", "test-data"])
+@pytest.mark.parametrize("call", [3, 8, 11, 12], ids=["second-epoch", "fourth-epoch", "test-data", "one-answer"])
 def test_killed_trial_gives_the_same_result(tmp_path: Path, options: dict[str, object], call: int) -> None:
     recipe = make_recipe(tmp_path, **options)
     undisturbed = Trainer(replace(recipe, checkpoints=None)).run(KEY)
@@ -96,7 +104,7 @@ def test_killed_trial_gives_the_same_result(tmp_path: Path, options: dict[str, o
     counted, calls = killed_at(recipe, 1000)
     resumed = Trainer(counted).run(KEY)
     assert without_clock(resumed) == without_clock(undisturbed)
-    assert len(calls) == 2 * (EPOCHS - (call - 1) // 2) + 1, "epochs that were kept were trained again"
+    assert len(calls) == 2 * (EPOCHS - (call - 1) // 2) + 2, "epochs that were kept were trained again"
     times = [record.time_s for record in resumed.epochs]
     assert times == sorted(times)
     assert resumed.step_time_ms > 0
@@ -200,6 +208,17 @@ def test_write_that_is_cut_short_leaves_the_old_checkpoint(tmp_path: Path, monke
     assert Checkpoint(tmp_path / "checkpoints", KEY).load() == {"epoch": 1}
     remove_checkpoints(tmp_path / "checkpoints", [KEY])
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_only_trials_that_may_go_on_keep_their_checkpoints(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    stopped, failed = replace(KEY, seed=7), replace(KEY, seed=8)
+    for key in (stopped, failed):
+        Checkpoint(folder, key, always=True).save({"epoch": 1})
+    (folder / file_name(stopped)).with_suffix(".new").touch()
+    keep_checkpoints(folder, [failed])
+    assert [file.name for file in folder.iterdir()] == [file_name(failed)]
+    keep_checkpoints(tmp_path / "nowhere", [failed])
 
 
 def test_names_of_checkpoints_are_plain_and_differ() -> None:

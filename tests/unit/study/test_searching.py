@@ -115,7 +115,15 @@ def test_search_of_a_small_space_ends_when_all_was_tried(tmp_path: Path) -> None
     )
     search = conclude_search(plan, run_search(plan, lambda placement: 0.5, 0.01))
     assert search is not None
-    assert (search.size, search.tried) == (3, 3)
+    assert (search.size, search.tried, search.ending) == (3, 3, "all")
+
+
+def test_search_says_whether_its_trials_or_its_budget_ended_it(plan: SearchPlan) -> None:
+    whole, part = (run_search(plan, one_matters, 0.01, most=most) for most in (10_000, 60))
+    endings = [
+        None if found is None else found.ending for found in (conclude_search(plan, run) for run in (whole, part))
+    ]
+    assert endings == ["trials", "budget"]
 
 
 def test_rates_are_those_of_the_best_named_policy(plan: SearchPlan) -> None:

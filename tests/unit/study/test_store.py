@@ -135,7 +135,7 @@ def test_store_holds_a_trial_once_that_its_database_holds_twice(tmp_path: Path, 
 def test_store_changed_data_are_refused(tmp_path: Path, head: Comparison) -> None:
     open_store(tmp_path, head, resume=False).close()
     assert head.data is not None
-    with pytest.raises(StoreError, match="the data have changed since"):
+    with pytest.raises(StoreError, match=r"the data have changed since.*undo that change to go on with it\.$"):
         open_store(tmp_path, replace(head, data=replace(head.data, fingerprint="other")), resume=True)
 
 

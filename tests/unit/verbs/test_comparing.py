@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 import placenorm as pn
 from placenorm.cli.main import app
 from placenorm.errors import UsageError
+from placenorm.facts.codec import loads
+from placenorm.facts.comparison import Comparison
 from placenorm.verbs.comparing import ComparisonResult
 from support.trials import write_data
 
@@ -106,3 +108,52 @@ def test_trials_say_how_much_was_on(result: ComparisonResult) -> None:
     shares = [entry for trial in result.comparison.chosen for entry in trial.dead]
     assert shares
     assert all(entry.active is not None and 0.0 < entry.active < 1.0 for entry in shares)
+
+
+# -- what would be trained
+
+
+def plan(folder: Path, *arguments: str) -> tuple[str, int]:
+    command = ["compare", "mlp:2", "--data", write_data(folder), "--seeds", "4", "--dry-run", *arguments]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    return done.stdout, len(list(folder.iterdir()))
+
+
+def test_dry_run_says_how_many_trials_there_are_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown, files = plan(tmp_path)
+    assert "3 placements, 4 seeds" in shown
+    assert "36 trials, or more: 3 placements, 4 seeds and 3 learning rates" in " ".join(shown.split())
+    assert [line.split()[:2] for line in shown.splitlines() if line.startswith(("none", "before"))] == [
+        ["none", "(baseline)"],
+        ["before-activation", "2"],
+    ]
+    assert "Nothing was trained or written" in shown
+    assert files == 1
+
+
+def test_dry_run_of_a_comparison_that_may_stop_early_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "36 trials in the whole grid" in plan(tmp_path, "--stop", "early")[0]
+    assert "۳۶ اجرا" in plan(tmp_path, "--stop", "early", "--lang", "fa")[0]
+
+
+def test_dry_run_as_json_is_the_plan_without_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = loads(Comparison, plan(tmp_path, "--json")[0], "here")
+    assert (told.trials, told.verdict) == ((), None)
+    assert len(told.variants) == 3
+
+
+def test_dry_run_has_no_verdict(tmp_path: Path) -> None:
+    done = pn.compare("mlp:2", write_data(tmp_path), out=tmp_path / "out", dry_run=True)
+    with pytest.raises(UsageError, match="nothing was trained; leave dry_run out"):
+        done.verdict  # noqa: B018 - it raises
+
+
+def test_dry_run_refuses_what_a_run_would_refuse(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Unknown metric 'speed'"):
+        pn.compare("mlp:2", write_data(tmp_path), metric="speed", dry_run=True)

@@ -13,6 +13,8 @@ import placenorm as pn
 from placenorm.cli.main import app
 from placenorm.errors import StoreError, TrialError, UsageError
 from placenorm.facts.search import PREFIX, SEARCHED
+from placenorm.report.language import ENGLISH
+from placenorm.report.planned import say_planned
 from placenorm.study.searching import FIRST_SEED
 from placenorm.study.store import read_store
 from placenorm.verbs.comparing import ComparisonResult
@@ -66,6 +68,18 @@ def test_placement_that_is_advised_is_a_file_for_place(result: ComparisonResult)
     pick = next(each for each in result.comparison.variants if each.name == result.verdict.pick)
     done = pn.place(make(), torch.zeros(2, 6), str(file))
     assert done.graph.placement() == pick.placement
+    assert result.placement == file
+
+
+def test_dry_run_of_a_search_says_what_it_may_try_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    done = pn.compare(make, write_data(folder), search="per-block", lr=0.1, out=tmp_path / "out", dry_run=True)
+    space = done.comparison.space
+    assert space is not None
+    assert len(space.choices) == 2
+    lines = say_planned(done.comparison, ENGLISH)
+    assert f"2 blocks have a choice, which makes {space.size} placements; it may take 200 trials" in lines[-2]
+    assert "Then 3 placements at most are judged on fresh seeds: 30 trials" in lines[-1]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

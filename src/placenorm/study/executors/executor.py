@@ -23,11 +23,13 @@ class Outcome(Generic[K, R]):
         key: which trial it was.
         result: what it gave; None where it failed.
         failure: why there is no result; None where there is one.
+        wall_s: seconds that its worker spent on it; 0 where that is not known, as where the worker died.
     """
 
     key: K
     result: R | None
     failure: Failure | None = None
+    wall_s: float = 0.0
 
 
 class Executor(Protocol[K, R]):

@@ -1,6 +1,7 @@
 """What a worker needs for all its trials, packed to be sent; and one trial, run so that nothing escapes it."""
 
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -81,10 +82,11 @@ def hold_to_one_thread() -> None:
 
 def run_trial(work: Callable[[K], R], key: K) -> Outcome[K, R]:
     """Return what comes of a trial; what it raises, ``SystemExit`` too, makes it a failed one."""
+    started = time.perf_counter()
     try:
-        return Outcome(key, work(key))
+        return Outcome(key, work(key), None, time.perf_counter() - started)
     except (Exception, SystemExit) as error:
-        return Outcome(key, None, describe_fault(error))
+        return Outcome(key, None, describe_fault(error), time.perf_counter() - started)
 
 
 def describe_fault(error: BaseException) -> Failure:

@@ -10,6 +10,8 @@ compare-use-none = use { $call }
 compare-leave = leave the norms as they are{ $more }
 compare-use-placement = use the placement { $label }
 compare-diverged-all = No placement trained: every one diverged at every seed; look at the learning rates, the loss and the data.
+compare-idle-all = Nothing can be said yet: no placement is shown to do better in { $measure } than one and the same answer to every sample, which reaches { $level }; train longer (--epochs), on more data, or at other rates (--lr).
+compare-idle = Not shown to do better in { $measure } than one and the same answer to every sample, which reaches { $level }: { $names }.
 compare-only = { $wish }: it is the only placement that was compared.
 compare-won = { $wish }: { $win }.
 compare-tied-some = { $wish }: of the { $number } placements that none beats in { $measure } ({ $every }) it is { $cheap }; between them { $tie }.
@@ -69,6 +71,7 @@ note-arms-stopped-part = { $name } after { $seeds_count ->
    *[other] { $seeds } seeds
 }
 note-share = This took about { $share } % of the training steps of the whole grid: { $arms } placements, { $asked } seeds, and every learning rate that any placement of a seed tried.
+note-share-search = The { $trials } trials of the search are not counted in that.
 note-share-own = This took { $share } % of the training steps of { $arms } placements at { $asked } seeds.
 budget-time = The budget of { $budget } ended this run after { $minutes } min, with { $trials } finished trials; to go on, add --resume and a budget for another run.
 budget-trials = The budget of { $budget } ended this with { $trials } finished trials; to go on, add --resume and a larger budget.
@@ -218,11 +221,21 @@ draw-tip-interval = 95 % interval
 draw-tip-rate = learning rate
 draw-tip-step-time = a step takes
 
+# What would be trained.
+planned-grid = { $trials } trials, or more: { $arms } placements, { $seeds } seeds and { $rates } learning rates, and further rates where the best one lies at an end.
+planned-early = { $trials } trials in the whole grid of { $arms } placements, { $seeds } seeds and { $rates } learning rates; the comparison stops where more would not be worth it.
+planned-search = First a search: { $choices } blocks have a choice, which makes { $size } placements; it may take { $trials } trials.
+planned-judged = Then { $arms } placements at most are judged on fresh seeds: { $trials } trials for { $seeds } seeds and { $rates } learning rates, or more where the best rate lies at an end.
+planned-nothing = Nothing was trained or written; without --dry-run it begins.
+
 # What a search found.
 search-title = What the search found
-search-intro = On validation data, and on other seeds than the verdict's. A block's largest difference between two positions, the other blocks as they come; all intervals hold together with { $confidence } % confidence.
-search-found = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each; on validation data the best of them, "searched", reached a mean { $metric } of { $reached }, and the best named one, { $policy }, { $beside }. What that is worth, only the verdict says: it stands on seeds that the search never saw.
-search-named = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each; on validation data none was better by more than the margin than the named { $name }, which reached a mean { $metric } of { $reached }. The verdict stands on seeds that the search never saw.
+search-intro = On validation data and at the { $seeds } seeds of the search, which are not the verdict's, and for these seeds alone. A block's largest difference between two positions, the other blocks as they come; all intervals hold together with { $confidence } % confidence.
+search-found = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each, in { $trials } trials, { $ended }; on their validation data the best of them, "searched", reached a mean { $metric } of { $reached }, and the best named one, { $policy }, { $beside }. What that is worth, only the verdict says: it stands on seeds that the search never saw.
+search-named = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each, in { $trials } trials, { $ended }; on their validation data none was better by more than the margin than the named { $name }, which reached a mean { $metric } of { $reached }. The verdict stands on seeds that the search never saw.
+search-ended-all = and there are no more
+search-ended-trials = as many as it might take
+search-ended-budget = as far as the budget went
 search-blocks = Of { $choices } blocks with a choice, { $matters_count ->
     [one] one matters
    *[other] { $matters } matter

@@ -1,0 +1,67 @@
+"""A comparison that was planned and not run, in the terminal or in a pipe: what would be trained."""
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from placenorm.facts.comparison import Comparison
+from placenorm.report.language import Language
+from placenorm.report.wording import describe_run
+
+COLUMNS = ("placement", "norms", "bytes of a step", "blocks changed")
+
+JUDGED = 3
+"""Placements that are judged after a search, at most: the baseline, the best named one, and what was found."""
+
+
+def print_planned(comparison: Comparison, console: Console, language: Language) -> None:
+    """Print the placements that would be compared, what stays as it is, and how many trials that takes.
+
+    Args:
+        comparison: the comparison, without trials; with the space of its search, where there is one.
+        console: where to print; the table is Latin, as all tables in a terminal are.
+        language: of the sentences.
+    """
+    console.print(Text(describe_run(comparison), style="bold"))
+    console.print()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name == COLUMNS[0] else "right", overflow="fold")
+    for variant in comparison.variants:
+        label = variant.label + (" (baseline)" if variant.baseline else "")
+        share = f"{variant.cost.norm_share_pct:.1f} %"
+        table.add_row(*map(Text, (label, str(len(variant.cost.norms)), share, str(len(variant.changes)))))
+    console.print(table)
+    console.print()
+    for line in say_planned(comparison, language):
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
+
+
+def say_planned(comparison: Comparison, language: Language) -> tuple[str, ...]:
+    """Return what stays as it is and how many trials the plan has, in sentences.
+
+    Args:
+        comparison: as in `print_planned`.
+        language: of the reader.
+    """
+    settings, say = comparison.settings, language.say
+    skipped = [
+        say("note-skipped", label=variant.label, site=skip.site, reason=skip.reason)
+        for variant in comparison.variants
+        for skip in variant.skipped
+    ]
+    arms, rates = len(comparison.variants), len(settings.learning_rates)
+    counts = {"rates": rates, "seeds": settings.seeds}
+    if comparison.space is not None:
+        search = say(
+            "planned-search",
+            choices=len(comparison.space.choices),
+            size=comparison.space.size,
+            trials=settings.search_trials,
+        )
+        arms = min(arms, JUDGED)
+        return (*skipped, search, say("planned-judged", arms=arms, trials=arms * rates * settings.seeds, **counts))
+    key = "planned-early" if settings.stop == "early" else "planned-grid"
+    return (*skipped, say(key, arms=arms, trials=arms * rates * settings.seeds, **counts))
