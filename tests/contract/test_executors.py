@@ -271,3 +271,8 @@ def test_leaving_the_block_by_an_error_ends_what_runs(make_apart: Make, tmp_path
     pid = int(mark.read_text())
     assert pid != os.getpid()
     wait_until(lambda: not is_running(pid))
+
+
+def test_worker_process_is_deaf_to_an_interrupt_even_where_somebody_lifts_the_mask() -> None:
+    (outcome,) = run(make_processes(), Told("be_interrupted")).values()
+    assert (outcome.result, outcome.failure) == ("lived", None)

@@ -37,11 +37,12 @@ def start_child(serve: Callable[..., None], *given: Any) -> tuple[LokyProcess, C
 
 
 def settle_down(parent: int) -> None:
-    """Make this process ready to serve: it ends when its parent is gone, and leaves nothing behind when it is killed.
+    """Make this process ready to serve: deaf to Ctrl-C, gone with its parent, and without traces when it is killed.
 
     Args:
         parent: number of the process that started it.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever starts multiprocessing's tracker lifts the mask
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # torch.fx draws bars with tqdm; a killed process would leave its usual semaphore behind.
     tqdm.set_lock(threading.RLock())

@@ -169,7 +169,7 @@ def _serve(connection: Connection, kit: Kit, driver: int) -> None:
     try:
         while (key := pickle.loads(connection.recv_bytes())) is not None:
             connection.send_bytes(_pack_outcome(run_trial(work, key)))
-    except EOFError:
+    except (EOFError, OSError):
         return  # the driver has gone
 
 
