@@ -77,8 +77,8 @@ def draw_scores(comparison: Comparison, verdict: Verdict, theme: Theme, language
                 "mean": _scaled(summary.metric, units),
                 "shown": units.level(summary.metric),
                 "interval": units.interval(summary.metric_low, summary.metric_high),
-                "low": _scaled(summary.metric_low, units),
-                "high": _scaled(summary.metric_high, units),
+                "low": _scaled(units.bound_level(summary.metric_low), units),
+                "high": _scaled(units.bound_level(summary.metric_high), units),
             }
         )
     seeds: list[Row] = [
@@ -421,8 +421,8 @@ def _pair_row(pair: Pair, place: int, units: Units, language: Language) -> Row:
         "words": language.embed(_say_difference(pair, units, language)),
         "winner": pair.winner or "",
         "difference": pair.difference * units.factor,
-        "low": _scaled(pair.low, units),
-        "high": _scaled(pair.high, units),
+        "low": _scaled(units.bound_gap(pair.low), units),
+        "high": _scaled(units.bound_gap(pair.high), units),
     }
 
 

@@ -71,20 +71,26 @@ class Units:
         text = f"{value * self.factor:+.{self.decimals}f}"
         return self.language.figures(text.replace("-", "+", 1) if float(text) == 0.0 else text)
 
+    def bound_level(self, end: float | None) -> float | None:
+        """Return an end of an interval of levels: a share lies between 0 and 1."""
+        return min(max(end, 0.0), 1.0) if self.suffix and end is not None else end
+
+    def bound_gap(self, end: float | None) -> float | None:
+        """Return an end of an interval of differences: no two shares differ by more than 1."""
+        return min(max(end, -1.0), 1.0) if self.suffix and end is not None else end
+
     def interval(self, low: float | None, high: float | None) -> str:
         """Return an interval of levels, without unit: ``96.80 to 97.82``; "" without one."""
         if low is None or high is None:
             return ""
-        if self.suffix:  # a share lies between 0 and 1
-            low, high = max(low, 0.0), min(high, 1.0)
+        low, high = self.bound_level(low), self.bound_level(high)
         return self.language.say("compare-interval", low=self.number(low), high=self.number(high))
 
     def gap_interval(self, low: float | None, high: float | None) -> str:
         """Return an interval of differences, signed, without unit: ``-0.20 to +0.82``; "" without one."""
         if low is None or high is None:
             return ""
-        if self.suffix:  # no two shares differ by more than 1
-            low, high = max(low, -1.0), min(high, 1.0)
+        low, high = self.bound_gap(low), self.bound_gap(high)
         return self.language.say("compare-interval", low=self.gap(low), high=self.gap(high))
 
     def margin(self, value: float) -> str:

@@ -97,6 +97,21 @@ def test_long_curves_are_thinned_and_keep_their_end() -> None:
     assert steps[-1] == 1000
 
 
+def test_interval_of_a_share_is_drawn_no_further_than_a_share_goes() -> None:
+    comparison = make_comparison()
+    verdict = comparison.verdict
+    assert verdict is not None
+    wide = replace(
+        verdict,
+        summaries=tuple(replace(row, metric_low=-0.4, metric_high=1.2) for row in verdict.summaries),
+        final=replace(verdict.final, pairs=tuple(replace(each, low=-1.5, high=2.0) for each in verdict.final.pairs)),
+    )
+    scores = rows_of(draw_scores(comparison, wide, LIGHT), 0)
+    assert {(row["low"], row["high"]) for row in scores} == {(0.0, 100.0)}
+    gaps = rows_of(draw_differences(comparison, wide.final, LIGHT))
+    assert {(row["low"], row["high"]) for row in gaps} == {(-100.0, 100.0)}
+
+
 def test_forest_plot_holds_every_pair_with_its_word_and_the_margin() -> None:
     comparison = make_comparison()
     assert comparison.verdict is not None

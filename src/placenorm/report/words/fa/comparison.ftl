@@ -53,7 +53,7 @@ compare-arrives-in = در { $reached } seed از { $seeds } seed
 
 compare-cost-none = هزینه: هیچ شبکه‌ای این‌جا BN ندارد، پس هزینه‌ای هم نیست.
 compare-cost-part = { $label } { $share }٪ از بایت‌ها
-compare-cost-clock = { $part } و { $time }٪ زمان
+compare-cost-clock = { $part } و { $time }‏٪ زمان
 compare-cost-step = { $part } (هر گام { $time } میلی‌ثانیه)
 compare-cost = هزینه: سهم BN از یک گام آموزش: { $parts }.
 compare-cost-beside = هزینه: سهم BN از یک گام آموزش: { $parts } (میانه‌ی اجراهایی که کنار هم اجرا شدند)؛ یک گام بدون BN { $time } میلی‌ثانیه طول می‌کشد.
