@@ -106,7 +106,15 @@ def test_without_any_thread_the_caller_does_all(monkeypatch: pytest.MonkeyPatch)
 STEPS = ["_ask_helpers", "_do_own_share", "_wait_for_helpers"]
 
 
-@pytest.mark.usefixtures("no_library")
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Take SIGINT as in a terminal: where the tests run in the background, a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("no_library", "interrupts")
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 def test_interrupt_comes_when_the_work_is_done(step: str, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
