@@ -16,10 +16,10 @@ test: $(VENV)/.installed-dev  ## Format, lint, imports, types and the fast tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not browser and not postgres and not gpu" $(ARGS)
-	TRITON_INTERPRET=1 $(BIN)/pytest tests/gpu -m interpreted
 
-test-all: $(VENV)/.installed-dev  ## The slow sweeps, whole runs, browser and database tests: within an hour
+test-all: $(VENV)/.installed-dev  ## The slow sweeps, whole runs, browser and database tests, Triton interpreted: within an hour
 	$(BIN)/pytest -m "(slow or browser or postgres) and not gpu" $(ARGS)
+	TRITON_INTERPRET=1 $(BIN)/pytest tests/gpu -m interpreted
 
 test-gpu: $(VENV)/.installed-dev  ## What needs a CUDA device
 	$(BIN)/pytest -m gpu $(ARGS)
