@@ -70,9 +70,7 @@ class _Bordered(_ConvNd):
             return y + (self._correct(inner, outer, y.dtype) if known is None else known.to(y.dtype))
         if torch._C._get_tracing_state() is not None or (torch.is_grad_enabled() and y.requires_grad):
             return y + self._correct(inner, outer, y.dtype)
-        if self._of[0] is not self.taps or self._of[1] != _count_writes(self.taps):
-            self.forget_sizes()
-            self._of = self.taps, _count_writes(self.taps)
+        self._look_at_taps()
         key = (inner, outer, y.dtype, y.device, y.stride(-1) == 1)
         planned = self._maps.get(key)
         if planned is None:
@@ -99,9 +97,16 @@ class _Bordered(_ConvNd):
             y: what the layer gives for it.
         """
         rank = len(self.kernel_size)
+        self._look_at_taps()
         with torch.no_grad():
             self._size = tuple(x.shape[-rank:])
             self.whole = self._correct(self._size, tuple(y.shape[-rank:]), y.dtype)
+
+    def _look_at_taps(self) -> None:
+        """Forget what was worked out from other taps."""
+        if self._of[0] is not self.taps or self._of[1] != _count_writes(self.taps):
+            self.forget_sizes()
+            self._of = self.taps, _count_writes(self.taps)
 
     def _meets(self, inner: tuple[int, ...]) -> bool:
         """Whether compiled code is for the size of input that `whole` is for; a size that is free there is not."""

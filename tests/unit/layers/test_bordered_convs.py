@@ -282,6 +282,15 @@ def test_free_size_is_not_tied_to_the_one_that_is_kept() -> None:
     torch.compiler.reset()
 
 
+def test_kept_correction_outlives_eager_calls_of_any_size() -> None:
+    plain, changed, shift = make_pair("conv2d", PADDED)
+    kept = keep(changed, 8)
+    with torch.no_grad():
+        for size in (8, 11):
+            assert_same(plain, changed, shift, draw(2, 4, size, size).double())
+    assert kept.whole.shape == (6, 4, 4)
+
+
 @pytest.mark.parametrize("way", ["loaded", "written", "copied"])
 def test_kept_correction_does_not_outlive_its_taps(way: str) -> None:
     _, changed, _ = make_pair("conv2d", PADDED)
