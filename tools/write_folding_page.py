@@ -257,9 +257,9 @@ def _write_speed(rows: list[Row]) -> list[str]:
         "## Time",
         "",
         f"`python bench/folding_speed.py` on {first['device']}, threads: {first['threads']}, {first['versions']}. All "
-        "gammas positive; four candidates run in rounds, each in an order of its own, eager ones as five copies in turn, "
-        "and a ratio is the median of the ratios within a round, with its quartiles. Below 1 the first is faster. Norms "
-        "that stay behind the activation are counted."
+        "gammas positive; four candidates run in rounds, each in an order of its own, eager ones as five copies in "
+        "turn, and a ratio is the median of the ratios within a round, with its quartiles. Below 1 the first is "
+        "faster. Norms that stay behind the activation are counted."
         f"{note}",
         "",
         "| model | batch | pixels | | before, as it is | before, folded / as it is | behind, stay "
