@@ -76,8 +76,8 @@ class _Meter:
 class _Lines:
     """Writes the same as a line now and then, for a file or a pipe."""
 
-    def __init__(self) -> None:
-        self._started = time.monotonic()
+    def __init__(self, note: str) -> None:
+        self._note, self._started = note, time.monotonic()
         self._first: int | None = None
         self._written = 0
 
@@ -85,7 +85,7 @@ class _Lines:
         if self._first is None:
             self._first = self._written = finished
             if finished < total:
-                typer.echo(f"{finished} of {total} trials are finished; the next ones begin", err=True)
+                typer.echo(f"{finished} of {total} trials{self._note} are finished; the next ones begin", err=True)
             return
         if finished - self._written < total / LINES and not self._written < finished == total:
             return
@@ -105,7 +105,7 @@ def show_progress(*, quiet: bool, note: str = "") -> Iterator[Callable[[int, int
     """
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield (lambda finished, total: None) if quiet else _Lines()
+        yield (lambda finished, total: None) if quiet else _Lines(note)
         return
     columns = (
         TextColumn("{task.description}"),
