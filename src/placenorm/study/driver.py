@@ -149,8 +149,5 @@ def _keep(outcome: Outcome[TrialOrder, TrialResult], store: TrialStore) -> Trial
 
 
 def _make_trainer(recipe: Recipe) -> Callable[[TrialOrder], TrialResult]:
-    return partial(_run, Trainer(recipe))
-
-
-def _run(trainer: Trainer, order: TrialOrder) -> TrialResult:
-    return trainer.run(order.key, order.bar)
+    trainer = Trainer(recipe)
+    return lambda order: trainer.run(order.key, order.bar)
