@@ -1,51 +1,233 @@
-"""A norm with an activation and a max pool behind it, and the way back: the loops shared out among a team."""
+"""A norm with an activation and a max pool behind it, and the way back, in both layouts: whole passes.
+
+Each is a call into compiled code that shares the loops of `chain_pool_loops` out among a team of threads. Both layouts
+are gone through in the order of memory, twice a direction: for the sums, and with them.
+"""
 
 from typing import Any, Final
 
+import numpy as np
+
 from placenorm.kernels.cpu import chain_pool_loops as loops
+from placenorm.kernels.cpu.arithmetic import f32
+from placenorm.kernels.cpu.chain_loops import ROWS, RUN
 from placenorm.kernels.cpu.compiling import njit
 from placenorm.kernels.cpu.team import share_out
 
-_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True}
+_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(**_OPTIONS)
-def forward_planes(team: Any, *given: Any) -> None:
-    """Write the outputs, the winners and the statistics; given what `chain_pool_loops.forward_planes` takes."""
-    share_out(team, loops.forward_planes, given, given[0].shape[1])
+def forward_planes(
+    team: Any,
+    x: Any,  # [P, H, W], P = N * C
+    winner: Any,  # [P, OH, OW]
+    place: Any,  # [P, OH, OW], uint8
+    y: Any,  # [P, OH, OW]
+    mean: Any,  # [C]
+    var: Any,  # [C]
+    rstd: Any,  # [C]
+    weight: Any,  # [C]
+    bias: Any,  # [C]
+    eps: float,
+    after: Any,
+    slope: Any,
+    ways: Any,  # what `chain_pool_loops.pool_planes` takes of the window
+) -> None:
+    """Write the outputs, the winners and the statistics, where the activation never falls."""
+    shift, centre, scale = _measure_planes(team, x, winner, place, mean, var, rstd, weight, eps, (), ways)
+    lines = winner.reshape((len(x), -1)), y.reshape((len(x), -1))
+    share_out(team, loops.apply_planes, (*lines, shift, centre, scale, bias, after, slope), len(x))
 
 
 @njit(**_OPTIONS)
-def backward_planes(team: Any, *given: Any) -> None:
-    """Write the gradients; given what `chain_pool_loops.backward_planes` takes."""
-    share_out(team, loops.backward_planes, given, given[0].shape[1])
+def forward_falling_planes(
+    team: Any,
+    x: Any,  # [P, H, W]
+    winner: Any,  # [P, OH, OW]
+    place: Any,  # [P, OH, OW], uint8
+    y: Any,  # [P, OH, OW]
+    mean: Any,  # [C]
+    var: Any,  # [C]
+    rstd: Any,  # [C]
+    weight: Any,  # [C]
+    bias: Any,  # [C]
+    eps: float,
+    after: Any,
+    slope: Any,
+    ways: Any,
+) -> None:
+    """Do as `forward_planes` with an activation that may fall."""
+    shift, centre, scale = _measure_planes(team, x, winner, place, mean, var, rstd, weight, eps, (0,), ways)
+    affine = shift, centre, scale, bias, after, slope
+    share_out(team, loops.rank_planes, (x, winner, place, *affine, *ways), len(x))
+    lines = winner.reshape((len(x), -1)), y.reshape((len(x), -1))
+    share_out(team, loops.apply_planes, (*lines, *affine), len(x))
 
 
 @njit(**_OPTIONS)
-def pool_rows(team: Any, *given: Any) -> None:
-    """Write the winners where they are known, and add up the input; given what `chain_pool_loops.pool_rows` takes."""
-    share_out(team, loops.pool_rows, given, given[0].shape[0])
+def _measure_planes(
+    team: Any, x: Any, winner: Any, place: Any, mean: Any, var: Any, rstd: Any, weight: Any, eps: float, falls: Any,
+    ways: Any,
+) -> Any:  # fmt: skip
+    """Write the statistics, and the winners where they are known; return shift, centre and scale, ``[C]``."""
+    channels = len(mean)
+    shift = np.empty(channels, np.float32)
+    for c in range(channels):
+        shift[c] = loops.average(x[c].ravel()[:RUN])
+    sums = np.zeros((team.shares, 2, channels))
+    given = x, winner, place, shift, sums, np.sign(weight), falls, *ways
+    share_out(team, loops.pool_planes, given, len(x))
+    centre, scale = _finish_statistics(sums, shift, x.size // channels, weight, eps, mean, var, rstd)
+    return shift, centre, scale
 
 
 @njit(**_OPTIONS)
-def rank_rows(team: Any, *given: Any) -> None:
-    """Write the winners by what the activation makes of every value; given what `chain_pool_loops.rank_rows` takes."""
-    share_out(team, loops.rank_rows, given, given[0].shape[0])
+def backward_planes(
+    team: Any,
+    dy: Any,  # [P, OH, OW]
+    x: Any,  # [P, H, W]
+    winner: Any,  # [P, OH, OW]
+    place: Any,  # [P, OH, OW], uint8
+    dx: Any,  # [P, H, W]
+    mean: Any,  # [C]
+    rstd: Any,  # [C]
+    weight: Any,  # [C]
+    bias: Any,  # [C]
+    dweight: Any,  # [C]
+    dbias: Any,  # [C]
+    after: Any,
+    slope: Any,
+    ways: Any,  # what `chain_pool_loops.spread_planes` takes of the window
+) -> None:
+    """Write the gradients."""
+    affine = mean, rstd, weight, bias
+    sums = np.zeros((team.shares, 2, len(mean)))
+    lines = dy.reshape((len(x), -1)), winner.reshape((len(x), -1))
+    share_out(team, loops.sum_gradients_planes, (*lines, *affine, sums, after, slope), len(x))
+    means = _finish_gradients(sums, x.size // len(mean), dweight, dbias)
+    share_out(team, loops.spread_planes, (dy, x, winner, place, dx, *affine, *means, after, slope, *ways), len(x))
 
 
 @njit(**_OPTIONS)
-def apply_rows(team: Any, *given: Any) -> None:
-    """Write the outputs; given what `chain_pool_loops.apply_rows` takes."""
-    share_out(team, loops.apply_rows, given, given[0].shape[0])
+def forward_rows(
+    team: Any,
+    x: Any,  # [N, H, W, C]
+    winner: Any,  # [N, OH, OW, C]
+    place: Any,  # [N, OH, OW, C], uint8
+    y: Any,  # [N, OH, OW, C]
+    mean: Any,  # [C]
+    var: Any,  # [C]
+    rstd: Any,  # [C]
+    weight: Any,  # [C]
+    bias: Any,  # [C]
+    eps: float,
+    after: Any,
+    slope: Any,
+    ways: Any,  # what `chain_pool_loops.pool_rows` takes of the window
+) -> None:
+    """Write the outputs, the winners and the statistics, where the activation never falls."""
+    shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, (), ways)
+    lines = winner.reshape((-1, len(mean))), y.reshape((-1, len(mean)))
+    share_out(team, loops.apply_rows, (*lines, shift, centre, scale, bias, after, slope), len(lines[0]))
 
 
 @njit(**_OPTIONS)
-def sum_gradients_rows(team: Any, *given: Any) -> None:
-    """Add up the gradients of beta and gamma; given what `chain_pool_loops.sum_gradients_rows` takes."""
-    share_out(team, loops.sum_gradients_rows, given, given[0].shape[0])
+def forward_falling_rows(
+    team: Any,
+    x: Any,  # [N, H, W, C]
+    winner: Any,  # [N, OH, OW, C]
+    place: Any,  # [N, OH, OW, C], uint8
+    y: Any,  # [N, OH, OW, C]
+    mean: Any,  # [C]
+    var: Any,  # [C]
+    rstd: Any,  # [C]
+    weight: Any,  # [C]
+    bias: Any,  # [C]
+    eps: float,
+    after: Any,
+    slope: Any,
+    ways: Any,
+) -> None:
+    """Do as `forward_rows` with an activation that may fall."""
+    shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, (0,), ways)
+    affine = shift, centre, scale, bias, after, slope
+    share_out(team, loops.rank_rows, (x, winner, place, *affine, *ways), len(x))
+    lines = winner.reshape((-1, len(mean))), y.reshape((-1, len(mean)))
+    share_out(team, loops.apply_rows, (*lines, *affine), len(lines[0]))
 
 
 @njit(**_OPTIONS)
-def spread_rows(team: Any, *given: Any) -> None:
-    """Write the gradients of the input; given what `chain_pool_loops.spread_rows` takes."""
-    share_out(team, loops.spread_rows, given, given[0].shape[0])
+def _measure_rows(
+    team: Any, x: Any, winner: Any, place: Any, mean: Any, var: Any, rstd: Any, weight: Any, eps: float, falls: Any,
+    ways: Any,
+) -> Any:  # fmt: skip
+    """Do as `_measure_planes`."""
+    channels = len(mean)
+    shift = np.zeros(channels, np.float32)
+    first = x.reshape((-1, channels))[:ROWS]
+    for m in range(len(first)):
+        for c in range(channels):
+            shift[c] += first[m, c] / f32(len(first))
+    sums = np.zeros((team.shares, 2, channels))
+    given = x, winner, place, shift, sums, np.sign(weight), falls, *ways
+    share_out(team, loops.pool_rows, given, len(x))
+    centre, scale = _finish_statistics(sums, shift, x.size // channels, weight, eps, mean, var, rstd)
+    return shift, centre, scale
+
+
+@njit(**_OPTIONS)
+def backward_rows(
+    team: Any,
+    dy: Any,  # [N, OH, OW, C]
+    x: Any,  # [N, H, W, C]
+    winner: Any,  # [N, OH, OW, C]
+    place: Any,  # [N, OH, OW, C], uint8
+    dx: Any,  # [N, H, W, C]
+    mean: Any,  # [C]
+    rstd: Any,  # [C]
+    weight: Any,  # [C]
+    bias: Any,  # [C]
+    dweight: Any,  # [C]
+    dbias: Any,  # [C]
+    after: Any,
+    slope: Any,
+    ways: Any,  # what `chain_pool_loops.spread_rows` takes of the window
+) -> None:
+    """Write the gradients."""
+    affine = mean, rstd, weight, bias
+    sums = np.zeros((team.shares, 2, len(mean)))
+    lines = dy.reshape((-1, len(mean))), winner.reshape((-1, len(mean)))
+    share_out(team, loops.sum_gradients_rows, (*lines, *affine, sums, after, slope), len(lines[0]))
+    means = _finish_gradients(sums, x.size // len(mean), dweight, dbias)
+    given = dy, x, winner, place, dx, *affine, *means, after, slope, *ways
+    share_out(team, loops.spread_rows, given, len(x))
+
+
+@njit(**_OPTIONS)
+def _finish_statistics(
+    sums: Any, shift: Any, values: int, weight: Any, eps: float, mean: Any, var: Any, rstd: Any
+) -> Any:
+    """Write the statistics, and return what is left of the mean behind the shift, and the scale, ``[C]``."""
+    totals = sums.sum(0)
+    centre, scale = np.empty_like(shift), np.empty_like(shift)
+    for c in range(len(shift)):
+        rest = totals[0, c] / values
+        spread = max(totals[1, c] / values - rest * rest, 0.0)
+        mean[c] = shift[c] + rest
+        var[c] = spread
+        rstd[c] = 1.0 / np.sqrt(spread + eps)
+        centre[c] = rest
+        scale[c] = weight[c] / np.sqrt(spread + eps)
+    return centre, scale
+
+
+@njit(**_OPTIONS)
+def _finish_gradients(sums: Any, values: int, dweight: Any, dbias: Any) -> Any:
+    """Write the gradients of gamma and beta, and return their shares of every value, beta's first, ``[C]``."""
+    totals = sums.sum(0)
+    shared, tilt = np.empty_like(dbias), np.empty_like(dweight)
+    for c in range(len(dbias)):
+        dbias[c], dweight[c] = totals[0, c], totals[1, c]
+        shared[c], tilt[c] = totals[0, c] / values, totals[1, c] / values
+    return shared, tilt

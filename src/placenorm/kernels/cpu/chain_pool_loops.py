@@ -13,25 +13,38 @@ import numpy as np
 from placenorm.kernels.cpu.arithmetic import FASTMATH, INLINE, activate, differentiate, f32
 from placenorm.kernels.cpu.chain_loops import ROWS, RUN
 from placenorm.kernels.cpu.compiling import njit
-from placenorm.kernels.cpu.pool_chain_loops import pool_line, pool_plane
+from placenorm.kernels.cpu.pool_chain_loops import (
+    AT,
+    LANES,
+    find_corners,
+    find_inside,
+    find_offsets,
+    make_room,
+    pool_line,
+    pool_plane,
+)
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 
 
 @njit(**_OPTIONS)
-def forward_planes(
-    x: Any,  # [N, C, H, W]
-    winner: Any,  # [N, C, OH, OW]
-    place: Any,  # [N, C, OH, OW], uint8
-    y: Any,  # [N, C, OH, OW]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    eps: float,
-    after: Any,
+def average(line: Any) -> Any:
+    """Return the mean of some values."""
+    total = f32(0.0)
+    for s in range(len(line)):
+        total += line[s]
+    return total / f32(len(line))
+
+
+@njit(**_OPTIONS)
+def pool_planes(
+    x: Any,  # [P, H, W], P = N * C
+    winner: Any,  # [P, OH, OW]
+    place: Any,  # [P, OH, OW], uint8
+    shift: Any,  # [C]
+    sums: Any,  # [shares, 2, C], float64: of distances from shift, and of their squares
+    sign: Any,  # [C], of gamma
     falls: Any,  # one element where the activation may fall, else none
-    slope: Any,  # parameter of the activation
     window: Any,
     step: Any,
     kernel: Any,
@@ -41,50 +54,64 @@ def forward_planes(
     start: int,
     stop: int,
 ) -> None:
-    """Write the outputs, the winners and the statistics of the channels from start to stop."""
-    samples, _, height, width = x.shape
+    """Add up what the statistics of some planes are made of, and write the winners where they are known."""
+    _, height, width = x.shape
     size = height * width
-    ranks = np.empty((height, width) if len(falls) else (1, 1), np.float32)
-    for c in range(start, stop):
-        beta, sign = bias[c], f32(np.sign(weight[c]))
-        line = x[0, c].ravel()[:RUN]
-        first = f32(0.0)
-        for s in range(len(line)):
-            first += line[s]
-        shift = first / f32(len(line))
-        total = np.float64(0.0)
-        squares = np.float64(0.0)
-        for n in range(samples):
-            flat = x[n, c].ravel()
-            for at in range(0, size, RUN):
-                run_total = f32(0.0)
-                run_squares = f32(0.0)
-                line = flat[at : at + RUN]
-                for s in range(len(line)):
-                    d = line[s] - shift
-                    run_total += d
-                    run_squares += d * d
-                total += run_total
-                squares += run_squares
-            if len(falls) == 0:
-                pool_plane(x[n, c], winner[n, c], place[n, c], sign, (0,), window, step, kernel, down, padding)
-        rest = total / (samples * size)
-        spread = max(squares / (samples * size) - rest * rest, 0.0)
-        mean[c] = shift + rest
-        var[c] = spread
-        scale = f32(weight[c] / np.sqrt(spread + eps))
-        centre = f32(rest)
-        for n in range(samples):
-            if len(falls):
-                line, out = x[n, c].ravel(), ranks.ravel()
-                for s in range(size):
-                    out[s] = activate(((line[s] - shift) - centre) * scale + beta, after, slope)
-                pool_plane(ranks, winner[n, c], place[n, c], sign, (), window, step, kernel, down, padding)
-            if len(falls) > 0 or sign == f32(0.0):
-                _pick(x[n, c], winner[n, c], place[n, c], len(step), kernel, down, padding)
-            best, out = winner[n, c].ravel(), y[n, c].ravel()
-            for s in range(len(best)):
-                out[s] = activate(((best[s] - shift) - centre) * scale + beta, after, slope)
+    whole, room = x.ravel(), make_room(winner.shape[1], winner.shape[2])
+    totals, squares = sums[share, 0], sums[share, 1]
+    for p in range(start, stop):
+        c = p % len(shift)
+        plane, middle = whole[p * size :], shift[c]
+        for at in range(0, size, RUN):
+            run_total = f32(0.0)
+            run_squares = f32(0.0)
+            line = plane[at : min(at + RUN, size)]
+            for s in range(len(line)):
+                d = line[s] - middle
+                run_total += d
+                run_squares += d * d
+            totals[c] += run_total
+            squares[c] += run_squares
+        if len(falls) == 0:
+            pool_plane(
+                plane, (height, width), winner[p], place[p], room, sign[c], (0,), window, step, kernel, down, padding
+            )
+            if sign[c] == f32(0.0):
+                _pick(x[p], winner[p], place[p], len(step), kernel, down, padding)
+
+
+@njit(**_OPTIONS)
+def rank_planes(
+    x: Any,  # [P, H, W]
+    winner: Any,  # [P, OH, OW]
+    place: Any,  # [P, OH, OW], uint8
+    shift: Any,  # [C]
+    centre: Any,  # [C]: mean less shift
+    scale: Any,  # [C]
+    bias: Any,  # [C]
+    after: Any,
+    slope: Any,
+    window: Any,
+    step: Any,
+    kernel: Any,
+    down: int,
+    padding: Any,
+    share: int,
+    start: int,
+    stop: int,
+) -> None:
+    """Write the winners of some planes by what the activation makes of every value."""
+    _, height, width = x.shape
+    room = make_room(winner.shape[1], winner.shape[2])
+    ranks = np.empty(height * width + 2 * LANES, np.float32)
+    for p in range(start, stop):
+        c = p % len(shift)
+        middle, rest, factor, beta = shift[c], centre[c], scale[c], bias[c]
+        values = x[p].ravel()
+        for s in range(len(values)):
+            ranks[s] = activate(((values[s] - middle) - rest) * factor + beta, after, slope)
+        pool_plane(ranks, (height, width), winner[p], place[p], room, factor, (), window, step, kernel, down, padding)
+        _pick(x[p], winner[p], place[p], len(step), kernel, down, padding)
 
 
 @njit(**_OPTIONS)
@@ -98,21 +125,76 @@ def _pick(plane: Any, winner: Any, place: Any, right: int, kernel: Any, down: in
 
 
 @njit(**_OPTIONS)
-def backward_planes(
-    dy: Any,  # [N, C, OH, OW]
-    x: Any,  # [N, C, H, W]
-    winner: Any,  # [N, C, OH, OW]
-    place: Any,  # [N, C, OH, OW], uint8
-    dx: Any,  # [N, C, H, W]
+def apply_planes(
+    winner: Any,  # [P, S]
+    y: Any,  # [P, S]
+    shift: Any,  # [C]
+    centre: Any,  # [C]: mean less shift
+    scale: Any,  # [C]
+    bias: Any,  # [C]
+    after: Any,
+    slope: Any,
+    share: int,
+    start: int,
+    stop: int,
+) -> None:
+    """Write the outputs of the planes from start to stop."""
+    for p in range(start, stop):
+        c = p % len(shift)
+        middle, rest, factor, beta = shift[c], centre[c], scale[c], bias[c]
+        best, out = winner[p], y[p]
+        for s in range(len(best)):
+            out[s] = activate(((best[s] - middle) - rest) * factor + beta, after, slope)
+
+
+@njit(**_OPTIONS)
+def sum_gradients_planes(
+    dy: Any,  # [P, S]
+    winner: Any,  # [P, S]
     mean: Any,  # [C]
     rstd: Any,  # [C]
     weight: Any,  # [C]
     bias: Any,  # [C]
-    dweight: Any,  # [C]
-    dbias: Any,  # [C]
+    sums: Any,  # [shares, 2, C], float64: of gradients, and of gradients times x-hat
     after: Any,
     slope: Any,
-    tiles: Any,  # one element where windows are 2x2 and tile the input without padding, else none
+    share: int,
+    start: int,
+    stop: int,
+) -> None:
+    """Add up the gradients of beta and gamma over the planes from start to stop."""
+    totals, alongs = sums[share, 0], sums[share, 1]
+    for p in range(start, stop):
+        c = p % len(mean)
+        mu, r, gamma, beta = mean[c], rstd[c], weight[c], bias[c]
+        for at in range(0, winner.shape[1], RUN):
+            run_total = f32(0.0)
+            run_along = f32(0.0)
+            best, given = winner[p, at : at + RUN], dy[p, at : at + RUN]
+            for s in range(len(best)):
+                x_hat = (best[s] - mu) * r
+                dz = given[s] * differentiate(x_hat * gamma + beta, after, slope)
+                run_total += dz
+                run_along += dz * x_hat
+            totals[c] += run_total
+            alongs[c] += run_along
+
+
+@njit(**_OPTIONS)
+def spread_planes(
+    dy: Any,  # [P, OH, OW]
+    x: Any,  # [P, H, W]
+    winner: Any,  # [P, OH, OW]
+    place: Any,  # [P, OH, OW], uint8
+    dx: Any,  # [P, H, W]
+    mean: Any,  # [C]
+    rstd: Any,  # [C]
+    weight: Any,  # [C]
+    bias: Any,  # [C]
+    shared: Any,  # [C]: mean of the gradients behind the norm
+    tilt: Any,  # [C]: mean of the gradients times x-hat
+    after: Any,
+    slope: Any,
     kernel: Any,
     stride: Any,  # (down, right)
     padding: Any,
@@ -120,72 +202,23 @@ def backward_planes(
     start: int,
     stop: int,
 ) -> None:
-    """Write the gradients of the channels from start to stop."""
-    samples, _, height, width = x.shape
-    rows, columns = winner.shape[2], winner.shape[3]
-    values = samples * height * width
-    passed = np.empty(columns, np.float32)
-    for c in range(start, stop):
-        mu, r, gamma, beta = mean[c], rstd[c], weight[c], bias[c]
-        total = np.float64(0.0)
-        along = np.float64(0.0)
-        for n in range(samples):
-            whole, upstream = winner[n, c].ravel(), dy[n, c].ravel()
-            for at in range(0, rows * columns, RUN):
-                run_total = f32(0.0)
-                run_along = f32(0.0)
-                best, given = whole[at : at + RUN], upstream[at : at + RUN]
-                for s in range(len(best)):
-                    x_hat = (best[s] - mu) * r
-                    dz = given[s] * differentiate(x_hat * gamma + beta, after, slope)
-                    run_total += dz
-                    run_along += dz * x_hat
-                total += run_total
-                along += run_along
-        dbias[c] = total
-        dweight[c] = along
-        scale = f32(gamma * r)
-        shared = f32(total / values)
-        tilt = f32(along / values)
-        for n in range(samples):
-            plane, out = x[n, c], dx[n, c]
-            for h in range(2 * rows if len(tiles) else 0, height):
-                _fill(plane[h], out[h], mu, r, scale, shared, tilt)
-            for row in range(rows):
-                best, given, spot = winner[n, c, row], dy[n, c, row], place[n, c, row]
-                for o in range(columns):
-                    dz = given[o] * differentiate((best[o] - mu) * r * gamma + beta, after, slope)
-                    passed[o] = dz if len(tiles) else dz * scale
-                if len(tiles):
-                    _spread(passed, spot, plane[2 * row], out[2 * row], 0, mu, r, scale, shared, tilt)
-                    _spread(passed, spot, plane[2 * row + 1], out[2 * row + 1], 2, mu, r, scale, shared, tilt)
-                else:
-                    for o in range(columns):
-                        k = int(spot[o])
-                        h = row * stride[0] - padding[0] + k // kernel[1]
-                        out[h, o * stride[1] - padding[1] + k % kernel[1]] += passed[o]
-
-
-@INLINE
-def _fill(line: Any, out: Any, mu: Any, r: Any, scale: Any, shared: Any, tilt: Any) -> None:
-    """Write what reaches every value through the statistics."""
-    for s in range(len(out)):
-        out[s] = -(shared + (line[s] - mu) * r * tilt) * scale
-
-
-@INLINE
-def _spread(
-    passed: Any, spot: Any, line: Any, out: Any, above: int, mu: Any, r: Any, scale: Any, shared: Any, tilt: Any
-) -> None:
-    """Write one row of the input's gradient, where windows of 2x2 tile it; `above` is the place of its first value."""
-    columns = len(passed)
-    for o in range(columns):
-        k = np.int32(spot[o])
-        left = passed[o] if k == above else f32(0.0)
-        right = passed[o] if k == above + 1 else f32(0.0)
-        out[2 * o] = (left - shared - (line[2 * o] - mu) * r * tilt) * scale
-        out[2 * o + 1] = (right - shared - (line[2 * o + 1] - mu) * r * tilt) * scale
-    _fill(line[2 * columns :], out[2 * columns :], mu, r, scale, shared, tilt)
+    """Write the gradients of the planes from start to stop."""
+    _, rows, columns = winner.shape
+    corners = find_corners(rows, columns, x.shape[2], stride, padding)
+    offsets = find_offsets(kernel, x.shape[2])
+    passed = np.empty(rows * columns, np.float32)
+    for p in range(start, stop):
+        c = p % len(mean)
+        mu, r, gamma, beta, common, slant = mean[c], rstd[c], weight[c], bias[c], shared[c], tilt[c]
+        scale = gamma * r
+        values, out = x[p].ravel(), dx[p].ravel()
+        for s in range(len(out)):
+            out[s] = -(common + (values[s] - mu) * r * slant) * scale
+        best, given, spot = winner[p].ravel(), dy[p].ravel(), place[p].ravel()
+        for s in range(len(passed)):
+            passed[s] = given[s] * differentiate((best[s] - mu) * r * gamma + beta, after, slope) * scale
+        for s in range(len(passed)):
+            out[np.uint32(corners[s] + offsets[spot[s]])] += passed[s]  # never less than 0: a winner lies inside
 
 
 @njit(**_OPTIONS)
@@ -360,7 +393,6 @@ def spread_rows(
     tilt: Any,  # [C]: mean of the gradients times x-hat
     after: Any,
     slope: Any,
-    tiles: Any,
     kernel: Any,
     stride: Any,
     padding: Any,
@@ -371,42 +403,43 @@ def spread_rows(
     """Write the gradients of the samples from start to stop."""
     _, height, width, channels = dx.shape
     rows, columns = winner.shape[1], winner.shape[2]
-    passed = np.empty(channels, np.float32)
+    passed = np.empty(columns * channels, np.float32)
     for n in range(start, stop):
         filled = 0
         for r in range(rows):
             top = r * stride[0] - padding[0]
             while filled < min(height, top + kernel[0]):
-                _fill_line(
-                    x[n, filled], dx[n, filled], 2 * columns if len(tiles) else 0, mean, rstd, weight, shared, tilt
-                )
+                _fill_line(x[n, filled], dx[n, filled], mean, rstd, weight, shared, tilt)
                 filled += 1
+            best, given, spot = winner[n, r].ravel(), dy[n, r].ravel(), place[n, r].ravel()
             for o in range(columns):
-                best, given, spot = winner[n, r, o], dy[n, r, o], place[n, r, o]
-                left = o * stride[1] - padding[1]
-                for c in range(channels):
-                    dz = given[c] * differentiate((best[c] - mean[c]) * rstd[c] * weight[c] + bias[c], after, slope)
-                    passed[c] = dz if len(tiles) else dz * rstd[c] * weight[c]
-                for i in range(max(0, -top), min(kernel[0], height - top)):
-                    for j in range(max(0, -left), min(kernel[1], width - left)):
-                        values, out = x[n, top + i, left + j], dx[n, top + i, left + j]
-                        here = np.int32(i * kernel[1] + j)
-                        for c in range(channels):
-                            part = passed[c] if np.int32(spot[c]) == here else f32(0.0)
-                            if len(tiles):
-                                x_hat = (values[c] - mean[c]) * rstd[c]
-                                out[c] = (part - shared[c] - x_hat * tilt[c]) * (rstd[c] * weight[c])
-                            else:
-                                out[c] += part
+                at = AT(o * channels)
+                for each in range(channels):
+                    c = AT(each)
+                    x_hat = (best[at + c] - mean[c]) * rstd[c]
+                    dz = given[at + c] * differentiate(x_hat * weight[c] + bias[c], after, slope)
+                    passed[at + c] = dz * rstd[c] * weight[c]
+            for i in range(max(0, -top), min(kernel[0], height - top)):
+                out = dx[n, top + i].ravel()
+                for j in range(kernel[1]):
+                    here = np.int32(i * kernel[1] + j)
+                    first, last = find_inside(1, stride[1], padding[1] - j, width, columns)
+                    for o in range(first, last):
+                        at, to = AT(o * channels), AT((o * stride[1] - padding[1] + j) * channels)
+                        for each in range(channels):
+                            c = AT(each)
+                            out[to + c] += passed[at + c] if np.int32(spot[at + c]) == here else f32(0.0)
         for h in range(filled, height):
-            _fill_line(x[n, h], dx[n, h], 0, mean, rstd, weight, shared, tilt)
+            _fill_line(x[n, h], dx[n, h], mean, rstd, weight, shared, tilt)
 
 
 @INLINE
-def _fill_line(line: Any, out: Any, first: int, mean: Any, rstd: Any, weight: Any, shared: Any, tilt: Any) -> None:
-    """Write what reaches a line's values, from the first of them on, through the statistics."""
-    for w in range(first, line.shape[0]):
-        values, written = line[w], out[w]
-        for c in range(len(values)):
-            x_hat = (values[c] - mean[c]) * rstd[c]
-            written[c] = -(shared[c] + x_hat * tilt[c]) * (rstd[c] * weight[c])
+def _fill_line(line: Any, out: Any, mean: Any, rstd: Any, weight: Any, shared: Any, tilt: Any) -> None:
+    """Write what reaches a line's values through the statistics."""
+    values, written = line.ravel(), out.ravel()
+    for w in range(line.shape[0]):
+        at = AT(w * line.shape[1])
+        for each in range(line.shape[1]):
+            c = AT(each)
+            x_hat = (values[at + c] - mean[c]) * rstd[c]
+            written[at + c] = -(shared[c] + x_hat * tilt[c]) * (rstd[c] * weight[c])

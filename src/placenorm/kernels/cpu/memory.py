@@ -21,7 +21,7 @@ from torch import Tensor
 KEPT_BYTES: Final = 1 << 29
 """What is kept at most of what nobody uses."""
 
-LEAST_BYTES: Final = 1 << 22
+LEAST_BYTES: Final = 1 << 20
 """Smaller results come from memory that the allocator holds, or are not worth the trouble."""
 
 ALIGNED_BYTES: Final = 64

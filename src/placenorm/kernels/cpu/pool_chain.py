@@ -47,7 +47,7 @@ def pool_chain_fwd(
         kernels.pool_rows(find_team(), *arrays, window, pool.kernel_size, pool.stride, pool.padding)
     else:
         down, right = pool.stride
-        kernels.pool_planes(find_team(), *arrays, window, (0,) * right, pool.kernel_size, down, pool.padding)
+        kernels.pool_planes(find_team(), *stack(arrays), window, (0,) * right, pool.kernel_size, down, pool.padding)
     y, _, mean, var, rstd = cpu_chain.chain_fwd(winner, None, weight, bias, eps, Chain(chain.before), running)
     return y, winner, place, mean, var, rstd
 
@@ -83,7 +83,7 @@ def pool_chain_bwd(
     if layout == torch.channels_last:
         kernels.unpool_rows(find_team(), *arrays, find_tiles(pool, size), *sizes)
     else:
-        kernels.unpool_planes(find_team(), *arrays, *sizes)
+        kernels.unpool_planes(find_team(), *stack(arrays), *sizes)
     raise_caught()
     return dx, dweight, dbias
 
@@ -97,6 +97,11 @@ def view(x: Tensor, layout: torch.memory_format) -> NDArray[Any]:
     """Return the numbers of a tensor, ``[N, C, H, W]`` or ``[N, H, W, C]``, without a copy."""
     view: NDArray[Any] = (x.permute(0, 2, 3, 1) if layout == torch.channels_last else x).detach().numpy()
     return view
+
+
+def stack(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return ``[N, C, H, W]`` as ``[N * C, H, W]``, without a copy."""
+    return [each.reshape(-1, *each.shape[2:]) for each in arrays]
 
 
 def find_window(pool: Pool) -> tuple[int, ...]:

@@ -12,13 +12,13 @@ _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True}
 @njit(**_OPTIONS)
 def pool_planes(team: Any, *given: Any) -> None:
     """Write the winners; given what `pool_chain_loops.pool_planes` takes."""
-    share_out(team, loops.pool_planes, given, given[0].shape[1])
+    share_out(team, loops.pool_planes, given, given[0].shape[0])
 
 
 @njit(**_OPTIONS)
 def unpool_planes(team: Any, *given: Any) -> None:
     """Write the gradients; given what `pool_chain_loops.unpool_planes` takes."""
-    share_out(team, loops.unpool_planes, given, given[0].shape[1])
+    share_out(team, loops.unpool_planes, given, given[0].shape[0])
 
 
 @njit(**_OPTIONS)

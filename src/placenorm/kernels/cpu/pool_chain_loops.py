@@ -1,8 +1,8 @@
 """A max pool that keeps what won and where, and its backward, in both layouts: the loops.
 
-Planes (``[N, C, H, W]``) are shared out by channel, rows (``[N, H, W, C]``) by sample. Windows of 2x2 and 3x3 that lie
-inside the input are compared value by value in one loop, whose window and stride are part of an argument's type; that
-loop runs along a slice with one axis, and vectorises. Other windows are met one position at a time.
+Planes (``[P, H, W]``) are gone through in the order of memory, rows (``[N, H, W, C]``) by sample. Windows of 2x2 and of
+3x3 that lie inside the input are compared value by value in one loop, whose window and stride are part of an argument's
+type, and which vectorises. Other windows are met one position at a time.
 
 Values may be multiplied by a sign to be compared, 1, 0 or -1: behind a norm with such a gamma the smallest wins, or the
 first.
@@ -18,6 +18,13 @@ from placenorm.kernels.cpu.compiling import njit
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 
 LOWEST: Final = f32(-np.inf)
+
+LANES: Final = 16
+"""Windows of a plane that are compared at a time: a loop whose length is known vectorises however short rows are."""
+
+AT: Final = np.uint64
+"""Of an index that numba need not compare with 0. What all addresses must be compared for, so that a loop vectorises,
+is then compared once for the loop around it too."""
 
 TWO, THREE = 2, 3
 
@@ -60,28 +67,59 @@ def _compare_three(a: Any, b: Any, c: Any, at: int, right: int, sign: Any, signe
     return _turn(best, sign, signed), spot
 
 
+@INLINE
+def _compare_lanes(
+    plane: Any, at: int, width: int, right: int, best: Any, spot: Any, sign: Any, signed: Any, window: Any
+) -> None:
+    """Write the winners of LANES windows inside a plane, side by side, the first of which has its corner at `at`."""
+    line_a, line_b = plane[at:], plane[at + width :]
+    if len(window) == TWO:
+        for o in range(LANES):
+            v, k = _compare_two(line_a, line_b, o * right, 1, sign, signed)
+            best[o] = v
+            spot[o] = np.uint8(k)
+    if len(window) == THREE:
+        line_c = plane[at + 2 * width :]
+        for o in range(LANES):
+            v, k = _compare_three(line_a, line_b, line_c, o * right, 1, sign, signed)
+            best[o] = v
+            spot[o] = np.uint8(k)
+
+
 @njit(**_OPTIONS)
-def _compare_some(plane: Any, kernel: Any, top: int, left: int, sign: Any, signed: Any) -> Any:
+def _compare_some(plane: Any, height: int, width: int, kernel: Any, top: int, left: int, sign: Any, signed: Any) -> Any:
     """Return the winner of a window that may lie partly outside, and its place; its corner is (top, left)."""
     above, beside = max(0, -top), max(0, -left)
     best, spot = LOWEST, np.int32(above * kernel[1] + beside)
-    for i in range(above, min(kernel[0], plane.shape[0] - top)):
-        for j in range(beside, min(kernel[1], plane.shape[1] - left)):
-            best, spot = _meet(best, spot, _turn(plane[top + i, left + j], sign, signed), i * kernel[1] + j)
+    for i in range(above, min(kernel[0], height - top)):
+        for j in range(beside, min(kernel[1], width - left)):
+            v = _turn(plane[(top + i) * width + left + j], sign, signed)
+            best, spot = _meet(best, spot, v, i * kernel[1] + j)
     return _turn(best, sign, signed), spot
 
 
 @INLINE
-def _count_inside(reach: int, stride: int, size: int, windows: int) -> int:
-    """Return one more than the last window whose value at this offset from its corner is not behind the end."""
-    return min(windows, (size - 1 - reach) // stride + 1) if size > reach else 0
+def find_inside(kernel: int, stride: int, padding: int, size: int, windows: int) -> Any:
+    """Return the first window along an axis that lies inside, and one more than the last."""
+    first = min(windows, max(0, -(-padding // stride)))
+    reach = kernel - 1 - padding
+    return first, max(first, min(windows, (size - 1 - reach) // stride + 1 if size > reach else 0))
+
+
+@njit(**_OPTIONS)
+def make_room(rows: int, columns: int) -> Any:
+    """Return what `pool_plane` writes winners and places to before they are copied."""
+    values = rows * columns + LANES
+    return np.empty(values, np.float32), np.empty(values, np.uint8)
 
 
 @njit(**_OPTIONS)
 def pool_plane(
-    plane: Any,  # [H, W]
+    plane: Any,  # [H * W] and whatever lies behind it, which may be read
+    size: Any,  # (H, W)
     winner: Any,  # [OH, OW]
     place: Any,  # [OH, OW], uint8
+    room: Any,  # of `make_room`
     sign: Any,  # what values are multiplied by to be compared
     signed: Any,  # one element where they are, else none
     window: Any,  # as many elements as a window of 2x2 or 3x3 is wide; empty for others
@@ -90,45 +128,46 @@ def pool_plane(
     down: int,  # stride down
     padding: Any,  # (down, right)
 ) -> None:
-    """Write the winners of one plane."""
-    height, width = plane.shape
-    columns, right = winner.shape[1], len(step)
-    first = min(columns, -(-padding[1] // right))
-    last = max(first, _count_inside(kernel[1] - 1 - padding[1], right, width, columns))
-    for r in range(winner.shape[0]):
-        best = winner[r]
-        spot = place[r]
-        top = r * down - padding[0]
+    """Write the winners of one plane.
+
+    Of the windows that lie inside LANES are compared at a time, the last of a row together with what lies behind it,
+    where there is so much: the next row writes over what they give.
+    """
+    height, width = size
+    rows, columns = winner.shape
+    right = len(step)
+    best, spot = room
+    first, last = find_inside(kernel[1], right, padding[1], width, columns)
+    lanes = -(-(last - first) // LANES) * LANES
+    reach = (kernel[0] - 1) * width + (lanes - 1) * right + kernel[1]
+    for r in range(rows):
+        top, begin, end = r * down - padding[0], 0, 0
+        at, to = top * width + first * right - padding[1], r * columns + first
         inside = len(window) > 0 and top >= 0 and top + kernel[0] <= height
-        begin, end = (first, last) if inside else (0, 0)
-        if inside:
-            left = begin * right - padding[1]
-            inner = best[begin:end]
-            told = spot[begin:end]
-            if len(window) == TWO:
-                line_a, line_b = plane[top, left:], plane[top + 1, left:]
-                for o in range(len(inner)):
-                    v, k = _compare_two(line_a, line_b, o * right, 1, sign, signed)
-                    inner[o] = v
-                    told[o] = np.uint8(k)
-            if len(window) == THREE:
-                line_a, line_b, line_c = plane[top, left:], plane[top + 1, left:], plane[top + 2, left:]
-                for o in range(len(inner)):
-                    v, k = _compare_three(line_a, line_b, line_c, o * right, 1, sign, signed)
-                    inner[o] = v
-                    told[o] = np.uint8(k)
-        for o in range(columns):
-            if o < begin or o >= end:
-                v, k = _compare_some(plane, kernel, top, o * right - padding[1], sign, signed)
-                best[o] = v
-                spot[o] = np.uint8(k)
+        if inside and at + reach <= len(plane):
+            begin, end = first, last
+            for o in range(0, lanes, LANES):
+                _compare_lanes(
+                    plane, at + o * right, width, right, best[to + o :], spot[to + o :], sign, signed, window
+                )
+        for edge in (range(begin), range(end, columns)):
+            for o in edge:
+                left = o * right - padding[1]
+                v, k = _compare_some(plane, height, width, kernel, top, left, sign, signed)
+                best[r * columns + o] = v
+                spot[r * columns + o] = np.uint8(k)
+    winners, places = winner.ravel(), place.ravel()
+    for i in range(len(winners)):
+        winners[i] = best[i]
+    for i in range(len(winners)):
+        places[i] = spot[i]
 
 
 @njit(**_OPTIONS)
 def pool_planes(
-    x: Any,  # [N, C, H, W]
-    winner: Any,  # [N, C, OH, OW]
-    place: Any,  # [N, C, OH, OW], uint8
+    x: Any,  # [P, H, W]
+    winner: Any,  # [P, OH, OW]
+    place: Any,  # [P, OH, OW], uint8
     window: Any,
     step: Any,
     kernel: Any,
@@ -138,17 +177,39 @@ def pool_planes(
     start: int,
     stop: int,
 ) -> None:
-    """Write the winners of the channels from start to stop."""
-    for c in range(start, stop):
-        for n in range(x.shape[0]):
-            pool_plane(x[n, c], winner[n, c], place[n, c], f32(1.0), (), window, step, kernel, down, padding)
+    """Write the winners of the planes from start to stop."""
+    _, height, width = x.shape
+    room = make_room(winner.shape[1], winner.shape[2])
+    whole = x.ravel()
+    for p in range(start, stop):
+        plane = whole[p * height * width :]
+        pool_plane(plane, (height, width), winner[p], place[p], room, f32(1.0), (), window, step, kernel, down, padding)
+
+
+@njit(**_OPTIONS)
+def find_corners(rows: int, columns: int, width: int, stride: Any, padding: Any) -> Any:
+    """Return where the windows of a plane begin, ``[OH * OW]``, int32; less than 0 where that is outside."""
+    corners = np.empty(rows * columns, np.int32)
+    for r in range(rows):
+        for o in range(columns):
+            corners[r * columns + o] = (r * stride[0] - padding[0]) * width + o * stride[1] - padding[1]
+    return corners
+
+
+@njit(**_OPTIONS)
+def find_offsets(kernel: Any, width: int) -> Any:
+    """Return how far from its corner each place of a window lies, int32."""
+    offsets = np.empty(kernel[0] * kernel[1], np.int32)
+    for k in range(len(offsets)):
+        offsets[k] = k // kernel[1] * width + k % kernel[1]
+    return offsets
 
 
 @njit(**_OPTIONS)
 def unpool_planes(
-    passed: Any,  # [N, C, OH, OW]: gradients of the winners
-    place: Any,  # [N, C, OH, OW], uint8
-    dx: Any,  # [N, C, H, W]
+    passed: Any,  # [P, OH, OW]: gradients of the winners
+    place: Any,  # [P, OH, OW], uint8
+    dx: Any,  # [P, H, W]
     kernel: Any,
     stride: Any,  # (down, right)
     padding: Any,
@@ -156,26 +217,16 @@ def unpool_planes(
     start: int,
     stop: int,
 ) -> None:
-    """Write the gradients of the channels from start to stop."""
-    samples, _, _, width = dx.shape
-    rows, columns = passed.shape[2], passed.shape[3]
-    offsets = np.empty(kernel[0] * kernel[1], np.int64)
-    for k in range(len(offsets)):
-        offsets[k] = k // kernel[1] * width + k % kernel[1]
-    for c in range(start, stop):
-        for n in range(samples):
-            out = dx[n, c].ravel()
-            given = passed[n, c].ravel()
-            spot = place[n, c].ravel()
-            for s in range(len(out)):
-                out[s] = f32(0.0)
-            i = 0
-            for r in range(rows):
-                corner = (r * stride[0] - padding[0]) * width - padding[1]
-                for _ in range(columns):
-                    out[corner + offsets[spot[i]]] += given[i]
-                    corner += stride[1]
-                    i += 1
+    """Write the gradients of the planes from start to stop."""
+    width = dx.shape[2]
+    corners = find_corners(passed.shape[1], passed.shape[2], width, stride, padding)
+    offsets = find_offsets(kernel, width)
+    for p in range(start, stop):
+        out, given, spot = dx[p].ravel(), passed[p].ravel(), place[p].ravel()
+        for s in range(len(out)):
+            out[s] = f32(0.0)
+        for i in range(len(given)):
+            out[np.uint32(corners[i] + offsets[spot[i]])] += given[i]  # never less than 0: a winner lies inside
 
 
 @njit(**_OPTIONS)
@@ -193,41 +244,47 @@ def pool_line(
 ) -> None:
     """Write the winners of one row of windows."""
     height, width, channels = x.shape
+    columns = winner.shape[0]
     top = row * stride[0] - padding[0]
-    for o in range(winner.shape[0]):
-        best = winner[o]
-        spot = place[o]
-        left = o * stride[1] - padding[1]
-        inside = top >= 0 and top + kernel[0] <= height and left >= 0 and left + kernel[1] <= width
-        if len(window) == TWO and inside:
-            line_a = x[top, left : left + 2].ravel()
-            line_b = x[top + 1, left : left + 2].ravel()
+    best, spot = winner.ravel(), place.ravel()
+    first, last = 0, 0
+    if len(window) > 0 and top >= 0 and top + kernel[0] <= height:
+        first, last = find_inside(kernel[1], stride[1], padding[1], width, columns)
+        line_a, line_b, line_c = x[top].ravel(), x[top + 1].ravel(), x[top + len(window) - 1].ravel()
+        right = AT(channels)
+        for o in range(first, last):
+            at, to = AT((o * stride[1] - padding[1]) * channels), AT(o * channels)
+            for each in range(channels):
+                c = AT(each)
+                if len(window) == TWO:
+                    v, k = _compare_two(line_a, line_b, at + c, right, sign[c], signed)
+                else:
+                    v, k = _compare_three(line_a, line_b, line_c, at + c, right, sign[c], signed)
+                best[to + c] = v
+                spot[to + c] = np.uint8(k)
+    for o in range(columns):
+        if o < first or o >= last:
+            left = o * stride[1] - padding[1]
+            _meet_line(x, winner[o], place[o], top, left, sign, signed, kernel)
+
+
+@njit(**_OPTIONS)
+def _meet_line(x: Any, best: Any, spot: Any, top: int, left: int, sign: Any, signed: Any, kernel: Any) -> None:
+    """Write the winners of a window that may lie partly outside."""
+    height, width, channels = x.shape
+    above, beside = max(0, -top), max(0, -left)
+    for c in range(channels):
+        best[c] = LOWEST
+        spot[c] = np.uint8(above * kernel[1] + beside)
+    for i in range(above, min(kernel[0], height - top)):
+        for j in range(beside, min(kernel[1], width - left)):
+            values = x[top + i, left + j]
             for c in range(channels):
-                v, k = _compare_two(line_a, line_b, c, channels, sign[c], signed)
+                v, k = _meet(best[c], np.int32(spot[c]), _turn(values[c], sign[c], signed), i * kernel[1] + j)
                 best[c] = v
                 spot[c] = np.uint8(k)
-        elif len(window) == THREE and inside:
-            line_a = x[top, left : left + 3].ravel()
-            line_b = x[top + 1, left : left + 3].ravel()
-            line_c = x[top + 2, left : left + 3].ravel()
-            for c in range(channels):
-                v, k = _compare_three(line_a, line_b, line_c, c, channels, sign[c], signed)
-                best[c] = v
-                spot[c] = np.uint8(k)
-        else:
-            above, beside = max(0, -top), max(0, -left)
-            for c in range(channels):
-                best[c] = LOWEST
-                spot[c] = np.uint8(above * kernel[1] + beside)
-            for i in range(above, min(kernel[0], height - top)):
-                for j in range(beside, min(kernel[1], width - left)):
-                    values = x[top + i, left + j]
-                    for c in range(channels):
-                        v, k = _meet(best[c], np.int32(spot[c]), _turn(values[c], sign[c], signed), i * kernel[1] + j)
-                        best[c] = v
-                        spot[c] = np.uint8(k)
-            for c in range(channels):
-                best[c] = _turn(best[c], sign[c], signed)
+    for c in range(channels):
+        best[c] = _turn(best[c], sign[c], signed)
 
 
 @njit(**_OPTIONS)
