@@ -11,6 +11,7 @@ concluded from counts of users.
 
 import weakref
 from itertools import count
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -41,13 +42,18 @@ _NUMBERS: Final = count()
 
 def empty_like(x: Tensor) -> Tensor:
     """Return an uninitialised tensor of the shape, dtype and layout of another one, which has no gaps."""
-    return _fill_in(x.new_empty(0), x.shape, x.stride())
+    if x.nbytes < LEAST_BYTES:
+        return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="cpu")
+    return _fill_in(x.new_empty(0), x.nbytes, x.shape, x.stride())
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
     """Return an uninitialised tensor of the processor."""
+    size = prod(shape) * dtype.itemsize
+    if size < LEAST_BYTES:
+        return torch.empty(shape, dtype=dtype, device="cpu", memory_format=layout)
     stride = torch.empty(shape, device="meta", memory_format=layout).stride()
-    return _fill_in(torch.empty(0, dtype=dtype, device="cpu"), torch.Size(shape), stride)
+    return _fill_in(torch.empty(0, dtype=dtype, device="cpu"), size, torch.Size(shape), stride)
 
 
 def release() -> None:
@@ -61,11 +67,8 @@ def count_kept() -> int:
     return sum(block.nbytes for number in list(_FREE) if (block := _FREE.get(number)) is not None)
 
 
-def _fill_in(y: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
-    """Give an empty tensor a shape and memory."""
-    size = shape.numel() * y.element_size()
-    if size < LEAST_BYTES:
-        return torch.empty_strided(shape, stride, dtype=y.dtype, device="cpu")
+def _fill_in(y: Tensor, size: int, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
+    """Give an empty tensor a shape and memory of so many bytes."""
     return y.set_(_lend(_find_block(size)), 0, shape, stride)
 
 
