@@ -145,7 +145,7 @@ def _list_others() -> list[str]:
 
 def _make_other(name: str) -> Case:
     side = next((side for key, side in OWN_SIZES.items() if key in name), LEAST)
-    return Case(name, name, (3, side, side), "", 1e13)
+    return Case(name, name, (3, side, side), "", math.inf)
 
 
 def build_case(case: Case) -> tuple[nn.Module, ExampleInputs]:
@@ -153,7 +153,7 @@ def build_case(case: Case) -> tuple[nn.Module, ExampleInputs]:
     torch.manual_seed(0)
     zoo, _, rest = case.name.partition(":")
     own = case.model.partition(":")[2]
-    if case.cost == 1e13:
+    if case.cost == math.inf:
         from torchvision import models
 
         options = {} if "raft" in own else {"weights_backbone": None}
@@ -166,7 +166,7 @@ def build_case(case: Case) -> tuple[nn.Module, ExampleInputs]:
         model = pn.place(model, x, _find_placement(model, x, position)).model
         return look_trained(model, both=signs == "both"), x
     look_trained(model)
-    if case.cost < 1e13:
+    if case.cost < math.inf:
         return model, x
     return model, ((x, x.flip(-1)) if "raft" in own else (list(x),))
 
@@ -221,7 +221,7 @@ def examine(case: Case) -> dict[str, Any]:
     row["versions"] = ", ".join(f"{package} {version(package)}" for package in packages)
     model, inputs = build_case(case)
     modules = sum(isinstance(module, _BatchNorm) for module in model.modules())
-    if not modules and case.cost == 1e13:
+    if not modules and case.cost == math.inf:
         return {**row, "norms": 0}
     row["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     done = pn.fold(model, inputs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor, nn
 
@@ -31,9 +31,12 @@ def count_writes(tensor: Tensor) -> int:
 
 
 def list_contents(module: nn.Module) -> Iterator[tuple[str, object]]:
-    """Yield the attributes of a module, its parameters and buffers by their own names."""
+    """Yield the attributes of a module, its parameters and buffers by their own names; torch's own are left out."""
     for name, value in module.__dict__.items():
         if name in ("_parameters", "_buffers"):
             yield from value.items()
-        elif not name.startswith("_"):
+        elif name not in _OWN_OF_TORCH:
             yield name, value
+
+
+_OWN_OF_TORCH: Final = frozenset(vars(nn.Module()))

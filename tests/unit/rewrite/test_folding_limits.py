@@ -73,6 +73,20 @@ def test_dropout_in_training_mode_is_refused() -> None:
         pn.fold(net, IMAGES)
 
 
+@pytest.mark.parametrize("name", ["anchors", "_anchors"])
+def test_tensors_that_stand_in_a_list_of_a_module_are_constants(name: str) -> None:
+    """As torchvision's anchors of boxes, whose number a forward asks for."""
+
+    def take_anchors(net: Net, y: Tensor) -> Tensor:
+        anchors = getattr(net, name)
+        torch.stack([anchors[0]] * len(anchors[0]))
+        return y
+
+    net = Net(take_anchors)
+    setattr(net, name, [torch.ones(2)])
+    assert [change.site for change in assert_same(net, IMAGES).changes] == ["norm"]
+
+
 def test_tensor_that_the_network_keeps_stays_as_it_is() -> None:
     def keep(net: Any, y: Tensor) -> Tensor:
         net.kept = y
