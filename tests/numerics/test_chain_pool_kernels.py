@@ -64,6 +64,13 @@ def test_without_an_activation_and_with_one_that_falls_it_is_too(name: str, lay_
     compare(ChainPool(POOLS[0], find_activation(name)), SHAPES[1], lay_out)
 
 
+@EACH_LAYOUT
+@pytest.mark.parametrize("pool", POOLS[:4], ids=lambda pool: f"{pool.kernel_size}-{pool.stride}")
+@pytest.mark.parametrize("name", ["relu", "silu"])
+def test_rows_of_many_windows_are_too(name: str, pool: MaxPool, lay_out: LayOut) -> None:
+    compare(ChainPool(pool, find_activation(name)), (2, 2, 9, 75), lay_out)
+
+
 @pytest.mark.slow
 @EACH_LAYOUT
 @pytest.mark.parametrize("pool", POOLS[:2], ids=["two", "three"])

@@ -53,6 +53,12 @@ def test_pooled_chain_is_as_near_to_the_truth_as_torch(
     compare(PoolChain(pool, find_activation(name)), shape, lay_out)
 
 
+@EACH_LAYOUT
+@EACH_POOL
+def test_rows_of_many_windows_are_too(pool: MaxPool, lay_out: Callable[[Tensor], Tensor]) -> None:
+    compare(PoolChain(pool, find_activation("relu")), (2, 2, 9, 75), lay_out)
+
+
 @pytest.mark.slow
 @EACH_LAYOUT
 @pytest.mark.parametrize("name", [name for name in MONOTONE if name not in ("relu", "identity")])

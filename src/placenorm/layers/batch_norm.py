@@ -17,7 +17,7 @@ from placenorm.layers.known import Known, Owned, Settings, remember
 from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
 from placenorm.layers.pools import describe_chain_pool, describe_pool_chain, list_pool, read_pool
-from placenorm.layers.refusals import check_alone, check_channels
+from placenorm.layers.refusals import check_alone, check_channels, check_input
 
 
 class _OwnForward(_BatchNorm):
@@ -72,9 +72,9 @@ class _OwnForward(_BatchNorm):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, **more)
         self.fuse(before=before, after=after, pool=pool, pool_after=pool_after)
-        if virtual_batch_size is not None and virtual_batch_size < 1:
+        if virtual_batch_size is not None and (not isinstance(virtual_batch_size, int) or virtual_batch_size < 1):
             raise ValueError(
-                f"A virtual batch has at least one sample, not {virtual_batch_size}; give a larger number."
+                f"A virtual batch has a whole number of samples, at least one, not {virtual_batch_size!r}; give one."
             )
         self.virtual_batch_size = virtual_batch_size
 
@@ -323,10 +323,13 @@ def zscores(layer: _BatchNorm, x: Tensor) -> Tensor:
 
     Raises:
         ValueError: if the rank is not the layer's, or if there is one value per channel.
+        RuntimeError: if the number of channels, the dtype or the device does not fit.
+        NotImplementedError: if x is not floating point.
         TypeError: if it is no batch norm.
     """
     _check_norm(layer)
     layer._check_input_dim(x)
+    check_input(x, {"running_mean": layer.running_mean, "weight": layer.weight}, layer.eps)
     before = layer.before if isinstance(layer, _OwnForward) else IDENTITY
     mean, var = layer.running_mean, layer.running_var
     running = None if layer.training or mean is None or var is None else (mean, var)

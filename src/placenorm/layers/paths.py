@@ -22,8 +22,8 @@ CHANNELS_LAST_TIMES: Final = 16
 """With the channels last, torch's norm is faster and our kernel has more to prepare: so many times more values."""
 
 POOLED_BEHIND_TIMES: Final = 2
-"""The same of a norm with a pool behind it, which costs torch more there: at 200,000 values ours took 1.4 to 1.8 times
-as little on one core, and as long on two (`bench layers norm-relu-maxpool`)."""
+"""The same of a norm with a pool behind it, which costs torch more: at 200,000 values ours was 1.4 to 1.8 times as fast
+on one core and no slower on two (`bench layers norm-relu-maxpool`)."""
 
 THREADED_TIMES: Final = 3
 """The same again of a chain without a pool, in several threads: at 128x32x28x28 on two cores it was 0.81 to 0.92 of

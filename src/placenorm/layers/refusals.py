@@ -105,9 +105,12 @@ def view_mask(mask: Tensor, x: Tensor) -> Tensor:
     """Return a mask ``[N, *]`` with an axis for the channels, ``[N, 1, *]``.
 
     Raises:
+        TypeError: if it is no tensor.
         RuntimeError: if it is not boolean, is elsewhere than x, or does not expand to ``[N, *]``.
         ValueError: if fewer than two positions count.
     """
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"Cannot mask by {type(mask).__name__}; give a boolean tensor, True where a position counts.")
     wanted = (x.shape[0], *x.shape[2:])
     if mask.dtype != torch.bool:
         raise RuntimeError(f"A mask is boolean, True where a position counts; this is {mask.dtype}: compare it first.")

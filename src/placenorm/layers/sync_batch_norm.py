@@ -73,22 +73,27 @@ class SyncBatchNorm(nn.SyncBatchNorm):
             process_group: processes that share their statistics; None for all.
 
         Raises:
-            ValueError: if a norm of ours holds an activation, a pool or virtual batches, which would be lost.
+            ValueError: if a norm of ours holds an activation, a pool or virtual batches, which would be lost; the model
+                is as it was then.
 
         Source:
             torch.nn.SyncBatchNorm.convert_sync_batchnorm, torch 2.14.
         """
-        if isinstance(module, _BatchNorm):
-            if getattr(module, "frozen", False):
-                return module
-            if takes_neighbours(module) or getattr(module, "virtual_batch_size", None) is not None:
+        for path, norm in module.named_modules():
+            held = takes_neighbours(norm) or getattr(norm, "virtual_batch_size", None) is not None
+            if held and not getattr(norm, "frozen", False):
                 raise ValueError(
-                    f"Cannot convert {module}: what it holds beside the norm would be lost; take it out, or convert "
-                    "what pn.restore gives."
+                    f"Cannot convert {path or 'this norm'}, which is {norm}: what it holds beside the norm would be "
+                    "lost; make it layers of their own, or convert what pn.restore gives where pn.accelerate put it."
                 )
-            return cls._take(module, process_group)
+        return cls._convert(module, process_group)
+
+    @classmethod
+    def _convert(cls, module: nn.Module, process_group: Any) -> nn.Module:
+        if isinstance(module, _BatchNorm):
+            return module if getattr(module, "frozen", False) else cls._take(module, process_group)
         for name, child in module.named_children():
-            setattr(module, name, cls.convert_sync_batchnorm(child, process_group))
+            setattr(module, name, cls._convert(child, process_group))
         return module
 
     @classmethod

@@ -46,11 +46,14 @@ class Step:
         outputs: in evaluation and in training.
         gradients: of the inputs and the parameters, in their order; None where there is none.
         buffers: after the step, in their order.
+        spreads: of each buffer the standard deviation of what it is a mean of, the largest over the channels; 0.0 of
+            one that is no norm's running mean.
     """
 
     outputs: tuple[Any, Any]
     gradients: tuple[Tensor | None, ...] = ()
     buffers: tuple[Tensor, ...] = ()
+    spreads: tuple[float, ...] = ()
 
     @property
     def tells(self) -> bool:
@@ -76,10 +79,16 @@ class Step:
         """Return how far a step in another type is from this one.
 
         Returns:
-            max|difference| / max|value|, the largest over outputs and buffers; and |difference| / |gradient| in norms
-            over a tensor, the largest over the gradients. Infinite where numbers are missing.
+            max|difference| / max|value|, the largest over outputs and buffers, where a running mean is as large as the
+            spread around it at least (behind a norm it is zero but for rounding); and |difference| / |gradient| in
+            norms over a tensor, the largest over the gradients. Infinite where numbers are missing.
         """
-        values = measure_error((self.outputs, self.buffers), (other.outputs, other.buffers), rest=False)
+        buffers = zip(self.buffers, other.buffers, self.spreads, strict=True)
+        values = max(
+            measure_error(self.outputs, other.outputs, rest=False),
+            *(measure_error(mine, its, rest=False, floor=spread) for mine, its, spread in buffers),
+            0.0,
+        )
         pairs = list(zip(self.gradients, other.gradients, strict=True))
         if any((mine is None) != (its is None) for mine, its in pairs):
             return values, math.inf
@@ -123,7 +132,9 @@ def take_step(
             torch.autograd.backward(trained, upstream)
     found = [tensor.grad for tensor in (*given.sources, *copied.parameters())]
     gradients = tuple(None if grad is None else grad.to_dense() for grad in found)  # those of embeddings are sparse
-    return Step((evaluated, _detach(output)), gradients, tuple(copied.buffers()))
+    buffers = dict(copied.named_buffers())
+    spreads = tuple(_find_spread(name, buffers) for name in buffers)
+    return Step((evaluated, _detach(output)), gradients, tuple(buffers.values()), spreads)
 
 
 class StepProof:
@@ -245,6 +256,13 @@ class StepProof:
     def _note_recomputing(self, path: str) -> None:
         if is_recomputing():
             self.recomputed.add(path)
+
+
+def _find_spread(name: str, buffers: dict[str, Tensor]) -> float:
+    """Return the largest standard deviation around a running mean; 0.0 where a buffer is none."""
+    path, _, own = name.rpartition(".")
+    var = buffers.get(f"{path}.running_var".removeprefix(".")) if own == "running_mean" else None
+    return 0.0 if var is None or not var.numel() else float(var.double().max().clamp(min=0.0).sqrt().nan_to_num())
 
 
 def _run(copied: nn.Module, given: Given) -> Any:

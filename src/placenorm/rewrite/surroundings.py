@@ -319,6 +319,10 @@ class Surroundings:
         if None in kinds:
             return f"{words} stands behind it, and did not run by itself to tell of what shape its residual is"
         if kinds[0] != kinds[1]:
+            runs = list(zip(*kinds, strict=False))  # the calls on the example, and then the same under autocast
+            plain = runs[: len(runs) // 2]
+            if plain and all(mine == its for mine, its in plain):
+                return f"{words} behind it has a residual of another type under autocast to bfloat16"
             return f"{words} behind it has a residual of another shape or type"
         return f"what {words} behind it reads may be written into"
 
@@ -328,7 +332,8 @@ class Surroundings:
         if node.op == "call_module" and has_hooks(self._owner.get_submodule(str(node.target))):
             return f"there are hooks on {words} {here}"
         if self._kind_of(node) == "activation" or here == "in front":
-            return f"no fused layer computes {words} {here}"
+            settings = [f" with {name}={value!r}" for name, value in node.kwargs.items() if isinstance(value, str)]
+            return f"no fused layer computes {words}{''.join(settings)} {here}"
         return f"{words} stands {here}"
 
     def _kind_of(self, node: fx.Node) -> str:

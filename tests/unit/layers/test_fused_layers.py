@@ -271,7 +271,7 @@ def test_last_virtual_batch_of_one_value_is_refused_before_anything_is_counted()
 
 
 def test_virtual_batch_without_samples_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one sample, not 0"):
+    with pytest.raises(ValueError, match="at least one, not 0"):
         layers.BatchNorm2d(C, virtual_batch_size=0)
 
 

@@ -375,6 +375,7 @@ REFUSED: dict[str, Callable[[Net, Tensor, Tensor], Tensor]] = {
     "scaled residual": lambda net, x, side: torch.add(net.norm(x), side, alpha=2),
     "residual that is broadcast": lambda net, x, side: net.norm(x) + side.mean((2, 3), keepdim=True),
     "norm that is broadcast": lambda net, x, side: net.norm(x[:, :, :1]) + side,
+    "residual of another type under autocast": lambda net, x, side: net.norm(x) + side.float(),
     "residual of another type": lambda net, x, side: net.norm(x) + side.double(),
     "number": lambda net, x, side: net.norm(x) + 1.0,
     "sum with itself": lambda net, x, side: (lambda y: y + y)(net.norm(x)),
@@ -391,12 +392,15 @@ REFUSED: dict[str, Callable[[Net, Tensor, Tensor], Tensor]] = {
 
 REASONS = {
     "read twice": "its output goes to 2 places",
-    "gelu by tanh": "no fused layer computes gelu behind it",
+    "gelu by tanh": "no fused layer computes gelu with approximate='tanh' behind it",
     "activation of its own": "no fused layer computes mish behind it",
     "dropout between": "dropout stands behind it",
     "scaled residual": "add stands behind it",
     "residual that is broadcast": "add behind it has a residual of another shape or type",
     "norm that is broadcast": "add behind it has a residual of another shape or type",
+    "residual of another type under autocast": (
+        "add behind it has a residual of another type under autocast to bfloat16"
+    ),
     "residual of another type": "add behind it has a residual of another shape or type",
     "number": "add stands behind it",
     "sum with itself": "add stands behind it",
@@ -1164,3 +1168,29 @@ def test_proof_in_the_models_own_type_names_the_norm_and_leaves_the_model_as_it_
 def test_error_in_the_models_own_type_is_that_of_a_training_step() -> None:
     model = settle(Residual())
     assert 0.0 < pn.accelerate(model, INPUTS).max_error_dtype < 1e-4
+
+
+def make_bottleneck() -> nn.Module:
+    """A norm reads a conv of a norm whose beta is 0: its mean is rounding, and no scale to measure errors on."""
+    torch.manual_seed(0)
+    convs = nn.Conv2d(3, C, 3, padding=1, bias=False), nn.Conv2d(C, C, 1, bias=False)
+    return nn.Sequential(convs[0], nn.BatchNorm2d(C), convs[1], nn.BatchNorm2d(C), nn.ReLU())
+
+
+def test_mean_that_is_zero_but_for_rounding_is_measured_on_the_spread_around_it() -> None:
+    assert pn.accelerate(make_bottleneck(), INPUTS).max_error_dtype < 1e-4
+
+
+@pytest.mark.parametrize("part", ["outputs", "buffers"])
+def test_mean_that_is_zero_but_for_rounding_hides_no_fault(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = layers.BatchNorm2d.forward
+
+    def go_wrong(norm: layers.BatchNorm2d, x: Tensor) -> Tensor:
+        y = right(norm, x)
+        if x.dtype == torch.float32 and part == "buffers" and norm.training:
+            norm.running_var.mul_(3.0)
+        return y * 0.5 if x.dtype == torch.float32 and part == "outputs" and not norm.training else y
+
+    monkeypatch.setattr(layers.BatchNorm2d, "forward", go_wrong)
+    with pytest.raises(ModelError, match="in its own type, outputs and buffers of a training step are"):
+        pn.accelerate(make_bottleneck(), INPUTS)

@@ -87,20 +87,12 @@ def forward_rows(
     """Write the outputs and the statistics."""
     rows, channels = x.shape
     times = _count_times(rows, channels)
-    first = _average_first(x, before, parameter)
+    first = average_first(x, before, parameter)
     shift = _repeat(first, times)
     sums = np.zeros((team.shares, 2, channels * times))
     share_out(team, loops.measure_rows, (_widen(x, times), shift, sums, before, parameter), rows // times)
     totals = _add_up(sums, channels)
-    centre, scale = np.empty(channels, np.float32), np.empty(channels, np.float32)
-    for c in range(channels):
-        rest = totals[0, c] / rows
-        spread = max(totals[1, c] / rows - rest * rest, 0.0)
-        mean[c] = first[c] + rest
-        var[c] = spread
-        rstd[c] = 1.0 / np.sqrt(spread + eps)
-        centre[c] = rest
-        scale[c] = weight[c] / np.sqrt(spread + eps)
+    centre, scale = finish_statistics(totals, first, rows, weight, eps, mean, var, rstd)
     lines = _widen(x, times), _widen(residual, times), _widen(y, times)
     affine = shift, _repeat(centre, times), _repeat(scale, times), _repeat(bias, times)
     share_out(team, loops.forward_rows, (*lines, *affine, before, after, adds, parameter), rows // times)
@@ -134,10 +126,7 @@ def backward_rows(
     codes = before, after, adds, parameter
     share_out(team, loops.sum_gradients_rows, (*lines, *affine, sums, *codes), rows // times)
     totals = _add_up(sums, channels)
-    shared, slope = np.empty(channels, np.float32), np.empty(channels, np.float32)
-    for c in range(channels):
-        dbias[c], dweight[c] = totals[0, c], totals[1, c]
-        shared[c], slope[c] = totals[0, c] / rows, totals[1, c] / rows
+    shared, slope = finish_gradients(totals, rows, dweight, dbias)
     written = _widen(dx, times), _widen(dresidual, times)
     means = _repeat(shared, times), _repeat(slope, times)
     share_out(team, loops.backward_rows, (*lines, *written, *affine, *means, *codes), rows // times)
@@ -182,7 +171,7 @@ def _add_up(sums: Any, channels: int) -> Any:
 
 
 @njit(**_OPTIONS)
-def _average_first(x: Any, before: Any, parameter: Any) -> Any:
+def average_first(x: Any, before: Any, parameter: Any) -> Any:
     """Return the mean of every channel over the first rows, which is what its values are measured from."""
     first = np.zeros(x.shape[1], np.float32)
     count = min(len(x), loops.ROWS)
@@ -193,3 +182,44 @@ def _average_first(x: Any, before: Any, parameter: Any) -> Any:
     for c in range(len(first)):
         first[c] /= f32(count)
     return first
+
+
+@njit(**_OPTIONS)
+def finish_statistics(
+    totals: Any,  # [2, C]: sums of distances from shift, and of their squares
+    shift: Any,  # [C]
+    values: int,  # of a channel
+    weight: Any,  # [C]
+    eps: float,
+    mean: Any,  # [C]
+    var: Any,  # [C]
+    rstd: Any,  # [C]
+) -> Any:
+    """Write the statistics, and return the mean less shift, and the scale, ``[C]`` each."""
+    centre, scale = np.empty_like(shift), np.empty_like(shift)
+    for c in range(len(shift)):
+        rest = totals[0, c] / values
+        spread = max(totals[1, c] / values - rest * rest, 0.0)
+        mean[c] = shift[c] + rest
+        var[c] = spread
+        rstd[c] = 1.0 / np.sqrt(spread + eps)
+        centre[c] = rest
+        scale[c] = weight[c] / np.sqrt(spread + eps)
+    return centre, scale
+
+
+@njit(**_OPTIONS)
+def finish_gradients(totals: Any, values: int, dweight: Any, dbias: Any) -> Any:
+    """Write the gradients of gamma and beta, and return their shares of every value, beta's first, ``[C]`` each.
+
+    Args:
+        totals: sums of the gradients, and of the gradients times x-hat, ``[2, C]``.
+        values: of a channel.
+        dweight: ``[C]``.
+        dbias: ``[C]``.
+    """
+    shared, slope = np.empty_like(dbias), np.empty_like(dweight)
+    for c in range(len(dbias)):
+        dbias[c], dweight[c] = totals[0, c], totals[1, c]
+        shared[c], slope[c] = totals[0, c] / values, totals[1, c] / values
+    return shared, slope

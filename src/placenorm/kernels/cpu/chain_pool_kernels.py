@@ -1,7 +1,7 @@
 """A norm with an activation and a max pool behind it, and the way back, in both layouts: whole passes.
 
-Each is a call into compiled code that shares the loops of `chain_pool_loops` out among a team of threads. Both layouts
-are gone through in the order of memory, twice a direction: for the sums, and with them.
+Each is a call into compiled code that shares the loops of `chain_pool_loops` out among a team of threads. Arrays lie
+without gaps, and are gone through in the order of memory.
 """
 
 from typing import Any, Final
@@ -9,10 +9,14 @@ from typing import Any, Final
 import numpy as np
 
 from placenorm.kernels.cpu import chain_pool_loops as loops
-from placenorm.kernels.cpu.arithmetic import f32
-from placenorm.kernels.cpu.chain_loops import ROWS, RUN
+from placenorm.kernels.cpu.arithmetic import CODES, f32
+from placenorm.kernels.cpu.chain_kernels import average_first, finish_gradients, finish_statistics
+from placenorm.kernels.cpu.chain_loops import RUN, sum_gradients_rows
+from placenorm.kernels.cpu.chain_loops import forward_rows as forward_rows_of_chain
 from placenorm.kernels.cpu.compiling import njit
 from placenorm.kernels.cpu.team import share_out
+
+IDENTITY: Final = CODES["identity"]
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -78,7 +82,7 @@ def _measure_planes(
     sums = np.zeros((team.shares, 2, channels))
     given = x, winner, place, shift, sums, np.sign(weight), falls, *ways
     share_out(team, loops.pool_planes, given, len(x))
-    centre, scale = _finish_statistics(sums, shift, x.size // channels, weight, eps, mean, var, rstd)
+    centre, scale = finish_statistics(sums.sum(0), shift, x.size // channels, weight, eps, mean, var, rstd)
     return shift, centre, scale
 
 
@@ -105,7 +109,7 @@ def backward_planes(
     sums = np.zeros((team.shares, 2, len(mean)))
     lines = dy.reshape((len(x), -1)), winner.reshape((len(x), -1))
     share_out(team, loops.sum_gradients_planes, (*lines, *affine, sums, after, slope), len(x))
-    means = _finish_gradients(sums, x.size // len(mean), dweight, dbias)
+    means = finish_gradients(sums.sum(0), x.size // len(mean), dweight, dbias)
     share_out(team, loops.spread_planes, (dy, x, winner, place, dx, *affine, *means, after, slope, *ways), len(x))
 
 
@@ -128,8 +132,7 @@ def forward_rows(
 ) -> None:
     """Write the outputs, the winners and the statistics, where the activation never falls."""
     shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, (), ways)
-    lines = winner.reshape((-1, len(mean))), y.reshape((-1, len(mean)))
-    share_out(team, loops.apply_rows, (*lines, shift, centre, scale, bias, after, slope), len(lines[0]))
+    _apply_rows(team, winner, y, (shift, centre, scale, bias), after, slope)
 
 
 @njit(**_OPTIONS)
@@ -151,10 +154,16 @@ def forward_falling_rows(
 ) -> None:
     """Do as `forward_rows` with an activation that may fall."""
     shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, (0,), ways)
-    affine = shift, centre, scale, bias, after, slope
-    share_out(team, loops.rank_rows, (x, winner, place, *affine, *ways), len(x))
-    lines = winner.reshape((-1, len(mean))), y.reshape((-1, len(mean)))
-    share_out(team, loops.apply_rows, (*lines, *affine), len(lines[0]))
+    affine = shift, centre, scale, bias
+    share_out(team, loops.rank_rows, (x, winner, place, *affine, after, slope, *ways), len(x))
+    _apply_rows(team, winner, y, affine, after, slope)
+
+
+@njit(**_OPTIONS)
+def _apply_rows(team: Any, winner: Any, y: Any, affine: Any, after: Any, slope: Any) -> None:
+    """Write the outputs."""
+    best, out = winner.reshape((-1, winner.shape[3])), y.reshape((-1, y.shape[3]))
+    share_out(team, forward_rows_of_chain, (best, best, out, *affine, IDENTITY, after, (), slope), len(best))
 
 
 @njit(**_OPTIONS)
@@ -164,15 +173,11 @@ def _measure_rows(
 ) -> Any:  # fmt: skip
     """Do as `_measure_planes`."""
     channels = len(mean)
-    shift = np.zeros(channels, np.float32)
-    first = x.reshape((-1, channels))[:ROWS]
-    for m in range(len(first)):
-        for c in range(channels):
-            shift[c] += first[m, c] / f32(len(first))
+    shift = average_first(x.reshape((-1, channels)), IDENTITY, f32(0.0))
     sums = np.zeros((team.shares, 2, channels))
     given = x, winner, place, shift, sums, np.sign(weight), falls, *ways
     share_out(team, loops.pool_rows, given, len(x))
-    centre, scale = _finish_statistics(sums, shift, x.size // channels, weight, eps, mean, var, rstd)
+    centre, scale = finish_statistics(sums.sum(0), shift, x.size // channels, weight, eps, mean, var, rstd)
     return shift, centre, scale
 
 
@@ -197,37 +202,7 @@ def backward_rows(
     """Write the gradients."""
     affine = mean, rstd, weight, bias
     sums = np.zeros((team.shares, 2, len(mean)))
-    lines = dy.reshape((-1, len(mean))), winner.reshape((-1, len(mean)))
-    share_out(team, loops.sum_gradients_rows, (*lines, *affine, sums, after, slope), len(lines[0]))
-    means = _finish_gradients(sums, x.size // len(mean), dweight, dbias)
-    given = dy, x, winner, place, dx, *affine, *means, after, slope, *ways
-    share_out(team, loops.spread_rows, given, len(x))
-
-
-@njit(**_OPTIONS)
-def _finish_statistics(
-    sums: Any, shift: Any, values: int, weight: Any, eps: float, mean: Any, var: Any, rstd: Any
-) -> Any:
-    """Write the statistics, and return what is left of the mean behind the shift, and the scale, ``[C]``."""
-    totals = sums.sum(0)
-    centre, scale = np.empty_like(shift), np.empty_like(shift)
-    for c in range(len(shift)):
-        rest = totals[0, c] / values
-        spread = max(totals[1, c] / values - rest * rest, 0.0)
-        mean[c] = shift[c] + rest
-        var[c] = spread
-        rstd[c] = 1.0 / np.sqrt(spread + eps)
-        centre[c] = rest
-        scale[c] = weight[c] / np.sqrt(spread + eps)
-    return centre, scale
-
-
-@njit(**_OPTIONS)
-def _finish_gradients(sums: Any, values: int, dweight: Any, dbias: Any) -> Any:
-    """Write the gradients of gamma and beta, and return their shares of every value, beta's first, ``[C]``."""
-    totals = sums.sum(0)
-    shared, tilt = np.empty_like(dbias), np.empty_like(dweight)
-    for c in range(len(dbias)):
-        dbias[c], dweight[c] = totals[0, c], totals[1, c]
-        shared[c], tilt[c] = totals[0, c] / values, totals[1, c] / values
-    return shared, tilt
+    given, best = dy.reshape((-1, len(mean))), winner.reshape((-1, len(mean)))
+    share_out(team, sum_gradients_rows, (given, best, best, *affine, sums, IDENTITY, after, (), slope), len(best))
+    means = finish_gradients(sums.sum(0), x.size // len(mean), dweight, dbias)
+    share_out(team, loops.spread_rows, (dy, x, winner, place, dx, *affine, *means, after, slope, *ways), len(x))

@@ -301,27 +301,6 @@ def _pick_line(x: Any, winner: Any, place: Any, row: int, channel: int, kernel: 
         winner[o, channel] = x[h, w, channel]
 
 
-@njit(**_OPTIONS)
-def apply_rows(
-    winner: Any,  # [M, C]
-    y: Any,  # [M, C]
-    shift: Any,  # [C]
-    centre: Any,  # [C]: mean less shift
-    scale: Any,  # [C]
-    bias: Any,  # [C]
-    after: Any,
-    slope: Any,
-    share: int,
-    start: int,
-    stop: int,
-) -> None:
-    """Write the outputs of the rows from start to stop."""
-    for m in range(start, stop):
-        best, out = winner[m], y[m]
-        for c in range(len(best)):
-            out[c] = activate(((best[c] - shift[c]) - centre[c]) * scale[c] + bias[c], after, slope)
-
-
 @INLINE
 def _measure_line(line: Any, shift: Any, run: Any, held: int, sums: Any) -> int:
     """Add a line's values to those of the run, whose rows so far are held, and begin a new one where it is long."""
@@ -346,36 +325,6 @@ def _add_up(run: Any, sums: Any) -> None:
         sums[0, c] += run[0, c]
         sums[1, c] += run[1, c]
     run[:] = f32(0.0)
-
-
-@njit(**_OPTIONS)
-def sum_gradients_rows(
-    dy: Any,  # [M, C]
-    winner: Any,  # [M, C]
-    mean: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    sums: Any,  # [shares, 2, C], float64: of gradients, and of gradients times x-hat
-    after: Any,
-    slope: Any,
-    share: int,
-    start: int,
-    stop: int,
-) -> None:
-    """Add up the gradients of beta and gamma over the rows from start to stop."""
-    channels = winner.shape[1]
-    run = np.zeros((2, channels), np.float32)
-    total, along = run[0], run[1]
-    for at in range(start, stop, ROWS):
-        for m in range(at, min(at + ROWS, stop)):
-            best, given = winner[m], dy[m]
-            for c in range(channels):
-                x_hat = (best[c] - mean[c]) * rstd[c]
-                dz = given[c] * differentiate(x_hat * weight[c] + bias[c], after, slope)
-                total[c] += dz
-                along[c] += dz * x_hat
-        _add_up(run, sums[share])
 
 
 @njit(**_OPTIONS)

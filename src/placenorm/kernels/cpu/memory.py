@@ -1,8 +1,8 @@
-"""Memory for large results: what nobody uses any more, or fresh memory, in large pages where the system has them.
+"""Memory for large results: what nobody uses any more, or fresh memory.
 
 A tensor of more than some 100 kB gets memory that the process never touched, or gave back, and the first touch of each
 page of 4 kB is a call into the system: three times the cost of writing it. torch has no cache of memory for the
-processor, so here is one; and numpy asks Linux for pages of 2 MB.
+processor, so here is one; and from 4 MB on numpy asks Linux for pages of 2 MB.
 
 Each result has a storage of its own over an array of its own, which torch holds until nobody has the storage any more,
 or its numbers move elsewhere (`Tensor.share_memory_`). The end of the array is what brings its block back: nothing is
