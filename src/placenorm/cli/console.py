@@ -18,6 +18,9 @@ BAD_USAGE = 2
 LINES = 20
 """So many lines of progress are written where there is no terminal."""
 
+PAUSE_S = 600.0
+"""And one more with the first trial that is finished so long after the last line."""
+
 INTERRUPTED = 130
 """What shells expect of a program that Ctrl-C ended."""
 
@@ -77,20 +80,25 @@ class _Lines:
     """Writes the same as a line now and then, for a file or a pipe."""
 
     def __init__(self, note: str) -> None:
-        self._note, self._started = note, time.monotonic()
+        self._note = note
         self._first: int | None = None
-        self._written = 0
+        self._last = self._written = 0
 
     def __call__(self, finished: int, total: int) -> None:
-        if self._first is None:
-            self._first = self._written = finished
+        now = time.monotonic()
+        if self._first is None or finished < self._last:  # behind a search its verdict begins at 0 again
+            self._first = self._last = self._written = finished
+            self._started = self._told = now
             if finished < total:
                 typer.echo(f"{finished} of {total} trials{self._note} are finished; the next ones begin", err=True)
             return
-        if finished - self._written < total / LINES and not self._written < finished == total:
+        self._last = finished
+        if finished == self._written:
             return
-        self._written = finished
-        gone = time.monotonic() - self._started
+        if finished - self._written < total / LINES and finished < total and now - self._told < PAUSE_S:
+            return
+        self._written, self._told = finished, now
+        gone = now - self._started
         left = gone / (finished - self._first) * (total - finished)
         typer.echo(f"{finished} of {total} trials, {gone:.0f} s gone, about {left:.0f} s left", err=True)
 

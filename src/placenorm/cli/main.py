@@ -219,7 +219,7 @@ def compare(
             command=command_line(),
         )
     if dry_run:
-        _show_planned(result.comparison, lang, as_json=as_json)
+        _show_planned(result.comparison, lang, budget, as_json=as_json)
         return
     targets = [result.folder / "report.html"]
     if result.comparison.verdict is not None:  # a budget may end it before there is one
@@ -499,7 +499,7 @@ def _show(
         typer.echo("\n" + Language(lang).say("terminal-written", files=", ".join(map(str, (*targets, *found)))))
 
 
-def _show_planned(comparison: "Comparison", lang: str, *, as_json: bool) -> None:
+def _show_planned(comparison: "Comparison", lang: str, budget: str | None, *, as_json: bool) -> None:
     """Print what a comparison would train."""
     from placenorm.facts.codec import dumps
     from placenorm.report.language import Language
@@ -509,7 +509,7 @@ def _show_planned(comparison: "Comparison", lang: str, *, as_json: bool) -> None
         sys.stdout.write(dumps(comparison) + "\n")
         return
     let_letters_through()
-    print_planned(comparison, Console(), Language(lang))
+    print_planned(comparison, Console(), Language(lang), budget)
     typer.echo("\n" + Language(lang).say("planned-nothing"))
 
 

@@ -132,6 +132,9 @@ class Search:
         confidence: joint confidence of all effects (0 to 1).
         margin: differences up to this size have no practical meaning.
         blocks: what is known of every block that had a choice.
+        failed: how many of its trials failed.
+        failed_of: the named placements that they are of; those that it made itself have no names.
+        failure: why the last of them failed; "" where none did.
     """
 
     kind: SearchKind
@@ -150,3 +153,6 @@ class Search:
     confidence: float
     margin: float
     blocks: tuple[BlockEffect, ...]
+    failed: int = 0
+    failed_of: tuple[str, ...] = ()
+    failure: str = ""

@@ -331,8 +331,8 @@ def draw_step_times(comparison: Comparison, theme: Theme, language: Language = E
         return None
     variants = [variant for variant in comparison.variants if variant.name in times]
     middles = {name: median(values) for name, values in times.items()}
-    for row in () if comparison.verdict is None else comparison.verdict.summaries:
-        middles[row.variant] = row.step_time_ms or middles[row.variant]
+    rows_of_table = () if comparison.verdict is None else comparison.verdict.summaries
+    middles |= {row.variant: row.step_time_ms for row in rows_of_table if row.variant in middles and row.step_time_ms}
     said = {
         name: language.say("draw-times-line", time=language.figures(format_seconds(middle)))
         for name, middle in middles.items()

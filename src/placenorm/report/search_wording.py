@@ -37,13 +37,19 @@ def say_search(comparison: Comparison, language: Language) -> tuple[str, ...]:
         )
     else:
         found = say("search-named", metric=metric, reached=reached, name=search.found, **ended, **counts)
-    return found, _say_blocks(search, language)
+    failed = (_say_failed(search, language),) if search.failed else ()
+    return found, *failed, _say_blocks(search, language)
 
 
 def say_intro(search: Search, language: Language) -> str:
     """Return what the table of blocks shows."""
     confidence = language.figures(f"{100 * search.confidence:g}")
     return language.say("search-intro", confidence=confidence, seeds=search.seeds)
+
+
+def _say_failed(search: Search, language: Language) -> str:
+    names = [*search.failed_of, *([] if search.failed_of else [language.say("search-failed-others")])]
+    return language.say("search-failed", failed=search.failed, names=join_words(names, language), reason=search.failure)
 
 
 def _say_blocks(search: Search, language: Language) -> str:

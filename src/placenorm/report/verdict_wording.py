@@ -130,9 +130,9 @@ class _Speaker:
     """Says what a verdict says."""
 
     def __init__(self, variants: Sequence[Variant], metric: Metric, verdict: Verdict, language: Language) -> None:
-        self._variants, self._metric, self._verdict = variants, metric, verdict
-        self._language, self._say = language, language.say
         self._rows = {row.variant: row for row in verdict.summaries}
+        self._variants = [variant for variant in variants if self._rows[variant.name].seeds] or variants
+        self._metric, self._verdict, self._language, self._say = metric, verdict, language, language.say
         self._calls = {variant.name: self._call(variant) for variant in variants}
         self._pick = next(variant for variant in variants if variant.name == verdict.pick)
 

@@ -37,7 +37,7 @@ def parse_budget(text: str) -> Budget:
     Raises:
         UsageError: if it is no budget, or nothing could be done with it.
     """
-    form = _FORM.fullmatch(text.strip().lower())
+    form = _FORM.fullmatch(text.strip().lower()) if isinstance(text, str) else None
     number, unit = (float(form[1]), form[2]) if form else (0.0, "")
     if not number or (unit.startswith("-trial") and number % 1):
         raise UsageError(

@@ -40,6 +40,7 @@ class Recipe:
         work: says what all trials train on, how, and by which code: a checkpoint of other work is not taken.
         checkpoints: folder of the checkpoints of running trials; None for none.
         checkpoint_always: whether every epoch is kept, and not only what took long.
+        must_report: whether a loop of the user's own has to report values on validation data, as a search goes by them.
     """
 
     make_model: Callable[[], nn.Module]
@@ -63,3 +64,4 @@ class Recipe:
     work: str = ""
     checkpoints: Path | None = None
     checkpoint_always: bool = False
+    must_report: bool = False

@@ -149,7 +149,7 @@ def _remark_failed(comparison: Comparison) -> list[Remark]:
         finished = sum(trial.key.variant == variant.name for trial in comparison.trials)
         facts: dict[str, str | int] = {"name": variant.name, "failed": len(failed), "trials": finished + len(failed)}
         facts |= {"number": len(seeds), "seeds": ", ".join(map(str, seeds)), "reason": reasons[-1]}
-        found.append(Remark("note-failed", facts))
+        found.append(Remark("note-failed" if finished else "note-failed-all", facts))
     return found
 
 

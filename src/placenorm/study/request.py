@@ -154,6 +154,11 @@ class Request:
         else:
             named = {}
             for name in asked:
+                if not isinstance(name, str):
+                    raise UsageError(
+                        f"Cannot compare a list that holds {name!r}: name policies in it, or give placements of your "
+                        "own by name in a dictionary, such as {'mine': {'conv1': 'after-pool'}}."
+                    )
                 check_placement(name)  # type: ignore[arg-type]  # it refuses whatever is no policy
                 named[name] = next(policy for policy in POLICIES if policy == name)
         for placement in named.values():
@@ -201,5 +206,5 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise UsageError(
-            f"Cannot train on the device {device!r}: {reason}; use cpu, or a device that torch finds."
+            f"Cannot use the device {device!r}: {reason}; use cpu, or a device that torch finds."
         ) from error

@@ -19,15 +19,17 @@ from placenorm.study.searching import SearchPlan, make_search
 
 
 @fix_seed()
-def plan_search(request: Request, named: StudyPlan) -> tuple[StudyPlan, SearchPlan]:
+def plan_search(request: Request, named: StudyPlan, afforded: float | None = None) -> tuple[StudyPlan, SearchPlan]:
     """Return the search of a request as a study that can be run, and as a plan.
 
     Args:
         request: what was asked for.
         named: the comparison of its named placements, which the search starts from.
+        afforded: trials that its part of a budget in trials allows; None for another budget, or none.
 
     Raises:
-        UsageError: if no block of the network has a choice, or a named placement has the name of what will be found.
+        UsageError: if no block of the network has a choice, a named placement has the name of what will be found, or
+            the trials do not suffice for the named placements.
     """
     if SEARCHED in named.head.settings.placements:
         raise UsageError(
@@ -47,7 +49,13 @@ def plan_search(request: Request, named: StudyPlan) -> tuple[StudyPlan, SearchPl
             f"{least - search.seeds} (placements, rates and seeds multiplied), and one more placement {search.seeds}; "
             f"give {least} or more, or fewer --placements or rates with --lr."
         )
-    return replace(named, head=head, recipe=replace(recipe, placements=placements)), search
+    if afforded is not None and afforded < least - search.seeds:
+        raise UsageError(
+            f"Cannot search within {afforded:g} trials, the search's half of the --budget: the named placements alone "
+            f"take {least - search.seeds} (placements, rates and seeds multiplied); give a larger budget, or fewer "
+            "--placements or rates with --lr."
+        )
+    return replace(named, head=head, recipe=replace(recipe, placements=placements, must_report=True)), search
 
 
 def _find_refused(recipe: Recipe, placement: Mapping[str, Position]) -> list[str]:

@@ -252,7 +252,12 @@ def conclude_search(plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -
     known = [each for each in found if each.indices in drawn]
     values = [worths[each.name] for each in known]
     sign = 1.0 if plan.head.metric.higher_is_better else -1.0
-    chosen = {variant.name: variant.placement for variant in plan.head.variants}.get(winner.name)
+    named = {variant.name: variant.placement for variant in plan.head.variants}
+    chosen = named.get(winner.name)
+    failures = [
+        (result.key.variant, result.failure.reason) for result in results.values() if result.failure is not None
+    ]
+    failed = {name for name, _ in failures}
     return Search(
         kind="per-block",
         size=space.size,
@@ -277,6 +282,9 @@ def conclude_search(plan: SearchPlan, results: Mapping[TrialKey, TrialResult]) -
             margin,
             floor_of(values, _quantum(plan) / plan.seeds),
         ),
+        failed=len(failures),
+        failed_of=tuple(name for name in named if name in failed),
+        failure=failures[-1][1] if failures else "",
     )
 
 

@@ -286,6 +286,8 @@ def find_only_study(url: str) -> str:
         names = home.list_studies()
     finally:
         home.close()
+    searches = {f"{name}-search" for name in names}
+    names = [name for name in names if name not in searches]
     if len(names) == 1:
         return names[0]
     where = show_url(read_url(url))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from placenorm.data import DataSource, Feed, LoaderSource, open_feed
-from placenorm.errors import ModelError
+from placenorm.errors import ModelError, TrialError
 from placenorm.facts.placement import Position
 from placenorm.facts.trial import Curve, TrialKey, TrialOrder, TrialResult
 from placenorm.randomness import fix_seed
@@ -101,7 +101,13 @@ class Hand:
             if self._own_train is not None:
                 wrapped = ranks.wrap(model, recipe.example_inputs)
                 quiet = ranks.rank > 0
-                return run_own(self._own_train, recipe.own_train_name, wrapped, key, checkpoint, quiet=quiet)
+                own = run_own(self._own_train, recipe.own_train_name, wrapped, key, checkpoint, quiet=quiet)
+                if recipe.must_report and not quiet and own.diverged_at is None and not own.epochs:
+                    raise TrialError(
+                        f"The training loop {recipe.own_train_name} reported nothing in trial {key}, and a search goes "
+                        "by values on validation data: call report(step, value) in it."
+                    )
+                return own
             assert self._source is not None
             lesson = Lesson(self._open(self._source, key.seed), self._source.task, self._source.outputs)
             return EpochLoop(recipe, model, key, lesson, ranks, checkpoint).run(order.bar)

@@ -33,7 +33,8 @@ def judge(
 ) -> Verdict:
     """Return what a comparison concludes, in numbers.
 
-    Every pair of variants is judged on both questions by a paired-t interval over the seeds that both have. All these
+    Every pair of variants is judged on both questions by a paired-t interval over the seeds that both have; a variant
+    without a trial, as where all of them failed, stands in no pair and is not advised. All these
     intervals share one error of 5 % (Bonferroni), so that in at most one of twenty comparisons a placement is called
     better though it is not. Nothing is decided from fewer than three seeds.
 
@@ -60,9 +61,10 @@ def judge(
     areas = {name: {seed: mean_height(trial, horizon) for seed, trial in arm.items()} for name, arm in trials.items()}
     target = choose_target(metric, {name: list(arm.values()) for name, arm in trials.items()})
 
-    finals = _finals(trials)
+    finals = _finals(_leave_out_failed(trials))
     final = _answer("final", finals, metric, margin, metric.quantum, planned)
-    speed = _answer("speed", areas, metric, margin, validation_quantum, planned)
+    areas_judged = {name: areas[name] for name in finals}
+    speed = _answer("speed", areas_judged, metric, margin, validation_quantum, planned)
     bare = next((variant for variant in variants if not variant.cost.norms), variants[0])
     times = measure_steps(timed or chosen, bare.name)
     summaries = tuple(
@@ -78,14 +80,14 @@ def judge(
             variant.cost.norm_train_bytes,
         ),
     )
-    idle, idle_metric = find_idle(trials, metric, critical_of(planned))
+    idle, idle_metric = find_idle(_leave_out_failed(trials), metric, critical_of(planned))
     return Verdict(
         final=final,
         speed=speed,
         target=target,
         summaries=summaries,
         pick=pick.name,
-        remarks=(*remarks, *find_remarks(trials, (final, speed), (finals, areas), metric, planned)),
+        remarks=(*remarks, *find_remarks(trials, (final, speed), (finals, areas_judged), metric, planned)),
         idle=idle,
         idle_metric=idle_metric,
     )
@@ -99,7 +101,8 @@ def judge_final(
     planned: int | None = None,
 ) -> Answer:
     """Return the answer about the final metric alone, as `judge` gives it; arguments as there."""
-    return _answer("final", _finals(_by_variant(variants, chosen)), metric, margin, metric.quantum, planned)
+    finals = _finals(_leave_out_failed(_by_variant(variants, chosen)))
+    return _answer("final", finals, metric, margin, metric.quantum, planned)
 
 
 def critical_of(planned: int | None) -> Critical:
@@ -110,6 +113,11 @@ def critical_of(planned: int | None) -> Critical:
 def error_of_each(pairs: int) -> float:
     """Return the chance that one interval of a comparison with so many pairs of variants may miss (0 to 1)."""
     return FAMILY_ERROR / (QUESTIONS * pairs)
+
+
+def _leave_out_failed(trials: dict[str, dict[int, TrialResult]]) -> dict[str, dict[int, TrialResult]]:
+    """Return the arms that have a trial: of the others, whose trials all failed, nothing can be said beside that."""
+    return {name: arm for name, arm in trials.items() if arm} or trials
 
 
 def _finals(trials: Mapping[str, Mapping[int, TrialResult]]) -> dict[str, dict[int, float | None]]:

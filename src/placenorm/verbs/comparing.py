@@ -36,7 +36,7 @@ from placenorm.study.search_planning import confirm, plan_search
 from placenorm.study.store import open_store
 from placenorm.verbs.reporting import write_report
 from placenorm.verbs.results import RESULTS, name_folder, told_when_stopped
-from placenorm.verbs.searching import Kept, run_search
+from placenorm.verbs.searching import Kept, count_afforded, run_search
 
 TABLE_WIDTH = 120
 
@@ -259,7 +259,7 @@ def compare(
     name = study or _slug(plan.head.settings)
     folder = Path(out) if out is not None else RESULTS / name
     if dry_run:
-        space = None if search is None else plan_search(request, plan)[0].head.space
+        space = None if search is None else plan_search(request, plan, count_afforded(spendable))[0].head.space
         return ComparisonResult(put_into_words(replace(plan.head, space=space), ENGLISH), folder)
     database = None if storage is None else DatabaseAddress(storage, name)
     tell = on_progress or (lambda finished, total: None)
@@ -274,7 +274,9 @@ def compare(
     ):
         meter = BudgetMeter(spendable, store.results.values(), gpus)
         comparison = run_study(plan, store, machines, tell, meter)
-    picked = write_pick(comparison, folder) if search is not None and comparison.verdict is not None else None
+    verdict = comparison.verdict
+    advised = verdict is not None and len(verdict.idle) < len(comparison.variants)
+    picked = write_pick(comparison, folder) if search is not None and advised else None
     return ComparisonResult(put_into_words(comparison, ENGLISH), folder, picked)
 
 

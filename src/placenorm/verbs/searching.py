@@ -94,7 +94,7 @@ def run_search(
     earlier = None if kept.database is not None else kept.find_earlier()  # before anything is written beside it
     if earlier is not None and kept.resume:
         return earlier, _left(budget, earlier, 0.0, gpus)
-    study, plan = plan_search(request, named)
+    study, plan = plan_search(request, named, count_afforded(budget))
     with kept.open_search(study.head) as store, told_when_stopped(lambda: len(store.results), store.place):
         if kept.database is not None:  # now its tables are there
             earlier = kept.find_earlier()
@@ -111,9 +111,14 @@ def run_search(
         raise TrialError(
             f"The search in {place} has found nothing: its {len(store.results)} trials do not hold one whole set of "
             "the named placements without a failed one (a loop of your own has to report a value on validation data); "
-            "go on with --resume and a larger --budget."
+            f"go on with --resume{'' if budget is None else ' and a larger --budget'}."
         )
     return found, _left(budget, found, 0.0 if spent is None else spent.time_s, gpus)
+
+
+def count_afforded(budget: Budget | None) -> float | None:
+    """Return how many trials a search may take of a budget in trials; None for another budget, or none."""
+    return SHARE * budget.limit if budget is not None and budget.kind == "trials" else None
 
 
 def _left(budget: Budget | None, search: Search, seconds: float, gpus: float) -> Budget | None:

@@ -221,7 +221,7 @@ def test_shape_that_an_op_cannot_run_on_is_refused(op: str, shape: str) -> None:
         ({"shapes": ["4x3x6"]}, "'4x3x6' is no shape to time"),
         ({"threads": 0}, "Cannot time with --threads 0"),
         ({"seconds": -1.0}, "Cannot time for --seconds -1.0"),
-        ({"device": "tpu"}, "Cannot train on the device 'tpu'"),
+        ({"device": "tpu"}, "Cannot use the device 'tpu'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

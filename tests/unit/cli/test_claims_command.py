@@ -174,7 +174,7 @@ def test_run_that_was_stopped_is_judged_by_its_whole_seeds(folder: Path, tmp_pat
 @pytest.mark.parametrize("device", ["cuda:77", "gpu"])
 def test_device_that_is_not_there_is_one_sentence(device: str, tmp_path: Path) -> None:
     said = one_sentence(invoke("claims", "A1", "--device", device, "--out", str(tmp_path)))
-    assert f"Cannot train on the device '{device}'" in said
+    assert f"Cannot use the device '{device}'" in said
 
 
 def test_report_of_what_is_no_folder_of_results_is_one_sentence(tmp_path: Path) -> None:

@@ -55,6 +55,17 @@ def test_find_is_said_beside_the_best_named_placement() -> None:
     assert blocks.startswith("Of 2 blocks with a choice, one matters (conv1), 0 do not, and of 1 it is not known")
 
 
+@pytest.mark.parametrize(("names", "said"), [(("none",), "(none)"), ((), "(others)")], ids=["named", "others"])
+def test_trials_of_the_search_that_failed_are_said(names: tuple[str, ...], said: str) -> None:
+    found = make_found()
+    assert found.search is not None
+    failed = replace(found.search, failed=3, failed_of=names, failure="RuntimeError: needs a norm")
+    sentence = say_search(replace(found, search=failed), ENGLISH)[1]
+    assert sentence.startswith("Of its trials 3 failed")
+    assert said in sentence
+    assert sentence.endswith("the last: RuntimeError: needs a norm.")
+
+
 def test_named_find_is_said_to_be_no_find() -> None:
     found, _ = say_search(make_found("after-pool"), ENGLISH)
     assert "none was better by more than the margin than the named after-pool" in found
@@ -92,8 +103,8 @@ def test_table_of_blocks_keeps_names_of_positions_whole(width: int) -> None:
     ("words", "said"),
     [
         (["matters", "matters"], "2 matter (b0 and b1), 0 do not"),
-        (["does not matter"] * 3, "None of 3 blocks with a choice is shown to matter: 3 do not, and of 0"),
-        (["not known"], "None of 1 blocks with a choice is shown to matter: 0 do not, and of 1"),
+        (["does not matter"] * 3, "None of 3 blocks with a choice is shown to matter: 3 are shown not to, and of 0"),
+        (["not known"], "None of 1 blocks with a choice is shown to matter: 0 are shown not to, and of 1"),
     ],
     ids=["two", "none", "unknown"],
 )

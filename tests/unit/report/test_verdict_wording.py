@@ -215,6 +215,10 @@ REMARKS = (
         "note-failed",
         {"name": "none", "failed": 2, "trials": 9, "number": 2, "seeds": "3, 4", "reason": "line 3 of my.py raises it"},
     ),
+    Remark(
+        "note-failed-all",
+        {"name": "none", "failed": 9, "trials": 9, "number": 2, "seeds": "3, 4", "reason": "line 3 of my.py raises it"},
+    ),
     Remark("note-pair-seeds", {"finished": 9}, ({"first_name": "none", "second_name": "after-pool", "seeds": "7"},)),
     Remark("note-unfinished", {"finished": 2, "seeds": 10}),
     Remark("note-same-start"),

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,10 @@ def test_budget_is_read(text: str, kind: str, limit: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "30", "m", "-5m", "0m", "0-trials", "2.5-trials", "1e3m", "nan-trials", "30 m", "3-gpus", "٣h", "inf"]
+    "text",
+    ["", "30", "m", "-5m", "0m", "0-trials", "2.5-trials", "1e3m", "nan-trials", "30 m", "3-gpus", "٣h", "inf", 30],
 )
-def test_budget_that_is_none_is_refused_in_one_sentence(text: str) -> None:
+def test_budget_that_is_none_is_refused_in_one_sentence(text: Any) -> None:
     with pytest.raises(UsageError, match=r"Cannot spend --budget .*: give a time such as 30m .*, and more than 0\.$"):
         parse_budget(text)
 

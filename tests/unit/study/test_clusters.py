@@ -73,6 +73,6 @@ def test_files_are_found_where_the_driver_does_not_lie(tmp_path: Path, monkeypat
 
 
 def test_device_of_a_cluster_need_not_be_on_the_drivers_machine() -> None:
-    with pytest.raises(UsageError, match="Cannot train on the device"):
+    with pytest.raises(UsageError, match="Cannot use the device"):
         Request(device="cuda:77")
     assert Request(device="cuda:77", elsewhere=True).device == "cuda:77"

@@ -9,7 +9,7 @@ import pytest
 from placenorm.errors import TrialError
 from placenorm.facts.comparison import Comparison, Spending
 from placenorm.facts.trial import TrialKey, TrialOrder, TrialResult
-from placenorm.report.language import Language
+from placenorm.report.language import ENGLISH, Language
 from placenorm.report.verdict_wording import put_into_words
 from placenorm.study import driver
 from placenorm.study.assembly import assemble
@@ -17,6 +17,7 @@ from placenorm.study.budget import BudgetMeter, parse_budget
 from placenorm.study.driver import StudyPlan, run_study
 from placenorm.study.executors.machines import Machines
 from placenorm.study.store import open_store, read_store
+from placenorm.verbs.reporting import write_report
 from support.comparisons import make_comparison
 
 INLINE = Machines(jobs=0)
@@ -96,6 +97,24 @@ def test_trial_that_fails_leaves_its_seed_out_of_its_pairs_alone(
     assert comparison.verdict is not None
     for pair in comparison.verdict.final.pairs:
         assert pair.seeds == (SEEDS - 1 if "after-pool" in (pair.first, pair.second) else SEEDS)
+
+
+def test_placement_whose_trials_all_fail_stands_in_no_pair_and_is_not_advised(
+    tmp_path: Path, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison, _ = run(tmp_path / "results", plan, lambda key: key.variant == "none", monkeypatch)
+    comparison = put_into_words(comparison, ENGLISH)
+    verdict = comparison.verdict
+    assert verdict is not None
+    assert verdict.final.pairs
+    assert not any("none" in (pair.first, pair.second) for pair in (*verdict.final.pairs, *verdict.speed.pairs))
+    assert verdict.pick != "none"
+    assert not any("0 B" in sentence for sentence in (verdict.advice, verdict.cost_line))
+    said = f"none: all its trials failed ({SEEDS}), so nothing is said of it"
+    assert any(note.startswith(said) for note in verdict.notes)
+    for name in ("report.html", "report.png"):
+        write_report(comparison, tmp_path / name)
+    assert "so nothing is said of it" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

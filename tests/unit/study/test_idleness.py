@@ -36,8 +36,8 @@ def test_placement_at_chance_is_named_beside_one_that_learned() -> None:
     assert verdict.idle_metric == pytest.approx(IDLE)
     spoken = say(verdict)
     assert spoken.notes[0] == (
-        "Not shown to do better in test accuracy than one and the same answer to every sample, which reaches 10.0 %: "
-        "no norm."
+        "By intervals that hold for all placements together, not shown to do better in test accuracy than one and the "
+        "same answer to every sample, which reaches 10.0 %: no norm."
     )
     assert spoken.advice.startswith("Put the norm after-activation")
 

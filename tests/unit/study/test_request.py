@@ -19,6 +19,7 @@ from placenorm.study.request import Request
         ({"margin": float("inf")}, "margin of inf: .*no infinity"),
         ({"placements": ["sideways"]}, "Unknown placement 'sideways': use one of none"),
         ({"placements": []}, "no placement to compare"),
+        ({"placements": [{"stem": "none"}]}, "Cannot compare a list that holds .*: name policies in it, or give"),
         ({"placements": {"mine": {"conv": "beside"}}}, "Unknown position 'beside'"),
         ({"lr": [0.1, -1.0]}, "give numbers from 1e-08 to 1000"),
         ({"lr": []}, "give numbers from 1e-08 to 1000"),
@@ -29,7 +30,7 @@ from placenorm.study.request import Request
         ({"optimizer": "adam"}, "Unknown optimizer 'adam': use sgd or adamw"),
         ({"schedule": "linear"}, "Unknown schedule 'linear': use constant or cosine"),
         ({"norm": "group"}, "Unknown norm 'group': use torch or placenorm"),
-        ({"device": "abacus"}, "Cannot train on the device 'abacus'"),
+        ({"device": "abacus"}, "Cannot use the device 'abacus'"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -78,7 +78,10 @@ def test_dry_run_of_a_search_says_what_it_may_try_and_leaves_nothing(folder: Pat
     assert len(space.choices) == 2
     lines = say_planned(done.comparison, ENGLISH)
     assert f"2 blocks have a choice, which makes {space.size} placements; it may take 200 trials" in lines[-2]
-    assert "Then 3 placements at most are judged on fresh seeds: 30 trials" in lines[-1]
+    assert lines[-1] == "Then 3 placements at most are judged on fresh seeds: 30 trials for 10 seeds."
+    assert say_planned(done.comparison, ENGLISH, "3h")[-1] == (
+        "With --budget 3h it ends where that is spent, if it comes first; the search may take half of it."
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -152,8 +155,11 @@ def test_budget_is_shared_between_the_search_and_the_verdict(tmp_path: Path) -> 
 
 
 def test_budget_too_small_for_the_named_placements_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(TrialError, match=r"The search in .* has found nothing: its 4 trials do not hold"):
-        search(tmp_path, "out", budget="8-trials")
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match=r"Cannot search within 4 trials, .* the named placements alone take 9"):
+            search(tmp_path, "out", budget="8-trials", dry_run=dry_run)
+    with pytest.raises(TrialError, match=r"The search in .* has found nothing: its \d trials .* a larger --budget"):
+        search(tmp_path, "out", budget="0.01s")
     done = search(tmp_path, "out", budget="40-trials", resume=True)
     assert done.comparison.search is not None
 
@@ -198,7 +204,7 @@ def test_search_does_not_look_at_test_data_where_a_loop_reports_nothing(tmp_path
     def train(model: nn.Module, seed: int, report: object) -> float:
         return 0.5
 
-    with pytest.raises(TrialError, match="a loop of your own has to report a value on validation data"):
+    with pytest.raises(TrialError, match=r"all 3 trials so far failed, .* reported nothing in trial"):
         search(tmp_path, "out", train=train, lr=None, batch_size=64, search_trials=18)
 
 

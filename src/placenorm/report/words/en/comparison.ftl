@@ -11,7 +11,7 @@ compare-leave = leave the norms as they are{ $more }
 compare-use-placement = use the placement { $label }
 compare-diverged-all = No placement trained: every one diverged at every seed; look at the learning rates, the loss and the data.
 compare-idle-all = Nothing can be said yet: no placement is shown to do better in { $measure } than one and the same answer to every sample, which reaches { $level }; train longer (--epochs), on more data, or at other rates (--lr).
-compare-idle = Not shown to do better in { $measure } than one and the same answer to every sample, which reaches { $level }: { $names }.
+compare-idle = By intervals that hold for all placements together, not shown to do better in { $measure } than one and the same answer to every sample, which reaches { $level }: { $names }.
 compare-only = { $wish }: it is the only placement that was compared.
 compare-won = { $wish }: { $win }.
 compare-tied-some = { $wish }: of the { $number } placements that none beats in { $measure } ({ $every }) it is { $cheap }; between them { $tie }.
@@ -108,6 +108,7 @@ note-failed = { $name }: { $failed } of { $trials } trials failed, at { $number_
     [one] seed
    *[other] seeds
 } { $seeds }, which its pairs leave out, as if by chance: `better` may be an effect of that; the last: { $reason }.
+note-failed-all = { $name }: all its trials failed ({ $failed }), so nothing is said of it; the last: { $reason }.
 note-pair-seeds = Trials failed, so these pairs stand on fewer than the { $finished } finished seeds: { $parts }.
 note-pair-seeds-part = { $first_name } and { $second_name } on { $seeds }
 note-rate-given = Every trial ran at the learning rate { $rates }, which was given; another rate may favour another placement.
@@ -223,9 +224,14 @@ draw-tip-step-time = a step takes
 
 # What would be trained.
 planned-grid = { $trials } trials, or more: { $arms } placements, { $seeds } seeds and { $rates } learning rates, and further rates where the best one lies at an end.
+planned-grid-fixed = { $trials } trials: { $arms } placements and { $seeds } seeds.
 planned-early = { $trials } trials in the whole grid of { $arms } placements, { $seeds } seeds and { $rates } learning rates; the comparison stops where more would not be worth it.
+planned-early-fixed = { $trials } trials in the whole grid of { $arms } placements and { $seeds } seeds; the comparison stops where more would not be worth it.
 planned-search = First a search: { $choices } blocks have a choice, which makes { $size } placements; it may take { $trials } trials.
 planned-judged = Then { $arms } placements at most are judged on fresh seeds: { $trials } trials for { $seeds } seeds and { $rates } learning rates, or more where the best rate lies at an end.
+planned-judged-fixed = Then { $arms } placements at most are judged on fresh seeds: { $trials } trials for { $seeds } seeds.
+planned-budget = With --budget { $budget } it ends where that is spent, if it comes first.
+planned-budget-search = With --budget { $budget } it ends where that is spent, if it comes first; the search may take half of it.
 planned-nothing = Nothing was trained or written; without --dry-run it begins.
 
 # What a search found.
@@ -233,6 +239,8 @@ search-title = What the search found
 search-intro = On validation data and at the { $seeds } seeds of the search, which are not the verdict's, and for these seeds alone. A block's largest difference between two positions, the other blocks as they come; all intervals hold together with { $confidence } % confidence.
 search-found = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each, in { $trials } trials, { $ended }; on their validation data the best of them, "searched", reached a mean { $metric } of { $reached }, and the best named one, { $policy }, { $beside }. What that is worth, only the verdict says: it stands on seeds that the search never saw.
 search-named = Search: { $tried } of { $size } placements were tried at { $seeds } seeds each, in { $trials } trials, { $ended }; on their validation data none was better by more than the margin than the named { $name }, which reached a mean { $metric } of { $reached }. The verdict stands on seeds that the search never saw.
+search-failed = Of its trials { $failed } failed, and a placement with such a trial is left out ({ $names }); the last: { $reason }.
+search-failed-others = others
 search-ended-all = and there are no more
 search-ended-trials = as many as it might take
 search-ended-budget = as far as the budget went
@@ -240,7 +248,10 @@ search-blocks = Of { $choices } blocks with a choice, { $matters_count ->
     [one] one matters
    *[other] { $matters } matter
 } ({ $names }), { $idle } do not, and of { $open } it is not known, by the { $drawn } placements that were drawn at random.
-search-blocks-none = None of { $choices } blocks with a choice is shown to matter: { $idle } do not, and of { $open } it is not known, by the { $drawn } placements that were drawn at random.
+search-blocks-none = None of { $choices } blocks with a choice is shown to matter: { $idle } are shown not to, and of { $open } it is not known, by { $drawn_count ->
+    [one] the one placement that was
+   *[other] the { $drawn } placements that were
+} drawn at random.
 search-head-block = Block
 search-head-position = Position found
 search-head-effect = Largest difference
