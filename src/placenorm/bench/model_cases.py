@@ -14,6 +14,9 @@ PLACEMENTS: Final[tuple[Policy, ...]] = ("none", "before-activation", "after-act
 """Each is timed against the others, on demand."""
 
 CLASSES: Final = 1000
+"""Of networks that are made for any number of them."""
+
+CHANNELS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

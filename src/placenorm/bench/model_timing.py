@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from placenorm.bench.layer_cases import LAYOUTS
-from placenorm.bench.model_cases import CLASSES, Setting
+from placenorm.bench.model_cases import CHANNELS, CLASSES, Setting
 from placenorm.bench.sampling import Rounds, Timed
 from placenorm.errors import BenchError, PlacenormError, first_line
 from placenorm.facts.edits import Change, Skip
 from placenorm.facts.placement import Policy
 from placenorm.facts.timing import ModelTiming
-from placenorm.graph.tracing import trace_model
+from placenorm.graph.tracing import trace_model, undisturbed
 from placenorm.layers import explain
 from placenorm.rewrite.placing import place_model
-from placenorm.zoo.libraries import build_library_model
+from placenorm.zoo import find_model
 
 ROUNDS: Final = {
     "cpu": Rounds(seconds=6.0, least=7, most=30, warm_up=2),
@@ -97,33 +97,48 @@ def time_models(models: Sequence[str], setting: Setting, accelerate: Accelerate)
     """Yield the timings of one model after the other; what cannot be timed is told with its reason.
 
     Args:
-        models: names of torchvision, or names of other libraries with a colon: ``timm:resnet18``.
+        models: as for `complete_name`.
         setting: how they are timed.
         accelerate: puts our layers into a copy of a model.
     """
     for name in models:
-        library, _, own = name.rpartition(":")
         try:
-            timed = _time_model(library or "torchvision", own, setting, accelerate)
+            timed = _time_model(complete_name(name), setting, accelerate)
         except BenchError as error:
             timed = Timed(troubles=[str(error)])
         yield timed
 
 
-def _time_model(library: str, name: str, setting: Setting, accelerate: Accelerate) -> Timed[ModelTiming]:
+def complete_name(name: str) -> str:
+    """Return a model's name as `find_model` takes it: one without a colon is of torchvision."""
+    return name if ":" in name else f"torchvision:{name}"
+
+
+def find_builder(name: str, size: int) -> Callable[[], nn.Module]:
+    """Return a function that builds the model of a name; it draws weights from torch's random state.
+
+    Args:
+        name: as `complete_name` gives it.
+        size: height and width of an image.
+
+    Raises:
+        ModelError: there is no such model.
+        UsageError: the user's file or name cannot be loaded.
+    """
+    return find_model(name, sample_shape=(CHANNELS, size, size), outputs=CLASSES)
+
+
+def _time_model(name: str, setting: Setting, accelerate: Accelerate) -> Timed[ModelTiming]:
     torch.manual_seed(0)
-    model = build_library_model(library, name, outputs=CLASSES).to(setting.device)
+    model = find_builder(name, setting.size)().to(setting.device)
     model = model.to(memory_format=LAYOUTS[setting.layout]).train()
-    images = torch.randn(setting.choose_batch(name), 3, setting.size, setting.size, device=setting.device)
-    batch = _Batch(
-        images.contiguous(memory_format=LAYOUTS[setting.layout]),
-        torch.randint(CLASSES, (len(images),), device=setting.device),
-        setting.autocast,
-    )
+    images = torch.randn(setting.choose_batch(name), CHANNELS, setting.size, setting.size, device=setting.device)
+    images = images.contiguous(memory_format=LAYOUTS[setting.layout])
     troubles: list[str] = []
     try:
+        batch = _Batch(images, _draw_targets(model, images), setting.autocast)
         candidates = _list_candidates(model, batch, setting, accelerate, troubles)
-        rows = _take_samples(f"{library}:{name}", candidates, batch, setting, troubles)
+        rows = _take_samples(name, candidates, batch, setting, troubles)
     except BenchError:
         raise
     except (
@@ -134,6 +149,15 @@ def _time_model(library: str, name: str, setting: Setting, accelerate: Accelerat
             "another --batch or --size."
         ) from error
     return Timed(rows, troubles)
+
+
+def _draw_targets(model: nn.Module, images: Tensor) -> Tensor:
+    """Return a class for everything that a model scores: for each image, or for each of its positions."""
+    with undisturbed(model):
+        scores = model(images[:EXAMPLES])
+    if not isinstance(scores, Tensor) or scores.dim() < 2:
+        raise TypeError("it gives no scores [N, classes, ...], which the loss of a step needs")
+    return torch.randint(scores.shape[1], (len(images), *scores.shape[2:]), device=images.device)
 
 
 # -- candidates

@@ -66,7 +66,11 @@ def layers(
 @bench.command()
 def models(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Of torchvision; resnet50, mobilenet_v3_large and vgg11_bn by default.")
+        list[str] | None,
+        typer.Argument(
+            help="Of torchvision, or timm:NAME, or your own as path/to/file.py:Name; resnet50, mobilenet_v3_large and "
+            "vgg11_bn by default."
+        ),
     ] = None,
     device: Device = "cpu",
     batch: Annotated[int | None, typer.Option(help="Images; 16 on the processor, 128 or 256 on a GPU.")] = None,

@@ -11,7 +11,7 @@ import torch
 from placenorm.bench.layer_cases import LAYOUTS, OPS, SHAPES, Shape
 from placenorm.bench.layer_timing import time_ops
 from placenorm.bench.model_cases import DEFAULTS, MODELS, PLACEMENTS, Setting
-from placenorm.bench.model_timing import Accelerate, time_models
+from placenorm.bench.model_timing import Accelerate, complete_name, find_builder, time_models
 from placenorm.bench.sampling import Timed
 from placenorm.errors import BenchError, UsageError
 from placenorm.facts.codec import dumps
@@ -21,7 +21,6 @@ from placenorm.report.files import replace_file
 from placenorm.report.forms import print_to_text
 from placenorm.study.planning import describe_environment
 from placenorm.study.request import check_device
-from placenorm.zoo.libraries import LIBRARIES, library_shape
 
 DTYPES = {"cpu": torch.float32, "cuda": torch.bfloat16}
 """What is timed where nothing is said."""
@@ -132,7 +131,9 @@ def bench_models(
     A step is forward, cross-entropy, backward and SGD with momentum, on random images and labels.
 
     Args:
-        models: names of torchvision's, or ``timm:NAME``; resnet50, mobilenet_v3_large and vgg11_bn by default.
+        models: names of torchvision's, or as for `compare`: ``timm:NAME``, ``path/to/file.py:Name``; resnet50,
+            mobilenet_v3_large and vgg11_bn by default. A model of your own takes RGB images and gives scores, for each
+            image or each of its positions.
         device: ``cpu`` or a CUDA device.
         batch: images; 16 on the processor, 128 on a GPU (256 for mobilenet_v3_large) by default.
         size: height and width of an image; 64 on the processor, 224 on a GPU by default.
@@ -158,9 +159,7 @@ def bench_models(
             raise UsageError(f"Cannot time with --{option} {number}: a norm needs {least} at least; give more.")
     names = list(models) or list(MODELS)
     for name in names:  # so that a wrong name is refused before anything is timed
-        library, _, own = name.rpartition(":")
-        _check_names("library", (library,) if library else (), LIBRARIES)
-        library_shape(library or LIBRARIES[0], own)
+        find_builder(complete_name(name), size or usual.size)
     setting = Setting(
         device=device,
         batch=batch,

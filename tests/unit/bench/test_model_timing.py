@@ -54,7 +54,8 @@ def accelerate(model: nn.Module, example_inputs: Tensor) -> Done:
 
 @pytest.fixture(autouse=True)
 def small_and_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_timing, "build_library_model", lambda *names, **options: Net())
+    find = model_timing.find_builder
+    monkeypatch.setattr(model_timing, "find_builder", lambda name, size: find(name, size) if ".py" in name else Net)
     monkeypatch.setitem(model_timing.ROUNDS, "cpu", Rounds(seconds=0.0, least=3, most=3, warm_up=1))
     monkeypatch.setattr("placenorm.verbs.benching._find_accelerate", lambda: accelerate)
 
@@ -144,7 +145,7 @@ def test_autocast_and_layout_are_those_asked_for(autocast: str) -> None:
             return y
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_timing, "build_library_model", lambda *names, **options: Spy())
+        patch.setattr(model_timing, "find_builder", lambda name, size: Spy)
         (eager, _) = bench(autocast=autocast, layout="channels_last").facts.rows
     assert eager.autocast == autocast.replace("none", "")
     assert eager.layout == "channels_last"
@@ -218,7 +219,9 @@ def test_compiled_model_is_timed_or_its_trouble_told(monkeypatch: pytest.MonkeyP
 
 
 def test_images_that_a_model_cannot_take_are_told() -> None:
-    with pytest.raises(BenchError, match=r"Cannot time resnet18 on 3 images of 4x4: .*give another --batch or --size"):
+    with pytest.raises(
+        BenchError, match=r"Cannot time torchvision:resnet18 on 3 images of 4x4: .*give another --batch or --size"
+    ):
         bench_models(["resnet18"], batch=BATCH, size=4)
 
 
@@ -231,11 +234,38 @@ def test_whatever_a_model_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         bench_models(["resnet18"], batch=BATCH, size=8)
 
 
+OWN_MODELS = """
+from torch import nn
+
+def positions():
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 1))
+
+def pairs():
+    class Pairs(nn.Module):
+        def forward(self, x):
+            return x, x
+    return Pairs()
+"""
+
+
+def test_network_of_ones_own_that_scores_every_position_is_timed(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_MODELS, encoding="utf-8")
+    name = f"{tmp_path / 'own.py'}:positions"
+    rows = bench_models([name], batch=BATCH, size=8, seconds=0.0).facts.rows
+    assert [(row.model, row.candidate, row.norms) for row in rows] == [(name, "eager", 1), (name, "placenorm", 1)]
+
+
+def test_network_that_gives_no_scores_is_told(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_MODELS, encoding="utf-8")
+    with pytest.raises(BenchError, match=r"own\.py:pairs on 4 images .*: it gives no scores \[N, classes, \.\.\.\]"):
+        bench_models([f"{tmp_path / 'own.py'}:pairs"], batch=4, size=8)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
         ({"models": ["resnet5"]}, ModelError, "torchvision has no model called 'resnet5'"),
-        ({"models": ["keras:resnet50"]}, UsageError, "There is no library 'keras'"),
+        ({"models": ["keras:resnet50"]}, UsageError, "there is no module 'keras'"),
         ({"batch": 1}, UsageError, "Cannot time with --batch 1"),
         ({"size": 0}, UsageError, "Cannot time with --size 0"),
         ({"autocast": "float8"}, UsageError, "There is no autocast to 'float8'"),
