@@ -55,9 +55,20 @@ def quantised() -> nn.Module:
         (lambda: torch.compile(ModuleNet(), backend="eager"), "give its ._orig_mod, and compile the result"),
         (lambda: nn.DataParallel(ModuleNet()), "wrapped in DataParallel: give its .module"),
         (lambda: nn.parallel.DistributedDataParallel(ModuleNet()), "wrapped in DistributedDataParallel: give its .mod"),
-        (lambda: ModuleNet().forward, "Cannot trace a method: give a torch.nn.Module"),
+        (lambda: ModuleNet, r"Cannot look into the class ModuleNet: give a model of it, such as ModuleNet\(\)"),
+        (lambda: ModuleNet().forward, "Cannot look into a method: give a model"),
     ],
-    ids=["scripted", "scripted-inside", "jit-traced", "quantised", "compiled", "data-parallel", "ddp", "no-module"],
+    ids=[
+        "scripted",
+        "scripted-inside",
+        "jit-traced",
+        "quantised",
+        "compiled",
+        "data-parallel",
+        "ddp",
+        "class",
+        "no-module",
+    ],
 )
 @pytest.mark.usefixtures("process_group")
 def test_place_model_that_cannot_be_looked_into_is_one_sentence(make: Callable[[], Any], words: str) -> None:
