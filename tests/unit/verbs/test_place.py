@@ -55,7 +55,7 @@ def quantised() -> nn.Module:
         (lambda: torch.compile(ModuleNet(), backend="eager"), "give its ._orig_mod, and compile the result"),
         (lambda: nn.DataParallel(ModuleNet()), "wrapped in DataParallel: give its .module"),
         (lambda: nn.parallel.DistributedDataParallel(ModuleNet()), "wrapped in DistributedDataParallel: give its .mod"),
-        (lambda: ModuleNet, r"Cannot look into the class ModuleNet: give a model of it, such as ModuleNet\(\)"),
+        (lambda: ModuleNet, "Cannot look into the class ModuleNet: give a model of it, such as ModuleNet()"),
         (lambda: ModuleNet().forward, "Cannot look into a method: give a model"),
     ],
     ids=[
