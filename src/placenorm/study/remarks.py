@@ -1,5 +1,6 @@
 """What a reader must know to judge a verdict: how rates were chosen, what diverged, what an interval covers."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -38,7 +39,8 @@ def find_remarks(
     found = []
     pairs = [pair for answer in answers for pair in answer.pairs]
     if pairs:
-        joint, each = f"{100 * (1 - FAMILY_ERROR):.0f}", f"{100 * (1 - FAMILY_ERROR / len(pairs)):.2f}"
+        planned_pairs = len(answers) * math.comb(len(trials), 2)
+        joint, each = f"{100 * (1 - FAMILY_ERROR):.0f}", f"{100 * (1 - FAMILY_ERROR / planned_pairs):.2f}"
         found.append(Remark("note-together", {"intervals": len(pairs), "joint": joint, "each": each}))
     if any(pair.seeds < MIN_SEEDS for pair in pairs):
         found.append(Remark("note-few-seeds", {"least": MIN_SEEDS}))

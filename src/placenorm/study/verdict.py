@@ -34,7 +34,8 @@ def judge(
     """Return what a comparison concludes, in numbers.
 
     Every pair of variants is judged on both questions by a paired-t interval over the seeds that both have; a variant
-    without a trial, as where all of them failed, stands in no pair and is not advised. All these
+    without a trial, as where all of them failed, stands in no pair and is not advised, but has its share of the error.
+    All these
     intervals share one error of 5 % (Bonferroni), so that in at most one of twenty comparisons a placement is called
     better though it is not. Nothing is decided from fewer than three seeds.
 
@@ -62,9 +63,9 @@ def judge(
     target = choose_target(metric, {name: list(arm.values()) for name, arm in trials.items()})
 
     finals = _finals(_leave_out_failed(trials))
-    final = _answer("final", finals, metric, margin, metric.quantum, planned)
+    final = _answer("final", finals, metric, margin, metric.quantum, planned, arms=len(variants))
     areas_judged = {name: areas[name] for name in finals}
-    speed = _answer("speed", areas_judged, metric, margin, validation_quantum, planned)
+    speed = _answer("speed", areas_judged, metric, margin, validation_quantum, planned, arms=len(variants))
     bare = next((variant for variant in variants if not variant.cost.norms), variants[0])
     times = measure_steps(timed or chosen, bare.name)
     summaries = tuple(
@@ -102,7 +103,7 @@ def judge_final(
 ) -> Answer:
     """Return the answer about the final metric alone, as `judge` gives it; arguments as there."""
     finals = _finals(_leave_out_failed(_by_variant(variants, chosen)))
-    return _answer("final", finals, metric, margin, metric.quantum, planned)
+    return _answer("final", finals, metric, margin, metric.quantum, planned, arms=len(variants))
 
 
 def critical_of(planned: int | None) -> Critical:
@@ -145,10 +146,13 @@ def _answer(
     margin: float,
     quantum: float,
     planned: int | None,
+    *,
+    arms: int,
 ) -> Answer:
+    """Return the answer to a question; the error is shared among the pairs of all arms, those without trials too."""
     values = {name: {seed: value for seed, value in arm.items() if value is not None} for name, arm in reached.items()}
     floor = floor_of((value for arm in values.values() for value in arm.values()), quantum)
-    names = tuple(combinations(values, 2))
+    names, planned_pairs = tuple(combinations(values, 2)), math.comb(arms, 2)
     pairs = tuple(
         judge_pair(
             (first, second),
@@ -156,7 +160,7 @@ def _answer(
             higher_is_better=metric.higher_is_better,
             floor=floor,
             margin=margin,
-            error=error_of_each(len(names)),
+            error=error_of_each(planned_pairs),
             critical=critical_of(planned),
         )
         for first, second in names
