@@ -7,6 +7,7 @@ Everything here is a function of the stored trials, so that neither the order in
 ahead of a stop change the verdict. The rule and its simulation: docs/decisions/0014-stopping-early.md.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -94,8 +95,10 @@ def _look(standing: Standing, head: Comparison) -> Standing:
     if len(head.variants) < 2 or not MIN_SEEDS <= seeds < settings.seeds:
         return standing
     answer = judge_final(head.variants, standing.chosen, head.metric, settings.margin, settings.planned)
+    if not answer.pairs:  # all trials of all arms but one have failed so far
+        return standing
     undecided = [pair for pair in answer.pairs if pair.word == "undecided"]
-    error = error_of_each(len(answer.pairs))
+    error = error_of_each(math.comb(len(head.variants), 2))
     wanted = {name for pair in undecided if _is_open(pair, standing, error, head) for name in (pair.first, pair.second)}
     living = tuple(name for name in standing.living if name in wanted)
     stopped = standing.stopped | {name: seeds for name in standing.living if name not in wanted}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from placenorm.facts.comparison import Comparison, Course, Pair
-from placenorm.facts.trial import TrialKey, TrialResult
+from placenorm.facts.trial import Failure, TrialKey, TrialResult, make_failed_trial
 from placenorm.study.agenda import make_agenda
 from placenorm.study.pairing import FUTILE_CHANCE, find_chance
 from placenorm.study.stopping import Standing, advance, begin, course_of
@@ -88,6 +88,17 @@ def test_one_arm_alone_runs_all_its_seeds() -> None:
     head = replace(head, variants=head.variants[:1])
     standing, _ = stand(head, ALIKE)
     assert (standing.ending, len(standing.plans), standing.living) == (None, 10, ("none",))
+
+
+def test_arm_beside_which_every_trial_fails_runs_all_its_seeds_and_nothing_is_decided() -> None:
+    head, give = make_head(), give_each(FAR_APART)
+
+    def fail(key: TrialKey) -> TrialResult:
+        return give(key) if key.variant == "none" else make_failed_trial(key, Failure("no luck", ""))
+
+    results = {trial.key: trial for trial in run_out(make_agenda(head, {}), fail)}
+    standing = advance(begin(head), head, results)
+    assert (len(standing.plans), standing.ending, standing.stopped) == (head.settings.seeds, None, {})
 
 
 def test_two_seeds_end_nothing() -> None:
