@@ -20,7 +20,8 @@ NOT_COMPARED = ("seeds", "planned")
 def find_difference(held: Comparison, asked: Comparison) -> str:
     """Return in what two comparisons differ, seeds aside; "" if they are one."""
     before, now = asdict(held.settings), asdict(asked.settings)
-    for name, value in before.items():
+    for name in ("search", *before):  # with a search come other placements, which do not tell of it
+        value = before[name]
         if name not in NOT_COMPARED and value != now[name]:
             if name == "source_hash":
                 return f"your source files, the weights or the example input {CHANGED}"
@@ -62,7 +63,7 @@ def merge_environments(held: Environment, asked: Environment) -> Environment:
 
 
 def _in_words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value) or "none"
 
 
 def _in_turn(before: str, now: str) -> str:

@@ -130,7 +130,7 @@ def _remark_course(comparison: Comparison) -> list[Remark]:
         {"name": name, "seeds": seeds} for name, seeds in course.stopped.items() if seeds < course.seeds
     )
     if parts:
-        found.append(Remark("note-arms-stopped", {}, parts))
+        found.append(Remark("note-arms-stopped", asked, parts))
     if course.whole_steps:
         share = asked | {"share": f"{100 * course.steps / course.whole_steps:.0f}", "arms": len(comparison.variants)}
         found.append(Remark("note-share-own" if settings.train else "note-share", share))

@@ -205,7 +205,7 @@ REMARKS = (
     Remark("note-every-look", {"planned": 10}),
     Remark("note-stopped-decided", {"seeds": 5, "asked": 10, "measure": "final", "metric": "accuracy"}),
     Remark("note-stopped-futile", {"seeds": 5, "asked": 10, "measure": "final", "metric": "r2", "chance": "10"}),
-    Remark("note-arms-stopped", {}, ({"name": "none", "seeds": 1}, {"name": "after-pool", "seeds": 5})),
+    Remark("note-arms-stopped", {"asked": 10}, ({"name": "none", "seeds": 1}, {"name": "after-pool", "seeds": 5})),
     Remark("note-share", {"share": "41", "arms": 4, "asked": 10}),
     Remark("note-share-search", {"trials": 150}),
     Remark("note-share-own", {"share": "41", "arms": 4, "asked": 10}),

@@ -65,7 +65,7 @@ note-second-look = Seeds that are added because of this verdict make a second lo
 note-every-look = The intervals hold after every seed at once: neither an early stop nor seeds that are added because of this verdict raise the chance of a false 'better'. They are made for { $planned } planned seeds.
 note-stopped-decided = Stopped after { $seeds } of { $asked } seeds: every difference in { $measure } is decided.
 note-stopped-futile = Stopped after { $seeds } of { $asked } seeds: to go by the seeds so far, none of the differences in { $measure } that are left would be decided by { $asked } seeds with a chance of { $chance } % or more.
-note-arms-stopped = Not trained to the last seed, as nothing more was to be decided about them: { $parts }.
+note-arms-stopped = Not trained to the last seed, as all about them was decided, or would hardly be within { $asked } seeds: { $parts }.
 note-arms-stopped-part = { $name } after { $seeds_count ->
     [one] { $seeds } seed
    *[other] { $seeds } seeds
