@@ -1,8 +1,9 @@
 """Proof that a folded network computes what it did: on its example, and on inputs of other sizes and spreads."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -13,10 +14,13 @@ from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs
 from placenorm.probe.measuring import fit_inputs
 from placenorm.randomness import fix_seed
 from placenorm.rewrite.keeping import EXACT, ROUNDING, ROUNDINGS
-from placenorm.rewrite.proving import count_numbers, evaluate, largest_eps, measure_error
+from placenorm.rewrite.proving import change_last_bits, count_numbers, evaluate, largest_eps, measure_error
 
 OTHER_SIZES: Final = 2
 """How many other sizes of input a folded model is proved on, where it takes them."""
+
+OTHER_CHOICE: Final = 0.5
+"""What rounding to the model's own type moves no output by, as a share of the largest, but by another choice."""
 
 _MANY: Final = 9
 """Samples of a larger batch, for networks that do something else with many."""
@@ -55,8 +59,13 @@ class FoldProof:
         original: the model as it was.
         example_inputs: what it is called with.
 
+    A network that chooses by comparing numbers, as a detector does its boxes, answers rounding with other boxes, or
+    with none: then its parts are compared that give numbers, where all that it has learned lies in them, and what is
+    behind them is the same code on the same numbers.
+
     Attributes:
         shapes: the shapes of the inputs, in words.
+        parts: paths of the modules whose outputs are compared; none where the network's own are.
 
     Raises:
         ModelError: if what the model gives for the example holds no numbers to compare.
@@ -67,7 +76,8 @@ class FoldProof:
         self._given = example_inputs
         self._inputs: list[ExampleInputs] = []
         self._truths: list[Any] = []
-        self._expected = evaluate(original, example_inputs)
+        self.parts = find_parts(original, example_inputs)
+        self._expected = self._run_again(original, example_inputs)
         if not count_numbers(self._expected):
             raise ModelError(
                 f"Cannot fold {type(original).__name__}: what it gives for the example holds no finite numbers that "
@@ -101,7 +111,7 @@ class FoldProof:
 
     def _take(self, twin: nn.Module, inputs: ExampleInputs) -> None:
         fitted = fit_inputs(twin, inputs)
-        truth = _run(twin, fitted)
+        truth = self._run(twin, fitted)
         if count_numbers(truth):
             self._truths.append(truth)
             self._inputs.append(fitted)
@@ -135,7 +145,7 @@ class FoldProof:
         try:
             fold(twin)
             pairs = zip(truths, inputs, strict=True)
-            return max((measure_error(truth, _run(twin, each), rest=wide) for truth, each in pairs), default=0.0)
+            return max((measure_error(truth, self._run(twin, each), rest=wide) for truth, each in pairs), default=0.0)
         except ModelError:
             raise
         except Exception:  # the user's forward runs without its norms, anything can come out of it
@@ -145,13 +155,78 @@ class FoldProof:
         """Return how far a folded model is from what it was, both in a type, on the example."""
         try:
             one, two = (copy.deepcopy(each).to(dtype) for each in (self._original, model))
-            return measure_error(_run(one, fit_inputs(one, self._given)), _run(two, fit_inputs(two, self._given)))
+            found = [self._run(each, fit_inputs(each, self._given)) for each in (one, two)]
+            return measure_error(*found)
         except Exception:  # a model may not run in another type than its own
             return None
 
     def measure_as_given(self, model: nn.Module) -> float:
         """Return how far a folded model is from what it was, on the example as it is."""
-        return measure_error(self._expected, evaluate(model, self._given))
+        return measure_error(self._expected, self._run_again(model, self._given))
+
+    def _run(self, model: nn.Module, inputs: ExampleInputs) -> Any:
+        """Return what is compared of a copy that nobody needs afterwards."""
+        return _observe(model, inputs, self.parts) if self.parts else _run(model, inputs)
+
+    def _run_again(self, model: nn.Module, inputs: ExampleInputs) -> Any:
+        """Return what is compared of a model that stays as it is."""
+        return _observe(copy.deepcopy(model), inputs, self.parts) if self.parts else evaluate(model, inputs)
+
+
+def find_parts(original: nn.Module, example_inputs: ExampleInputs) -> tuple[str, ...]:
+    """Return the paths of the modules to compare in the place of a network that rounding moves; none for others."""
+    if _find_steady(original, example_inputs, [""]):
+        return ()
+    steady = _find_steady(original, example_inputs, [path for path, _ in original.named_modules() if path])
+    parts: list[str] = []
+    for path in steady:
+        if not any(path.startswith(f"{part}.") for part in parts):
+            parts.append(path)
+    learned = [name for kind in (original.named_parameters(), original.named_buffers()) for name, _ in kind]
+    if not all(any(name.startswith(f"{part}.") for part in parts) for name in learned):
+        return ()  # what is outside of them may be changed too
+    parts = [part for part in parts if any(name.startswith(f"{part}.") for name in learned)]
+    whole = all(any(original.get_submodule(part).children()) for part in parts)
+    return tuple(parts) if whole else ()  # what a norm or a conv gives by itself is to change
+
+
+def _find_steady(original: nn.Module, example_inputs: ExampleInputs, paths: Sequence[str]) -> list[str]:
+    """Return the paths of the modules that give numbers which rounding does not move; all where that is not known."""
+    twin = copy.deepcopy(original).double()
+    try:
+        inputs = fit_inputs(twin, example_inputs)
+        truth = _observe(copy.deepcopy(twin), inputs, paths)
+        nudged = _observe(twin, map_tensors(change_last_bits, inputs), paths)
+    except Exception:  # it does not run in float64, as is found out later
+        return list(paths)
+    rounded = _observe(copy.deepcopy(original), example_inputs, paths)
+    return [
+        path
+        for path in paths
+        if count_numbers(truth[path])
+        and measure_error(truth[path], nudged[path]) <= EXACT
+        and measure_error(truth[path], rounded[path], rest=False) <= OTHER_CHOICE
+    ]
+
+
+def _observe(model: nn.Module, inputs: ExampleInputs, paths: Sequence[str]) -> dict[str, list[Any]]:
+    """Return what modules of a copy give in a run, in the order of their calls."""
+    seen: dict[str, list[Any]] = {path: [] for path in paths}
+
+    def note(path: str, output: Any) -> None:
+        seen[path].append(map_tensors(lambda x: x.detach().clone(), output))
+
+    hooks = [model.get_submodule(path).register_forward_hook(_tell(partial(note, path))) for path in paths]
+    try:
+        _run(model, inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _tell(note: Callable[[Any], None]) -> Callable[[nn.Module, Any, Any], None]:
+    return lambda module, given, output: note(output)
 
 
 def _run(model: nn.Module, inputs: ExampleInputs) -> Any:

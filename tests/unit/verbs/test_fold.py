@@ -15,6 +15,8 @@ import placenorm as pn
 from placenorm.errors import DataError, ModelError, NoEffectWarning, UsageError
 from placenorm.facts.folding import DOES_NOT_RUN
 from placenorm.rewrite import unnorming
+from placenorm.rewrite.fold_proof import find_parts
+from support.folded_networks import fill_norm
 
 ROOT = Path(__file__).parents[3]
 IMAGES = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -315,11 +317,45 @@ class Picking(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = make_net()
+        self.net, self.level = make_net(), nn.Parameter(torch.tensor(1e6))
 
     def forward(self, x: Tensor) -> Tensor:
         scores: Tensor = self.net(x)
-        return scores[scores > 1e6]
+        return scores[scores > self.level]
+
+
+class Choosing(nn.Module):
+    """Like a detector: the last bits of what its parts give decide on one thing or another."""
+
+    def __init__(self, *, learned: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))
+        self.head = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1))
+        self.scale = nn.Parameter(torch.ones(())) if learned else 1.0
+        for norm in (self.body[1], self.head[1]):
+            fill_norm(norm, "both", 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(1e18 * self.scale * self.head(self.body(x))).sign()
+
+
+def test_network_that_chooses_is_proved_by_its_parts() -> None:
+    model = Choosing(learned=False).eval()
+    done = pn.fold(model, IMAGES)
+    assert len(done.changes) == 2
+    assert done.max_error is not None
+    assert 0.0 < done.max_error < 1e-12
+    assert done.max_error_float32 is not None
+    assert done.max_error_float32 < 1e-5
+    for part in ("body", "head"):
+        x = torch.randn(2, 1 if part == "body" else 8, 9, 9)
+        torch.testing.assert_close(done.model.get_submodule(part)(x), model.get_submodule(part)(x), rtol=0.0, atol=1e-5)
+
+
+def test_network_that_chooses_and_has_learned_something_outside_of_its_parts_is_not() -> None:
+    assert find_parts(Choosing(learned=False).eval(), IMAGES) == ("body", "head")
+    assert find_parts(Choosing(learned=True).eval(), IMAGES) == ()
 
 
 def test_example_that_gives_nothing_proves_nothing_and_is_refused() -> None:
