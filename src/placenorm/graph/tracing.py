@@ -184,7 +184,7 @@ def check_model(model: nn.Module) -> None:
             raise ModelError(
                 f"Cannot look into the class {model.__name__}: give a model of it, such as {model.__name__}()."
             )
-        raise ModelError(f"Cannot look into a {type(model).__name__}: give a model, which is a torch.nn.Module.")
+        raise ModelError(f"Cannot look into a {type(model).__name__}: give a torch.nn.Module.")
     name = getattr(model, "original_name", type(model).__name__)  # a script keeps the name of what it was
     if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         raise ModelError(

@@ -127,7 +127,7 @@ def make_whole(model: nn.Module) -> nn.Module:
         (make_whole, "its parameter 0.weight holds whole numbers, so it is quantised by now; fold the model as it was"),
         (lambda model: model.to("meta"), "it is on the meta device and has no values; load its weights first"),
         (lambda model: torch.compile(model, backend="eager"), "give its ._orig_mod"),
-        (lambda _: "net", "Cannot look into a str: give a model"),
+        (lambda _: "net", "Cannot look into a str: give a torch.nn.Module"),
     ],
     ids=["training", "norm-in-training", "quantised", "integer", "meta", "compiled", "no-module"],
 )

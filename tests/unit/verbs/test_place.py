@@ -56,7 +56,7 @@ def quantised() -> nn.Module:
         (lambda: nn.DataParallel(ModuleNet()), "wrapped in DataParallel: give its .module"),
         (lambda: nn.parallel.DistributedDataParallel(ModuleNet()), "wrapped in DistributedDataParallel: give its .mod"),
         (lambda: ModuleNet, "Cannot look into the class ModuleNet: give a model of it, such as ModuleNet()"),
-        (lambda: ModuleNet().forward, "Cannot look into a method: give a model"),
+        (lambda: ModuleNet().forward, "Cannot look into a method: give a torch.nn.Module"),
     ],
     ids=[
         "scripted",
