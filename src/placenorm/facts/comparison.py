@@ -300,6 +300,11 @@ class Verdict:
     cost_line: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def advises(self) -> bool:
+        """Whether a placement is advised: one at least that has trials is shown to have learned something."""
+        return {row.variant for row in self.summaries if row.seeds} > set(self.idle) or not self.idle
+
 
 @dataclass(frozen=True, slots=True)
 class Course:

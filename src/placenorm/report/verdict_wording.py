@@ -141,7 +141,7 @@ class _Speaker:
         rows, final, variants = self._rows, self._verdict.final, self._variants
         if all(0 < rows[variant.name].seeds == rows[variant.name].diverged for variant in variants):
             return self._say("compare-diverged-all")
-        if self._is_all_idle:
+        if not self._verdict.advises:
             return self._say(
                 "compare-idle-all", measure=final.measure, level=self._level(self._verdict.idle_metric or 0.0)
             )
@@ -166,14 +166,10 @@ class _Speaker:
             return self._say("compare-tied-all", wish=high, **told)
         return self._say("compare-undecided", wish=wish, **told)
 
-    @property
-    def _is_all_idle(self) -> bool:
-        return len(self._verdict.idle) == len(self._variants)
-
     def tell_idle(self) -> str:
         """One sentence on placements that are not shown to have learned anything; "" where all or none are such."""
         idle = self._verdict.idle
-        if not idle or self._is_all_idle:
+        if not idle or not self._verdict.advises:
             return ""
         return self._say(
             "compare-idle",

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import torch
@@ -76,21 +75,28 @@ class FoldProof:
         self._given = example_inputs
         self._inputs: list[ExampleInputs] = []
         self._truths: list[Any] = []
-        self.parts = find_parts(original, example_inputs)
-        self._expected = self._run_again(original, example_inputs)
+        self.parts: tuple[str, ...] = ()
+        self._expected = evaluate(original, example_inputs)
+        self._wide = True
+        twin = copy.deepcopy(original).double()
+        try:
+            first = fit_inputs(twin, example_inputs)
+            truth = _run(twin, first)
+        except Exception:  # a forward that casts to a type of its own, say: then its own type has to do
+            self._wide = False
+            twin = copy.deepcopy(original)
+            first = fit_inputs(twin, example_inputs)
+            truth = _run(twin, first)
+        if self._wide and not _is_steady(truth, _run(twin, map_tensors(change_last_bits, first)), self._expected):
+            self.parts = find_parts(original, example_inputs)
+        if self.parts:
+            truth, self._expected = self._run(twin, first), self._run_again(original, example_inputs)
         if not count_numbers(self._expected):
             raise ModelError(
                 f"Cannot fold {type(original).__name__}: what it gives for the example holds no finite numbers that "
                 "could be compared; give another example, or fold it with verify=False and compare them yourself."
             )
-        self._wide = True
-        twin = copy.deepcopy(original).double()
-        try:
-            self._take(twin, example_inputs)
-        except Exception:  # a forward that casts to a type of its own, say: then its own type has to do
-            self._wide = False
-            twin = copy.deepcopy(original)
-            self._take(twin, example_inputs)
+        self._keep(first, truth)
         sizes = {_read_sizes(example_inputs)}
         for inputs in vary_inputs(example_inputs):
             if len(self._inputs) > OTHER_SIZES:
@@ -98,7 +104,8 @@ class FoldProof:
             if _read_sizes(inputs) in sizes:
                 continue
             try:
-                self._take(twin, inputs)
+                fitted = fit_inputs(twin, inputs)
+                self._keep(fitted, self._run(twin, fitted))
             except Exception:  # it does not take this size, which is no fault
                 continue
             sizes.add(_read_sizes(inputs))
@@ -109,12 +116,10 @@ class FoldProof:
             EXACT if eps <= torch.finfo(torch.float64).eps else max(ROUNDING * self._control, ROUNDINGS * eps)
         )
 
-    def _take(self, twin: nn.Module, inputs: ExampleInputs) -> None:
-        fitted = fit_inputs(twin, inputs)
-        truth = self._run(twin, fitted)
+    def _keep(self, inputs: ExampleInputs, truth: Any) -> None:
         if count_numbers(truth):
             self._truths.append(truth)
-            self._inputs.append(fitted)
+            self._inputs.append(inputs)
 
     def judge(self, model: nn.Module, fold: Callable[[nn.Module], None]) -> Judgement:
         """Return how far a model with something folded is from what it was; the model stays as it is.
@@ -144,12 +149,23 @@ class FoldProof:
             twin.double()
         try:
             fold(twin)
+            if self.parts and self._differs_outside(model, twin):
+                return float("inf")
             pairs = zip(truths, inputs, strict=True)
             return max((measure_error(truth, self._run(twin, each), rest=wide) for truth, each in pairs), default=0.0)
         except ModelError:
             raise
         except Exception:  # the user's forward runs without its norms, anything can come out of it
             return float("inf")
+
+    def _differs_outside(self, model: nn.Module, twin: nn.Module) -> bool:
+        """Whether a fold gave a module outside of the parts another forward, with which it has another class."""
+        outside = [path for path, _ in model.named_modules() if not f"{path}.".startswith(self._prefixes)]
+        return any(type(model.get_submodule(path)) is not type(twin.get_submodule(path)) for path in outside)
+
+    @property
+    def _prefixes(self) -> tuple[str, ...]:
+        return tuple(f"{part}." for part in self.parts)
 
     def measure_in(self, model: nn.Module, dtype: torch.dtype) -> float | None:
         """Return how far a folded model is from what it was, both in a type, on the example."""
@@ -174,39 +190,45 @@ class FoldProof:
 
 
 def find_parts(original: nn.Module, example_inputs: ExampleInputs) -> tuple[str, ...]:
-    """Return the paths of the modules to compare in the place of a network that rounding moves; none for others."""
-    if _find_steady(original, example_inputs, [""]):
-        return ()
-    steady = _find_steady(original, example_inputs, [path for path, _ in original.named_modules() if path])
-    parts: list[str] = []
-    for path in steady:
-        if not any(path.startswith(f"{part}.") for part in parts):
-            parts.append(path)
+    """Return the paths of the modules to compare in the place of a network that rounding moves.
+
+    Args:
+        original: a network that runs in float64.
+        example_inputs: what it is called with.
+
+    Returns:
+        The outermost modules that rounding does not move and in which anything is learned; none where something that is
+        learned lies outside of them.
+    """
+    twin = copy.deepcopy(original).double()
+    inputs, paths = fit_inputs(twin, example_inputs), [path for path, _ in original.named_modules() if path]
+    runs = (twin, inputs), (twin, map_tensors(change_last_bits, inputs)), (copy.deepcopy(original), example_inputs)
+    seen = [_observe(model, given, paths) for model, given in runs]
+    outermost: list[str] = []
+    for path in paths:
+        if not path.startswith(tuple(f"{part}." for part in outermost)) and _is_steady(*(each[path] for each in seen)):
+            outermost.append(path)
     learned = [name for kind in (original.named_parameters(), original.named_buffers()) for name, _ in kind]
-    if not all(any(name.startswith(f"{part}.") for part in parts) for name in learned):
+    parts = [path for path in outermost if any(name.startswith(f"{path}.") for name in learned)]
+    if not all(name.startswith(tuple(f"{part}." for part in parts)) for name in learned):
         return ()  # what is outside of them may be changed too
-    parts = [part for part in parts if any(name.startswith(f"{part}.") for name in learned)]
     whole = all(any(original.get_submodule(part).children()) for part in parts)
     return tuple(parts) if whole else ()  # what a norm or a conv gives by itself is to change
 
 
-def _find_steady(original: nn.Module, example_inputs: ExampleInputs, paths: Sequence[str]) -> list[str]:
-    """Return the paths of the modules that give numbers which rounding does not move; all where that is not known."""
-    twin = copy.deepcopy(original).double()
-    try:
-        inputs = fit_inputs(twin, example_inputs)
-        truth = _observe(copy.deepcopy(twin), inputs, paths)
-        nudged = _observe(twin, map_tensors(change_last_bits, inputs), paths)
-    except Exception:  # it does not run in float64, as is found out later
-        return list(paths)
-    rounded = _observe(copy.deepcopy(original), example_inputs, paths)
-    return [
-        path
-        for path in paths
-        if count_numbers(truth[path])
-        and measure_error(truth[path], nudged[path]) <= EXACT
-        and measure_error(truth[path], rounded[path], rest=False) <= OTHER_CHOICE
-    ]
+def _is_steady(truth: Any, nudged: Any, rounded: Any) -> bool:
+    """Whether rounding moves numbers by no more than itself.
+
+    Args:
+        truth: in float64.
+        nudged: the same for inputs that differ in their last bits.
+        rounded: the same in the model's own type.
+    """
+    return (
+        count_numbers(truth) > 0
+        and measure_error(truth, nudged) <= EXACT
+        and measure_error(truth, rounded, rest=False) <= OTHER_CHOICE
+    )
 
 
 def _observe(model: nn.Module, inputs: ExampleInputs, paths: Sequence[str]) -> dict[str, list[Any]]:
@@ -216,17 +238,16 @@ def _observe(model: nn.Module, inputs: ExampleInputs, paths: Sequence[str]) -> d
     def note(path: str, output: Any) -> None:
         seen[path].append(map_tensors(lambda x: x.detach().clone(), output))
 
-    hooks = [model.get_submodule(path).register_forward_hook(_tell(partial(note, path))) for path in paths]
+    hooks = [
+        model.get_submodule(path).register_forward_hook(lambda module, given, output, path=path: note(path, output))
+        for path in paths
+    ]
     try:
         _run(model, inputs)
     finally:
         for hook in hooks:
             hook.remove()
     return seen
-
-
-def _tell(note: Callable[[Any], None]) -> Callable[[nn.Module, Any, Any], None]:
-    return lambda module, given, output: note(output)
 
 
 def _run(model: nn.Module, inputs: ExampleInputs) -> Any:

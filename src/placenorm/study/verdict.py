@@ -62,9 +62,10 @@ def judge(
     areas = {name: {seed: mean_height(trial, horizon) for seed, trial in arm.items()} for name, arm in trials.items()}
     target = choose_target(metric, {name: list(arm.values()) for name, arm in trials.items()})
 
-    finals = _finals(_leave_out_failed(trials))
+    judged = _leave_out_failed(trials)
+    finals = _finals(judged)
     final = _answer("final", finals, metric, margin, metric.quantum, planned, arms=len(variants))
-    areas_judged = {name: areas[name] for name in finals}
+    areas_judged = {name: areas[name] for name in judged}
     speed = _answer("speed", areas_judged, metric, margin, validation_quantum, planned, arms=len(variants))
     bare = next((variant for variant in variants if not variant.cost.norms), variants[0])
     times = measure_steps(timed or chosen, bare.name)
@@ -81,7 +82,7 @@ def judge(
             variant.cost.norm_train_bytes,
         ),
     )
-    idle, idle_metric = find_idle(_leave_out_failed(trials), metric, critical_of(planned))
+    idle, idle_metric = find_idle(judged, metric, critical_of(planned))
     return Verdict(
         final=final,
         speed=speed,

@@ -274,9 +274,8 @@ def compare(
     ):
         meter = BudgetMeter(spendable, store.results.values(), gpus)
         comparison = run_study(plan, store, machines, tell, meter)
-    verdict = comparison.verdict
-    advised = verdict is not None and len(verdict.idle) < len(comparison.variants)
-    picked = write_pick(comparison, folder) if search is not None and advised else None
+    advises = comparison.verdict is not None and comparison.verdict.advises
+    picked = write_pick(comparison, folder) if search is not None and advises else None
     return ComparisonResult(put_into_words(comparison, ENGLISH), folder, picked)
 
 

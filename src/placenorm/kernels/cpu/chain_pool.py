@@ -1,6 +1,6 @@
 """The chains with a max pool behind them on the processor, as `chain_pool_reference` has them."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.cpu.pool_chain import find_layout, find_window, stack, view
 from placenorm.kernels.running import Running
 from placenorm.kernels.threads import find_team, raise_caught
+
+MAY_FALL: Final = (0,)
+"""What kernels take for an activation that may fall; () for others."""
 
 
 def chain_pool_fwd(
@@ -43,14 +46,15 @@ def chain_pool_fwd(
     ways: tuple[Any, ...]
     pool, arrays = chain.pool, [view(each, layout) for each in (x, winner, place, y)]
     if layout == torch.contiguous_format:
-        forward = kernels.forward_planes if chain.is_monotone else kernels.forward_falling_planes
+        forward = kernels.forward_planes
         arrays, ways = stack(arrays), ((0,) * pool.stride[1], pool.kernel_size, pool.stride[0], pool.padding)
     else:
-        forward = kernels.forward_rows if chain.is_monotone else kernels.forward_falling_rows
+        forward = kernels.forward_rows
         ways = pool.kernel_size, pool.stride, pool.padding
+    after, slope = _encode(chain)
     forward(
-        find_team(), *arrays, mean.numpy(), var.numpy(), rstd.numpy(), gamma, beta, eps, *_encode(chain),
-        (find_window(pool), *ways),
+        find_team(), *arrays, mean.numpy(), var.numpy(), rstd.numpy(), gamma, beta, eps, after,
+        () if chain.is_monotone else MAY_FALL, slope, (find_window(pool), *ways),
     )  # fmt: skip
     raise_caught()
     if running is not None:

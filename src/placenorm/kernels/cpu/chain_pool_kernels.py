@@ -35,36 +35,15 @@ def forward_planes(
     bias: Any,  # [C]
     eps: float,
     after: Any,
+    falls: Any,  # one element where the activation may fall, else none
     slope: Any,
     ways: Any,  # what `chain_pool_loops.pool_planes` takes of the window
 ) -> None:
-    """Write the outputs, the winners and the statistics, where the activation never falls."""
-    shift, centre, scale = _measure_planes(team, x, winner, place, mean, var, rstd, weight, eps, (), ways)
-    lines = winner.reshape((len(x), -1)), y.reshape((len(x), -1))
-    share_out(team, loops.apply_planes, (*lines, shift, centre, scale, bias, after, slope), len(x))
-
-
-@njit(**_OPTIONS)
-def forward_falling_planes(
-    team: Any,
-    x: Any,  # [P, H, W]
-    winner: Any,  # [P, OH, OW]
-    place: Any,  # [P, OH, OW], uint8
-    y: Any,  # [P, OH, OW]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    eps: float,
-    after: Any,
-    slope: Any,
-    ways: Any,
-) -> None:
-    """Do as `forward_planes` with an activation that may fall."""
-    shift, centre, scale = _measure_planes(team, x, winner, place, mean, var, rstd, weight, eps, (0,), ways)
+    """Write the outputs, the winners and the statistics."""
+    shift, centre, scale = _measure_planes(team, x, winner, place, mean, var, rstd, weight, eps, falls, ways)
     affine = shift, centre, scale, bias, after, slope
-    share_out(team, loops.rank_planes, (x, winner, place, *affine, *ways), len(x))
+    if len(falls):
+        share_out(team, loops.rank_planes, (x, winner, place, *affine, *ways), len(x))
     lines = winner.reshape((len(x), -1)), y.reshape((len(x), -1))
     share_out(team, loops.apply_planes, (*lines, *affine), len(x))
 
@@ -127,41 +106,15 @@ def forward_rows(
     bias: Any,  # [C]
     eps: float,
     after: Any,
+    falls: Any,  # one element where the activation may fall, else none
     slope: Any,
     ways: Any,  # what `chain_pool_loops.pool_rows` takes of the window
 ) -> None:
-    """Write the outputs, the winners and the statistics, where the activation never falls."""
-    shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, (), ways)
-    _apply_rows(team, winner, y, (shift, centre, scale, bias), after, slope)
-
-
-@njit(**_OPTIONS)
-def forward_falling_rows(
-    team: Any,
-    x: Any,  # [N, H, W, C]
-    winner: Any,  # [N, OH, OW, C]
-    place: Any,  # [N, OH, OW, C], uint8
-    y: Any,  # [N, OH, OW, C]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    eps: float,
-    after: Any,
-    slope: Any,
-    ways: Any,
-) -> None:
-    """Do as `forward_rows` with an activation that may fall."""
-    shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, (0,), ways)
+    """Write the outputs, the winners and the statistics."""
+    shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, falls, ways)
     affine = shift, centre, scale, bias
-    share_out(team, loops.rank_rows, (x, winner, place, *affine, after, slope, *ways), len(x))
-    _apply_rows(team, winner, y, affine, after, slope)
-
-
-@njit(**_OPTIONS)
-def _apply_rows(team: Any, winner: Any, y: Any, affine: Any, after: Any, slope: Any) -> None:
-    """Write the outputs."""
+    if len(falls):
+        share_out(team, loops.rank_rows, (x, winner, place, *affine, after, slope, *ways), len(x))
     best, out = winner.reshape((-1, winner.shape[3])), y.reshape((-1, y.shape[3]))
     share_out(team, forward_rows_of_chain, (best, best, out, *affine, IDENTITY, after, (), slope), len(best))
 

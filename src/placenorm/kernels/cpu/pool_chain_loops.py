@@ -262,8 +262,8 @@ def pool_line(
                     v, k = _compare_three(line_a, line_b, line_c, at + c, right, sign[c], signed)
                 best[to + c] = v
                 spot[to + c] = np.uint8(k)
-    for o in range(columns):
-        if o < first or o >= last:
+    for edge in (range(first), range(last, columns)):
+        for o in edge:
             left = o * stride[1] - padding[1]
             _meet_line(x, winner[o], place[o], top, left, sign, signed, kernel)
 
