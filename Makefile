@@ -10,7 +10,7 @@ ARGS ?=
 compare: $(VENV)/.installed  ## Compare four placements on the embedded data, and write report.html
 	$(BIN)/placenorm compare --resume $(ARGS)
 
-test: $(VENV)/.installed-dev  ## Format, lint, imports, types and the fast tests: under ten minutes on two cores
+test: $(VENV)/.installed-dev  ## Format, lint, imports, types and the fast tests: about ten minutes on two cores
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
