@@ -238,22 +238,28 @@ def find_parts(original: nn.Module, example_inputs: ExampleInputs) -> tuple[str,
         The outermost modules that rounding does not move and in which anything is learned; none where something that is
         learned lies outside of them.
     """
-    twin = copy.deepcopy(original).double()
-    inputs, paths = fit_inputs(twin, example_inputs), [path for path, _ in original.named_modules() if path]
-    runs = (twin, inputs), (twin, map_tensors(change_last_bits, inputs)), (copy.deepcopy(original), example_inputs)
-    seen = [_observe(model, given, paths) for model, given in runs]
+    twin, alike = copy.deepcopy(original).double(), copy.deepcopy(original)
+    inputs = fit_inputs(twin, example_inputs)
+    runs = (twin, inputs), (twin, map_tensors(change_last_bits, inputs)), (alike, example_inputs)
     limit = _limit_choice(original)
     outermost: list[str] = []
-    for path in paths:
-        within = path.startswith(tuple(f"{part}." for part in outermost))
-        if not within and _is_steady(*(each[path] for each in seen), limit=limit):
-            outermost.append(path)
+    paths = _list_children(original, [""])
+    while paths:  # level by level: what all modules of a large network give does not fit into memory
+        seen = [_observe(model, given, paths) for model, given in runs]
+        steady = [path for path in paths if _is_steady(*(each[path] for each in seen), limit=limit)]
+        outermost += steady
+        paths = _list_children(original, [path for path in paths if path not in steady])
     learned = [name for kind in (original.named_parameters(), original.named_buffers()) for name, _ in kind]
     parts = [path for path in outermost if any(name.startswith(f"{path}.") for name in learned)]
     if not all(name.startswith(tuple(f"{part}." for part in parts)) for name in learned):
         return ()  # what is outside of them may be changed too
     whole = all(any(original.get_submodule(part).children()) for part in parts)
     return tuple(parts) if whole else ()  # what a norm or a conv gives by itself is to change
+
+
+def _list_children(model: nn.Module, paths: Sequence[str]) -> list[str]:
+    """Return the paths of the children of modules."""
+    return [f"{path}.{name}".lstrip(".") for path in paths for name, _ in model.get_submodule(path).named_children()]
 
 
 def _limit_choice(model: nn.Module) -> float:
