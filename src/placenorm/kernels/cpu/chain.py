@@ -1,21 +1,17 @@
 """The fused chains on the processor: tensors in, tensors out, as `chain_reference` has them."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain_kernels as kernels
 from placenorm.kernels.cpu.arithmetic import CODES
+from placenorm.kernels.cpu.lending import NOWHERE, find_numbers, give, make_numbers, point, share_of
 from placenorm.kernels.cpu.memory import empty_like
 from placenorm.kernels.running import Running
 from placenorm.kernels.threads import find_team, raise_caught
-
-Array = NDArray[np.float32]
-Layout = Literal["planes", "rows"]
 
 
 def chain_fwd(
@@ -40,15 +36,19 @@ def chain_fwd(
     """
     channels = x.shape[1]
     y = empty_like(x)
-    mean, var, rstd = (make_numbers(channels) for _ in range(3))
-    gamma, beta = fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
-    view = _find_layout(x)
-    given, out = _view(x, view), _view(y, view)
-    added = given if residual is None else _view(_lay_out(residual, x), view)
-    forward = kernels.forward_planes if view == "planes" else kernels.forward_rows
-    forward(find_team(), given, added, out, mean.numpy(), var.numpy(), rstd.numpy(), gamma, beta, eps, *_encode(chain))
+    mean, var, rstd = make_numbers(channels), make_numbers(channels), make_numbers(channels)
+    gamma, beta = find_numbers(weight, channels), find_numbers(bias, channels)
+    added = x if residual is None else _lay_out(residual, x)
+    planar, shape = _find_shape(x)
+    forward = kernels.forward_planes if planar else kernels.forward_rows
+    kept = give(running, channels)
+    forward(
+        find_team(), shape, (x.data_ptr(), added.data_ptr(), y.data_ptr()),
+        (mean.data_ptr(), var.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)),
+        kept, share_of(running), float(eps), *_encode(chain),
+    )  # fmt: skip
     raise_caught()
-    if running is not None:
+    if running is not None and kept[0] == NOWHERE:
         running.take(mean, var, x.numel() // channels)
     return y, None, mean, var, rstd
 
@@ -79,49 +79,33 @@ def chain_bwd(
     dx = empty_like(x)
     dresidual = None if y is None else empty_like(x)
     dweight, dbias = make_numbers(channels), make_numbers(channels)
-    gamma, beta = fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
-    view = _find_layout(x)
-    given, out, upstream = _view(x, view), _view(dx, view), _view(_lay_out(dy, x), view)
-    seen = given if y is None else _view(_lay_out(y, x), view)
-    branch = out if dresidual is None else _view(dresidual, view)
-    backward = kernels.backward_planes if view == "planes" else kernels.backward_rows
+    gamma, beta = find_numbers(weight, channels), find_numbers(bias, channels)
+    planar, shape = _find_shape(x)
+    upstream = _lay_out(dy, x)
+    seen = x if y is None else _lay_out(y, x)
+    branch = dx if dresidual is None else dresidual
+    backward = kernels.backward_planes if planar else kernels.backward_rows
     backward(
-        find_team(), upstream, given, seen, out, branch, mean.numpy(), rstd.numpy(), gamma, beta, dweight.numpy(),
-        dbias.numpy(), *_encode(chain),
+        find_team(), shape, (upstream.data_ptr(), x.data_ptr(), seen.data_ptr(), dx.data_ptr(), branch.data_ptr()),
+        (dweight.data_ptr(), dbias.data_ptr(), mean.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)),
+        *_encode(chain),
     )  # fmt: skip
     raise_caught()
     return dx, dresidual, dweight, dbias
 
 
-def _find_layout(x: Tensor) -> Layout:
-    return "planes" if x.is_contiguous() and x.numel() > x.shape[0] * x.shape[1] else "rows"
-
-
-def _view(x: Tensor, layout: Layout) -> Array:
-    """Return the numbers of a tensor, ``[N, C, S]`` or ``[M, C]``, without a copy."""
-    view = x.flatten(2) if layout == "planes" else x.movedim(1, -1).flatten(0, -2)
-    numbers: Array = view.detach().numpy()
-    return numbers
+def _find_shape(x: Tensor) -> tuple[bool, tuple[int, ...]]:
+    """Return whether a tensor is gone through by planes, ``[N, C, S]``, or else by rows, ``[M, C]``; and that shape."""
+    samples, channels = x.shape[:2]
+    values = x.numel()
+    if x.is_contiguous() and values > samples * channels:
+        return True, (samples, channels, values // (samples * channels))
+    return False, (values // channels, channels)
 
 
 def _lay_out(y: Tensor, x: Tensor) -> Tensor:
     """Return a tensor in the layout of another one of its shape."""
-    return y if y.stride() == x.stride() else empty_like(x).copy_(y)
-
-
-def fill_numbers(parameter: Tensor | None, channels: int, value: float) -> Array:
-    """Return a parameter as numbers, ``[C]``; so many times the value where it is not there."""
-    held: Array = (
-        torch.full((channels,), value, dtype=torch.float32, device="cpu")
-        if parameter is None
-        else parameter.detach().float()
-    ).numpy()
-    return held
-
-
-def make_numbers(channels: int) -> Tensor:
-    """Return room for a number of every channel."""
-    return torch.empty(channels, dtype=torch.float32, device="cpu")  # whatever torch's defaults are
+    return y if y.stride() == x.stride() and y.shape == x.shape else empty_like(x).copy_(y)
 
 
 def _encode(chain: Chain) -> tuple[Any, ...]:

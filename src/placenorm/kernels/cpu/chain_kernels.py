@@ -11,6 +11,7 @@ import numpy as np
 from placenorm.kernels.cpu import chain_loops as loops
 from placenorm.kernels.cpu.arithmetic import FASTMATH, activate, f32
 from placenorm.kernels.cpu.compiling import njit
+from placenorm.kernels.cpu.lending import NOWHERE, count_batch, lend, lend_or_fill
 from placenorm.kernels.cpu.team import share_out
 
 WIDTH: Final = 512
@@ -22,70 +23,65 @@ _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "fastmath": FAS
 @njit(**_OPTIONS)
 def forward_planes(
     team: Any,
-    x: Any,  # [N, C, S]
-    residual: Any,  # [N, C, S]; x where nothing is added
-    y: Any,  # [N, C, S]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
+    shape: Any,  # N, C, S
+    tensors: Any,  # x, residual, y, [N, C, S] each; for the residual x where nothing is added
+    numbers: Any,  # mean, var, rstd, weight, bias, [C] each; the last two may lie nowhere
+    running: Any,  # mean and variance, [C] each, and the number of batches; nowhere where none are kept
+    momentum: float,
     eps: float,
     before: Any,
     after: Any,
     adds: Any,  # () for nothing, (0,) for the residual
     parameter: Any,
 ) -> None:
-    """Write the outputs and the statistics."""
+    """Write the outputs and the statistics; tensors, numbers and running are addresses."""
+    x, residual, y = lend(tensors[0], shape), lend(tensors[1], shape), lend(tensors[2], shape)
+    mean, var, rstd, weight, bias = lend_numbers(numbers, shape[1])
     given = x, residual, y, mean, var, weight, bias, eps, before, after, adds, parameter
-    share_out(team, loops.forward_planes, given, x.shape[1])
+    share_out(team, loops.forward_planes, given, shape[1])
     for c in range(len(var)):
         rstd[c] = 1.0 / np.sqrt(var[c] + eps)
+    take_batch(running, momentum, mean, var, shape[0] * shape[2])
 
 
 @njit(**_OPTIONS)
 def backward_planes(
     team: Any,
-    dy: Any,  # [N, C, S]
-    x: Any,  # [N, C, S]
-    y: Any,  # [N, C, S]; read only where there is a residual
-    dx: Any,  # [N, C, S]
-    dresidual: Any,  # [N, C, S]; written only where there is a residual
-    mean: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    dweight: Any,  # [C]
-    dbias: Any,  # [C]
+    shape: Any,  # N, C, S
+    tensors: Any,  # dy, x, y, dx, dresidual, [N, C, S] each; y is read, dresidual written only where there is one
+    numbers: Any,  # dweight, dbias, mean, rstd, weight, bias, [C] each; the weight and the bias may lie nowhere
     before: Any,
     after: Any,
     adds: Any,
     parameter: Any,
 ) -> None:
-    """Write the gradients."""
+    """Write the gradients; tensors and numbers are addresses."""
+    dy, x, y = lend(tensors[0], shape), lend(tensors[1], shape), lend(tensors[2], shape)
+    dx, dresidual = lend(tensors[3], shape), lend(tensors[4], shape)
+    dweight, dbias = lend(numbers[0], shape[1:2]), lend(numbers[1], shape[1:2])
+    mean, rstd, weight, bias = lend_affine(numbers[2:], shape[1])
     given = dy, x, y, dx, dresidual, mean, rstd, weight, bias, dweight, dbias, before, after, adds, parameter
-    share_out(team, loops.backward_planes, given, x.shape[1])
+    share_out(team, loops.backward_planes, given, shape[1])
 
 
 @njit(**_OPTIONS)
 def forward_rows(
     team: Any,
-    x: Any,  # [M, C]
-    residual: Any,  # [M, C]; x where nothing is added
-    y: Any,  # [M, C]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
+    shape: Any,  # M, C
+    tensors: Any,  # x, residual, y, [M, C] each; for the residual x where nothing is added
+    numbers: Any,  # as those of planes, and so the rest
+    running: Any,
+    momentum: float,
     eps: float,
     before: Any,
     after: Any,
     adds: Any,
     parameter: Any,
 ) -> None:
-    """Write the outputs and the statistics."""
-    rows, channels = x.shape
+    """Write the outputs and the statistics; tensors, numbers and running are addresses."""
+    rows, channels = shape
+    x, residual, y = lend(tensors[0], shape), lend(tensors[1], shape), lend(tensors[2], shape)
+    mean, var, rstd, weight, bias = lend_numbers(numbers, channels)
     times = _count_times(rows, channels)
     first = average_first(x, before, parameter)
     shift = _repeat(first, times)
@@ -96,40 +92,72 @@ def forward_rows(
     lines = _widen(x, times), _widen(residual, times), _widen(y, times)
     affine = shift, _repeat(centre, times), _repeat(scale, times), _repeat(bias, times)
     share_out(team, loops.forward_rows, (*lines, *affine, before, after, adds, parameter), rows // times)
+    take_batch(running, momentum, mean, var, rows)
 
 
 @njit(**_OPTIONS)
 def backward_rows(
     team: Any,
-    dy: Any,  # [M, C]
-    x: Any,  # [M, C]
-    y: Any,  # [M, C]; read only where there is a residual
-    dx: Any,  # [M, C]
-    dresidual: Any,  # [M, C]; written only where there is a residual
-    mean: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    dweight: Any,  # [C]
-    dbias: Any,  # [C]
+    shape: Any,  # M, C
+    tensors: Any,  # dy, x, y, dx, dresidual, [M, C] each; y is read, dresidual written only where there is one
+    numbers: Any,  # as those of planes, and so the rest
     before: Any,
     after: Any,
     adds: Any,
     parameter: Any,
 ) -> None:
-    """Write the gradients."""
-    rows, channels = x.shape
+    """Write the gradients; tensors and numbers are addresses."""
+    rows, channels = shape
     times = _count_times(rows, channels)
-    lines = _widen(dy, times), _widen(x, times), _widen(y, times)
+    wide = rows // times, channels * times
+    dy, x, y = lend(tensors[0], wide), lend(tensors[1], wide), lend(tensors[2], wide)
+    dx, dresidual = lend(tensors[3], wide), lend(tensors[4], wide)
+    dweight, dbias = lend(numbers[0], shape[1:]), lend(numbers[1], shape[1:])
+    mean, rstd, weight, bias = lend_affine(numbers[2:], channels)
     affine = _repeat(mean, times), _repeat(rstd, times), _repeat(weight, times), _repeat(bias, times)
     sums = np.zeros((team.shares, 2, channels * times))
     codes = before, after, adds, parameter
-    share_out(team, loops.sum_gradients_rows, (*lines, *affine, sums, *codes), rows // times)
+    share_out(team, loops.sum_gradients_rows, (dy, x, y, *affine, sums, *codes), wide[0])
     totals = _add_up(sums, channels)
     shared, slope = finish_gradients(totals, rows, dweight, dbias)
-    written = _widen(dx, times), _widen(dresidual, times)
     means = _repeat(shared, times), _repeat(slope, times)
-    share_out(team, loops.backward_rows, (*lines, *written, *affine, *means, *codes), rows // times)
+    share_out(team, loops.backward_rows, (dy, x, y, dx, dresidual, *affine, *means, *codes), wide[0])
+
+
+@njit(**_OPTIONS)
+def lend_numbers(numbers: Any, channels: int) -> Any:
+    """Return mean, var, rstd, weight and bias, ``[C]`` each."""
+    shape = (channels,)
+    mean, var, rstd = lend(numbers[0], shape), lend(numbers[1], shape), lend(numbers[2], shape)
+    return mean, var, rstd, lend_or_fill(numbers[3], channels, 1.0), lend_or_fill(numbers[4], channels, 0.0)
+
+
+@njit(**_OPTIONS)
+def lend_affine(numbers: Any, channels: int) -> Any:
+    """Return mean, rstd, weight and bias, ``[C]`` each."""
+    mean, rstd = lend(numbers[0], (channels,)), lend(numbers[1], (channels,))
+    return mean, rstd, lend_or_fill(numbers[2], channels, 1.0), lend_or_fill(numbers[3], channels, 0.0)
+
+
+@njit(**_OPTIONS)
+def take_batch(running: Any, momentum: float, mean: Any, var: Any, values: int) -> None:
+    """Count a batch and mix it into the running statistics, as `Running.take`; nothing where they lie nowhere.
+
+    Args:
+        running: addresses of mean and variance, ``[C]`` each, and of the number of batches.
+        momentum: weight of the batch.
+        mean: of the batch, ``[C]``.
+        var: of the batch, biased, ``[C]``.
+        values: of a channel.
+    """
+    if running[0] == NOWHERE:
+        return
+    count_batch(running[2])
+    means, spreads = lend(running[0], mean.shape), lend(running[1], mean.shape)
+    unbiased = values / (values - 1.0)
+    for c in range(len(mean)):
+        means[c] += momentum * (mean[c] - means[c])
+        spreads[c] += momentum * (var[c] * unbiased - spreads[c])
 
 
 @njit(**_OPTIONS)

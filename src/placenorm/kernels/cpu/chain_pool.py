@@ -9,9 +9,9 @@ from torch import Tensor
 from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.cpu import chain_pool_kernels as kernels
 from placenorm.kernels.cpu.arithmetic import CODES
-from placenorm.kernels.cpu.chain import fill_numbers, make_numbers
+from placenorm.kernels.cpu.lending import NOWHERE, find_numbers, give, make_numbers, point, share_of
 from placenorm.kernels.cpu.memory import empty
-from placenorm.kernels.cpu.pool_chain import find_layout, find_window, stack, view
+from placenorm.kernels.cpu.pool_chain import find_layout, find_window, list_shape
 from placenorm.kernels.running import Running
 from placenorm.kernels.threads import find_team, raise_caught
 
@@ -37,27 +37,29 @@ def chain_pool_fwd(
         chain: what is fused with the norm.
         running: brought up to date in place.
     """
-    samples, channels, height, width = x.shape
-    shape = (samples, channels, *chain.pool.find_size(height, width))
-    layout = find_layout(x)
+    channels, pool, layout = x.shape[1], chain.pool, find_layout(x)
+    shape = x.shape[0], channels, *pool.find_size(x.shape[2], x.shape[3])
     y, winner, place = (empty(shape, dtype, layout) for dtype in (x.dtype, x.dtype, torch.uint8))
-    mean, var, rstd = (make_numbers(channels) for _ in range(3))
-    gamma, beta = fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
+    mean, var, rstd = make_numbers(channels), make_numbers(channels), make_numbers(channels)
+    gamma, beta = find_numbers(weight, channels), find_numbers(bias, channels)
     ways: tuple[Any, ...]
-    pool, arrays = chain.pool, [view(each, layout) for each in (x, winner, place, y)]
     if layout == torch.contiguous_format:
         forward = kernels.forward_planes
-        arrays, ways = stack(arrays), ((0,) * pool.stride[1], pool.kernel_size, pool.stride[0], pool.padding)
+        ways = (0,) * pool.stride[1], pool.kernel_size, pool.stride[0], pool.padding
     else:
         forward = kernels.forward_rows
         ways = pool.kernel_size, pool.stride, pool.padding
+    kept = give(running, channels)
     after, slope = _encode(chain)
     forward(
-        find_team(), *arrays, mean.numpy(), var.numpy(), rstd.numpy(), gamma, beta, eps, after,
-        () if chain.is_monotone else MAY_FALL, slope, (find_window(pool), *ways),
+        find_team(), list_shape(x.shape, layout), list_shape(shape, layout),
+        (x.data_ptr(), winner.data_ptr(), place.data_ptr(), y.data_ptr()),
+        (mean.data_ptr(), var.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)), channels,
+        kept, share_of(running), float(eps), after, () if chain.is_monotone else MAY_FALL, slope,
+        (find_window(pool), *ways),
     )  # fmt: skip
     raise_caught()
-    if running is not None:
+    if running is not None and kept[0] == NOWHERE:
         running.take(mean, var, x.numel() // channels)
     return y, winner, place, mean, var, rstd
 
@@ -86,17 +88,17 @@ def chain_pool_bwd(
         bias: as in `chain_pool_fwd`.
         chain: as in `chain_pool_fwd`.
     """
-    samples, channels, height, width = x.shape
-    pool, layout = chain.pool, find_layout(x)
-    dx = empty((samples, channels, height, width), x.dtype, layout)
-    upstream = dy if dy.stride() == winner.stride() else empty(tuple(dy.shape), dy.dtype, layout).copy_(dy)
+    channels, pool, layout = x.shape[1], chain.pool, find_layout(x)
+    dx = empty(tuple(x.shape), x.dtype, layout)
+    alike = dy.stride() == winner.stride() and dy.shape == winner.shape
+    upstream = dy if alike else empty(tuple(winner.shape), dy.dtype, layout).copy_(dy)
     dweight, dbias = make_numbers(channels), make_numbers(channels)
-    arrays = [view(each, layout) for each in (upstream, x, winner, place, dx)]
-    affine = mean.numpy(), rstd.numpy(), fill_numbers(weight, channels, 1.0), fill_numbers(bias, channels, 0.0)
-    is_planar = layout == torch.contiguous_format
-    backward = kernels.backward_planes if is_planar else kernels.backward_rows
+    gamma, beta = find_numbers(weight, channels), find_numbers(bias, channels)
+    backward = kernels.backward_planes if layout == torch.contiguous_format else kernels.backward_rows
     backward(
-        find_team(), *(stack(arrays) if is_planar else arrays), *affine, dweight.numpy(), dbias.numpy(),
+        find_team(), list_shape(x.shape, layout), list_shape(winner.shape, layout),
+        (x.data_ptr(), winner.data_ptr(), place.data_ptr(), upstream.data_ptr(), dx.data_ptr()),
+        (dweight.data_ptr(), dbias.data_ptr(), mean.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)), channels,
         *_encode(chain), (pool.kernel_size, pool.stride, pool.padding),
     )  # fmt: skip
     raise_caught()

@@ -10,10 +10,18 @@ import numpy as np
 
 from placenorm.kernels.cpu import chain_pool_loops as loops
 from placenorm.kernels.cpu.arithmetic import CODES, f32
-from placenorm.kernels.cpu.chain_kernels import average_first, finish_gradients, finish_statistics
+from placenorm.kernels.cpu.chain_kernels import (
+    average_first,
+    finish_gradients,
+    finish_statistics,
+    lend_affine,
+    lend_numbers,
+    take_batch,
+)
 from placenorm.kernels.cpu.chain_loops import RUN, sum_gradients_rows
 from placenorm.kernels.cpu.chain_loops import forward_rows as forward_rows_of_chain
 from placenorm.kernels.cpu.compiling import njit
+from placenorm.kernels.cpu.lending import lend, lend_bytes
 from placenorm.kernels.cpu.team import share_out
 
 IDENTITY: Final = CODES["identity"]
@@ -24,28 +32,29 @@ _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": 
 @njit(**_OPTIONS)
 def forward_planes(
     team: Any,
-    x: Any,  # [P, H, W], P = N * C
-    winner: Any,  # [P, OH, OW]
-    place: Any,  # [P, OH, OW], uint8
-    y: Any,  # [P, OH, OW]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
+    shape: Any,  # P, H, W; P = N * C
+    pooled: Any,  # P, OH, OW
+    tensors: Any,  # x, [P, H, W], winner, place, of bytes, and y, [P, OH, OW] each
+    numbers: Any,  # mean, var, rstd, weight, bias, [C] each; the last two may lie nowhere
+    channels: int,
+    running: Any,  # mean and variance, [C] each, and the number of batches; nowhere where none are kept
+    momentum: float,
     eps: float,
     after: Any,
     falls: Any,  # one element where the activation may fall, else none
     slope: Any,
     ways: Any,  # what `chain_pool_loops.pool_planes` takes of the window
 ) -> None:
-    """Write the outputs, the winners and the statistics."""
+    """Write the outputs, the winners and the statistics; tensors, numbers and running are addresses."""
+    x, winner, place = lend(tensors[0], shape), lend(tensors[1], pooled), lend_bytes(tensors[2], pooled)
+    lines = lend(tensors[1], (pooled[0], pooled[1] * pooled[2])), lend(tensors[3], (pooled[0], pooled[1] * pooled[2]))
+    mean, var, rstd, weight, bias = lend_numbers(numbers, channels)
     shift, centre, scale = _measure_planes(team, x, winner, place, mean, var, rstd, weight, eps, falls, ways)
     affine = shift, centre, scale, bias, after, slope
     if len(falls):
         share_out(team, loops.rank_planes, (x, winner, place, *affine, *ways), len(x))
-    lines = winner.reshape((len(x), -1)), y.reshape((len(x), -1))
     share_out(team, loops.apply_planes, (*lines, *affine), len(x))
+    take_batch(running, momentum, mean, var, x.size // channels)
 
 
 @njit(**_OPTIONS)
@@ -68,55 +77,54 @@ def _measure_planes(
 @njit(**_OPTIONS)
 def backward_planes(
     team: Any,
-    dy: Any,  # [P, OH, OW]
-    x: Any,  # [P, H, W]
-    winner: Any,  # [P, OH, OW]
-    place: Any,  # [P, OH, OW], uint8
-    dx: Any,  # [P, H, W]
-    mean: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    dweight: Any,  # [C]
-    dbias: Any,  # [C]
+    shape: Any,  # P, H, W
+    pooled: Any,  # P, OH, OW
+    tensors: Any,  # x, [P, H, W], winner, place, dy, [P, OH, OW] each, and dx, [P, H, W]
+    numbers: Any,  # dweight, dbias, mean, rstd, weight, bias, [C] each; the weight and the bias may lie nowhere
+    channels: int,
     after: Any,
     slope: Any,
     ways: Any,  # what `chain_pool_loops.spread_planes` takes of the window
 ) -> None:
-    """Write the gradients."""
-    affine = mean, rstd, weight, bias
-    sums = np.zeros((team.shares, 2, len(mean)))
+    """Write the gradients; tensors and numbers are addresses."""
+    x, winner, place = lend(tensors[0], shape), lend(tensors[1], pooled), lend_bytes(tensors[2], pooled)
+    dy, dx = lend(tensors[3], pooled), lend(tensors[4], shape)
+    dweight, dbias = lend(numbers[0], (channels,)), lend(numbers[1], (channels,))
+    affine = lend_affine(numbers[2:], channels)
+    sums = np.zeros((team.shares, 2, channels))
     lines = dy.reshape((len(x), -1)), winner.reshape((len(x), -1))
     share_out(team, loops.sum_gradients_planes, (*lines, *affine, sums, after, slope), len(x))
-    means = finish_gradients(sums.sum(0), x.size // len(mean), dweight, dbias)
+    means = finish_gradients(sums.sum(0), x.size // channels, dweight, dbias)
     share_out(team, loops.spread_planes, (dy, x, winner, place, dx, *affine, *means, after, slope, *ways), len(x))
 
 
 @njit(**_OPTIONS)
 def forward_rows(
     team: Any,
-    x: Any,  # [N, H, W, C]
-    winner: Any,  # [N, OH, OW, C]
-    place: Any,  # [N, OH, OW, C], uint8
-    y: Any,  # [N, OH, OW, C]
-    mean: Any,  # [C]
-    var: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
+    shape: Any,  # N, H, W, C
+    pooled: Any,  # N, OH, OW, C
+    tensors: Any,  # as those of planes, and so the rest
+    numbers: Any,
+    channels: int,
+    running: Any,
+    momentum: float,
     eps: float,
     after: Any,
-    falls: Any,  # one element where the activation may fall, else none
+    falls: Any,
     slope: Any,
     ways: Any,  # what `chain_pool_loops.pool_rows` takes of the window
 ) -> None:
-    """Write the outputs, the winners and the statistics."""
+    """Write the outputs, the winners and the statistics; tensors, numbers and running are addresses."""
+    x, winner, place = lend(tensors[0], shape), lend(tensors[1], pooled), lend_bytes(tensors[2], pooled)
+    mean, var, rstd, weight, bias = lend_numbers(numbers, channels)
     shift, centre, scale = _measure_rows(team, x, winner, place, mean, var, rstd, weight, eps, falls, ways)
     affine = shift, centre, scale, bias
     if len(falls):
         share_out(team, loops.rank_rows, (x, winner, place, *affine, after, slope, *ways), len(x))
-    best, out = winner.reshape((-1, winner.shape[3])), y.reshape((-1, y.shape[3]))
+    flat = pooled[0] * pooled[1] * pooled[2], channels
+    best, out = lend(tensors[1], flat), lend(tensors[3], flat)
     share_out(team, forward_rows_of_chain, (best, best, out, *affine, IDENTITY, after, (), slope), len(best))
+    take_batch(running, momentum, mean, var, x.size // channels)
 
 
 @njit(**_OPTIONS)
@@ -137,25 +145,22 @@ def _measure_rows(
 @njit(**_OPTIONS)
 def backward_rows(
     team: Any,
-    dy: Any,  # [N, OH, OW, C]
-    x: Any,  # [N, H, W, C]
-    winner: Any,  # [N, OH, OW, C]
-    place: Any,  # [N, OH, OW, C], uint8
-    dx: Any,  # [N, H, W, C]
-    mean: Any,  # [C]
-    rstd: Any,  # [C]
-    weight: Any,  # [C]
-    bias: Any,  # [C]
-    dweight: Any,  # [C]
-    dbias: Any,  # [C]
+    shape: Any,  # N, H, W, C
+    pooled: Any,  # N, OH, OW, C
+    tensors: Any,  # as those of planes, and so the rest
+    numbers: Any,
+    channels: int,
     after: Any,
     slope: Any,
     ways: Any,  # what `chain_pool_loops.spread_rows` takes of the window
 ) -> None:
-    """Write the gradients."""
-    affine = mean, rstd, weight, bias
-    sums = np.zeros((team.shares, 2, len(mean)))
-    given, best = dy.reshape((-1, len(mean))), winner.reshape((-1, len(mean)))
+    """Write the gradients; tensors and numbers are addresses."""
+    x, winner, place = lend(tensors[0], shape), lend(tensors[1], pooled), lend_bytes(tensors[2], pooled)
+    dy, dx = lend(tensors[3], pooled), lend(tensors[4], shape)
+    dweight, dbias = lend(numbers[0], (channels,)), lend(numbers[1], (channels,))
+    affine = lend_affine(numbers[2:], channels)
+    sums = np.zeros((team.shares, 2, channels))
+    given, best = dy.reshape((-1, channels)), winner.reshape((-1, channels))
     share_out(team, sum_gradients_rows, (given, best, best, *affine, sums, IDENTITY, after, (), slope), len(best))
-    means = finish_gradients(sums.sum(0), x.size // len(mean), dweight, dbias)
+    means = finish_gradients(sums.sum(0), x.size // channels, dweight, dbias)
     share_out(team, loops.spread_rows, (dy, x, winner, place, dx, *affine, *means, after, slope, *ways), len(x))

@@ -3,10 +3,9 @@
 Pooling writes the winners and their places, and what follows is the chain ``norm(before(winner))``.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from placenorm.kernels.chain import Chain
@@ -42,12 +41,13 @@ def pool_chain_fwd(
     shape = (samples, channels, *pool.find_size(height, width))
     layout = find_layout(x)
     winner, place = empty(shape, x.dtype, layout), empty(shape, torch.uint8, layout)
-    arrays = [view(each, layout) for each in (x, winner, place)]
+    tensors = x.data_ptr(), winner.data_ptr(), place.data_ptr()
+    given = find_team(), list_shape(x.shape, layout), list_shape(shape, layout), tensors
     if layout == torch.channels_last:
-        kernels.pool_rows(find_team(), *arrays, window, pool.kernel_size, pool.stride, pool.padding)
+        kernels.pool_rows(*given, window, pool.kernel_size, pool.stride, pool.padding)
     else:
         down, right = pool.stride
-        kernels.pool_planes(find_team(), *stack(arrays), window, (0,) * right, pool.kernel_size, down, pool.padding)
+        kernels.pool_planes(*given, window, (0,) * right, pool.kernel_size, down, pool.padding)
     y, _, mean, var, rstd = cpu_chain.chain_fwd(winner, None, weight, bias, eps, Chain(chain.before), running)
     return y, winner, place, mean, var, rstd
 
@@ -78,12 +78,13 @@ def pool_chain_bwd(
     pool, layout = chain.pool, find_layout(winner)
     passed, _, dweight, dbias = cpu_chain.chain_bwd(dy, winner, None, mean, rstd, weight, None, Chain(chain.before))
     dx = empty((samples, channels, *size), winner.dtype, layout)
-    arrays = [view(each, layout) for each in (passed, place, dx)]
+    tensors = passed.data_ptr(), place.data_ptr(), dx.data_ptr()
+    given = find_team(), list_shape(winner.shape, layout), list_shape(dx.shape, layout), tensors
     sizes = pool.kernel_size, pool.stride, pool.padding
     if layout == torch.channels_last:
-        kernels.unpool_rows(find_team(), *arrays, find_tiles(pool, size), *sizes)
+        kernels.unpool_rows(*given, find_tiles(pool, size), *sizes)
     else:
-        kernels.unpool_planes(find_team(), *stack(arrays), *sizes)
+        kernels.unpool_planes(*given, *sizes)
     raise_caught()
     return dx, dweight, dbias
 
@@ -93,15 +94,11 @@ def find_layout(x: Tensor) -> torch.memory_format:
     return torch.contiguous_format if x.is_contiguous() else torch.channels_last
 
 
-def view(x: Tensor, layout: torch.memory_format) -> NDArray[Any]:
-    """Return the numbers of a tensor, ``[N, C, H, W]`` or ``[N, H, W, C]``, without a copy."""
-    view: NDArray[Any] = (x.permute(0, 2, 3, 1) if layout == torch.channels_last else x).detach().numpy()
-    return view
-
-
-def stack(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Return ``[N, C, H, W]`` as ``[N * C, H, W]``, without a copy."""
-    return [each.reshape(-1, *each.shape[2:]) for each in arrays]
+def list_shape(shape: Sequence[int], layout: torch.memory_format) -> tuple[int, ...]:
+    """Return ``[N, C, H, W]`` as kernels go through it: planes, ``[N * C, H, W]``, or rows, ``[N, H, W, C]``."""
+    samples, channels, height, width = shape
+    is_planar = layout == torch.contiguous_format
+    return (samples * channels, height, width) if is_planar else (samples, height, width, channels)
 
 
 def find_window(pool: Pool) -> tuple[int, ...]:
