@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from placenorm.errors import ModelError, first_line
 from placenorm.graph.tracing import ExampleInputs, bind_inputs, describe_inputs, map_tensors, undisturbed
 from placenorm.probe.measuring import fit_inputs
-from placenorm.rewrite.fold_proof import vary_inputs
+from placenorm.rewrite.varying import vary_inputs
 
 BATCH: Final = "batch"
 SIZE: Final = "size"

@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from placenorm.graph.channel_rules import Labels
+from placenorm.graph.values import list_contents, tensors_in
 
 
 def find_shared_memory(modules: Mapping[str, nn.Module]) -> dict[str, str]:
-    """Return the modules whose parameters lie in the memory of other parameters, with the reason."""
+    """Return the modules whose parameters lie in the memory of other tensors that modules hold, with the reason."""
     places: dict[int, dict[int, str]] = {}
     for path, module in modules.items():
-        for parameter in module._parameters.values():
-            if parameter is not None and parameter.numel():
-                places.setdefault(memory_of(parameter), {}).setdefault(id(parameter), path)
+        for _, value in list_contents(module):
+            for tensor in tensors_in(value):
+                if tensor.numel():
+                    places.setdefault(memory_of(tensor), {}).setdefault(id(tensor), path)
     return {
         path: "a parameter in the memory of another"
         for held in places.values()
@@ -38,6 +40,9 @@ def starts_alike(one: Tensor, two: Tensor) -> bool:
     return memory_of(one) == memory_of(two) and int(one.storage_offset()) == int(two.storage_offset())
 
 
+_CLOSED: Final = (Tensor, bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, torch.layout)
+
+
 def is_open(value: Any) -> bool:
     """Whether every tensor of a nest can be seen: it has no objects of unknown kinds."""
     if isinstance(value, dict):
@@ -46,7 +51,7 @@ def is_open(value: Any) -> bool:
         return all(is_open(held) for held in value)
     if is_dataclass(value) and not isinstance(value, type):
         return all(is_open(getattr(value, each.name)) for each in fields(value))
-    return value is None or isinstance(value, (Tensor, bool, int, float, complex, str, bytes, torch.Size))
+    return value is None or isinstance(value, _CLOSED)
 
 
 def thin(labels: Tensor) -> Tensor:

@@ -394,7 +394,7 @@ class _ChannelRecorder(HookedMode):
     ) -> None:
         """Note a mean or a sum over axes along which the channel is the same."""
         axes = read_argument(args, kwargs, 1, "dim", "axis")
-        if axes is None or isinstance(axes, str):
+        if axes is None or isinstance(axes, str) or axes in ((), []):
             self._note_other(args, kwargs, [result], name)
             return
         places = [axis % source.dim() for axis in (axes if isinstance(axes, (tuple, list)) else (axes,))]

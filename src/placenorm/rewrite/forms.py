@@ -66,8 +66,9 @@ class FormFinder:
         try:
             for use in uses:
                 self._scales.stop_reading(use.reads)
+            known: dict[tuple[int, float], list[int]] = {}
             for use in uses:
-                self._fold_call(use)
+                self._fold_call(use, known)
         except StuckError:
             self._scales.go_back(scales)
             self._shifts.go_back(shifts)
@@ -83,13 +84,31 @@ class FormFinder:
         ones = [replace(use, scale=np.ones_like(use.scale), shift=np.zeros_like(use.shift)) for use in uses]
         self.fold(ones)
 
-    def _fold_call(self, use: NormUse) -> None:
+    def _fold_call(self, use: NormUse, known: dict[tuple[int, float], list[int]]) -> None:
+        """Fold a call of a norm.
+
+        Args:
+            use: the call.
+            known: the known numbers of the norm's other calls, by channel and shift; this one's are added.
+        """
         reads, gives = use.reads.tolist(), use.gives.tolist()
         falling = int((use.scale < 0).sum())
-        for x, y, scale, shift in zip(reads, gives, use.scale.tolist(), use.shift.tolist(), strict=True):
+        for place, (x, y) in enumerate(zip(reads, gives, strict=True)):
+            scale, shift = float(use.scale[place]), float(use.shift[place])
             if self._scales.link(x, y, scale, shift, falling):
-                self._numbers.append((y, shift))
-                self._shifts.demand({x: 1.0, y: -1.0, -len(self._numbers): -1.0}, y)
+                row = {x: 1.0, y: -1.0}
+                if shift != 0.0:
+                    row[-self._find_number(y, shift, known.setdefault((place, shift), []))] = -1.0
+                self._shifts.demand(row, y)
+
+    def _find_number(self, y: int, shift: float, held: list[int]) -> int:
+        """Return the known number of a shift as it is carried: that of another call whose output has the same scale."""
+        for number in held:
+            if self._scales.are_alike(self._numbers[number - 1][0], y):
+                return number
+        self._numbers.append((y, shift))
+        held.append(len(self._numbers))
+        return held[-1]
 
     def find(self) -> Forms:
         """Return forms for the norms that were folded: with no shift on padded inputs where that can be."""

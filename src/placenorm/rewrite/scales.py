@@ -127,6 +127,11 @@ class Scales:
         self._write(self._zero, one, self._zero[one] or self._zero[two])
         return True
 
+    def are_alike(self, one: int, two: int) -> bool:
+        """Whether two labels have the same scale, whatever scales are found."""
+        (first, to_first), (second, to_second) = self._root(one), self._root(two)
+        return first == second and abs(to_first - to_second) <= CLOSE * abs(to_first)
+
     def _cut(self, x: int, y: int, shift: float) -> bool:
         """Give a channel whose gamma is zero its value: to who makes it, or to who reads it."""
         root, _ = self._root(x)

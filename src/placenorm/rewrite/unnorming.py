@@ -259,13 +259,14 @@ class _Folder:
         if first.holds:
             self.error = first.error
             return chosen
-        final = self._solve(self._find_good(chosen.folded, proof))
+        final = self._solve(self._halve(chosen.folded, proof))
         last = self._judge(proof, final)
         if not last.holds:
             raise ModelError(
                 f"Cannot fold {type(self._model).__name__}: two runs of the model as it is differ by {last}, so "
                 "nothing can be proved; take out what is random in its evaluation, or fold it with verify=False."
             )
+        final.kept = chosen.kept | final.kept
         for key in set(chosen.folded) - set(final.folded):
             final.kept[key] = f"the folded network differed by {first}, and without it does not"
         self.error = last.error
@@ -275,9 +276,13 @@ class _Folder:
         return proof.judge(self._model, lambda twin: self.apply(twin, chosen))
 
     def _find_good(self, keys: Sequence[NormKey], proof: FoldProof) -> list[NormKey]:
-        """Return the norms that verify together, found by halves."""
+        """Return those of some norms that verify together."""
         if not keys or self._judge(proof, self._solve(keys)).holds:
             return list(keys)
+        return self._halve(keys, proof)
+
+    def _halve(self, keys: Sequence[NormKey], proof: FoldProof) -> list[NormKey]:
+        """Return those of some norms, all of which do not verify together, that do; found by halves."""
         if len(keys) == 1:
             return []
         half = len(keys) // 2

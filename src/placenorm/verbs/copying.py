@@ -1,12 +1,18 @@
 """A copy of the user's model, for verbs that leave the model itself alone."""
 
 import copy
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from placenorm.errors import ModelError, first_line
+from placenorm.graph.tracing import ExampleInputs, map_tensors
+from placenorm.randomness import fix_seed
+from placenorm.rewrite.proving import evaluate, measure_error
+
+SAME: Final = 1e-3
+"""By what share of its largest output two runs of one network differ at most, whatever its type rounds."""
 
 
 def copy_model(model: nn.Module, way_out: str = "") -> tuple[nn.Module, dict[int, Any]]:
@@ -28,3 +34,48 @@ def copy_model(model: nn.Module, way_out: str = "") -> tuple[nn.Module, dict[int
             f"Cannot copy {type(model).__name__}: {first_line(error)}; run a lazy model once, or use "
             f"torch.nn.utils.parametrizations in the place of hooks that recompute weights{way_out}."
         ) from error
+
+
+def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInputs) -> None:
+    """Raise an error where a copy is none: where it gives something else than the model, or runs the model's modules.
+
+    Hooks and functions that are held by the model may hold the model itself, and a copy of them does so too.
+
+    Args:
+        model: the model; it runs on the example.
+        copied: the copy.
+        example_inputs: what they are called with; they are given it with its values in another order, if they take it.
+
+    Raises:
+        ModelError: naming the model.
+    """
+    others = map_tensors(lambda x: x.flip(-1) if x.dim() else x, example_inputs)
+    for inputs in (others, example_inputs):
+        try:
+            truth, _ = _run_watched(model, inputs, [])
+        except Exception:  # the other order may be none that the model takes
+            continue
+        found, ran = _run_watched(copied, inputs, list(model.modules()))
+        if not ran and (
+            measure_error(truth, found) <= SAME
+            or measure_error(truth, _run_watched(model, inputs, [])[0]) > SAME  # it is not the same twice, by itself
+        ):
+            return
+        how = "runs the model's own modules" if ran else "gives something else than the model does"
+        raise ModelError(
+            f"A copy of {type(model).__name__} {how}, so that hooks or functions in it must hold the model itself; let "
+            "them read what they are called with, so that a copy can be worked on."
+        )
+
+
+def _run_watched(model: nn.Module, inputs: ExampleInputs, others: list[nn.Module]) -> tuple[Any, bool]:
+    """Return what a model gives, and whether one of some other modules ran."""
+    ran: list[nn.Module] = []
+    hooks = [module.register_forward_pre_hook(lambda m, _: ran.append(m)) for module in others]
+    try:
+        with fix_seed():
+            result = evaluate(model, inputs)
+            return result, bool(ran)
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -9,7 +9,7 @@ from placenorm.errors import NoEffectWarning
 from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.unnorming import Folded, fold_model
-from placenorm.verbs.copying import copy_model
+from placenorm.verbs.copying import check_copy, copy_model
 
 
 def fold(
@@ -60,7 +60,7 @@ def fold(
         [('2', 'into 0 before it')]
     """
     check_model(model)
-    copied, _ = copy_model(model)
+    copied = _copy(model, example_inputs, verify=verify)
     return _fold(copied, example_inputs, data, dtype, verify=verify)
 
 
@@ -75,11 +75,22 @@ def fold_(
     """Do as `fold` on the model itself; after an error it is as it was."""
     check_model(model)
     before = ModuleSnapshot(model)
+    if verify:
+        _copy(model, example_inputs, verify=True)  # the proof works on copies
     try:
         return _fold(model, example_inputs, data, dtype, verify=verify)
     except BaseException:
         before.restore(classes=True)
         raise
+
+
+def _copy(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool) -> nn.Module:
+    """Return a copy of a model, which is one where that is to be verified and the model can be folded."""
+    copied, _ = copy_model(model)
+    if verify and not any(module.training for module in model.modules()):
+        with torch.inference_mode(False):
+            check_copy(model, copied, example_inputs)
+    return copied
 
 
 def _fold(

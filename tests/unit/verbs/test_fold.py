@@ -1,7 +1,6 @@
 """What the verb fold takes, refuses, tells and warns of."""
 
 import copy
-import math
 import re
 import warnings
 from collections.abc import Callable
@@ -16,8 +15,6 @@ import placenorm as pn
 from placenorm.errors import DataError, ModelError, NoEffectWarning, UsageError
 from placenorm.facts.folding import DOES_NOT_RUN
 from placenorm.rewrite import unnorming
-from placenorm.rewrite.fold_proof import find_parts
-from support.folded_networks import fill_norm
 
 ROOT = Path(__file__).parents[3]
 IMAGES = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -313,79 +310,15 @@ def test_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     assert float(error) < 1e-14
 
 
-class Picking(nn.Module):
+class Picking(nn.Sequential):
     """Gives the numbers that are large enough, of which there may be none, as a detector does."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.net, self.level = make_net(), nn.Parameter(torch.tensor(1e6))
-
     def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.net(x)
-        return scores[scores > self.level]
-
-
-class Choosing(nn.Module):
-    """Like a detector: the last bits of what its parts give decide on one thing or another."""
-
-    def __init__(self, *, learned: bool = False) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.body = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))
-        self.head = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1))
-        self.scale = nn.Parameter(torch.ones(())) if learned else 1.0
-        for norm in (self.body[1], self.head[1]):
-            fill_norm(norm, "both", 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sin(1e18 * self.scale * self.head(self.body(x))).sign()
-
-
-class Deciding(Choosing):
-    """Decides by a level, and is as sure of it as numbers lie away from that."""
-
-    level = math.inf
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.head(self.body(x)).double() > self.level).to(x)
-
-
-def test_network_that_its_fold_makes_choose_otherwise_is_proved_by_its_parts() -> None:
-    model = Deciding().eval()
-    folded = pn.fold(model, IMAGES, verify=False).model
-    wide = copy.deepcopy(model).double()
-    with torch.no_grad():
-        right, ours, truth = (each.head(each.body(IMAGES.to(each.head[0].weight))) for each in (model, folded, wide))
-        near = torch.minimum((right - ours).double().clamp(min=0), (truth - ours).clamp(min=0))
-        assert near.max() > 0
-        model.level = float(ours.flatten()[near.argmax()]) + float(near.max()) / 2
-        folded.level = model.level
-        assert not torch.equal(folded(IMAGES), model(IMAGES))
-    done = pn.fold(model, IMAGES)
-    assert len(done.changes) == 2
-    assert done.max_error_float32 is not None
-    assert 0.0 < done.max_error_float32 < 1e-5
-
-
-def test_network_that_chooses_is_proved_by_its_parts() -> None:
-    model = Choosing().eval()
-    done = pn.fold(model, IMAGES)
-    assert len(done.changes) == 2
-    assert done.max_error is not None
-    assert 0.0 < done.max_error < 1e-12
-    assert done.max_error_float32 is not None
-    assert done.max_error_float32 < 1e-5
-    for part in ("body", "head"):
-        x = torch.randn(2, 1 if part == "body" else 8, 9, 9)
-        torch.testing.assert_close(done.model.get_submodule(part)(x), model.get_submodule(part)(x), rtol=0.0, atol=1e-5)
-
-
-def test_network_that_chooses_and_has_learned_something_outside_of_its_parts_is_not() -> None:
-    assert find_parts(Choosing().eval(), IMAGES) == ("body", "head")
-    assert find_parts(Choosing(learned=True).eval(), IMAGES) == ()
+        scores: Tensor = super().forward(x)
+        return scores[scores > 1e6]
 
 
 def test_example_that_gives_nothing_proves_nothing_and_is_refused() -> None:
     with pytest.raises(ModelError, match="no finite numbers that could be compared"):
-        pn.fold(Picking().eval(), IMAGES)
-    assert len(pn.fold(Picking().eval(), IMAGES, verify=False).changes) == 2
+        pn.fold(Picking(*make_net()).eval(), IMAGES)
+    assert len(pn.fold(Picking(*make_net()).eval(), IMAGES, verify=False).changes) == 2
