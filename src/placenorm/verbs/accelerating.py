@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from typing import Final
 
 import torch
 from torch import nn
@@ -9,7 +10,9 @@ from torch import nn
 from placenorm.errors import NoEffectWarning
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.accelerating import Accelerated, accelerate_model
-from placenorm.verbs.copying import copy_model
+from placenorm.verbs.copying import check_copy, copy_model
+
+IN_PLACE: Final = ", or accelerate it with pn.accelerate_"
 
 
 def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
@@ -43,7 +46,8 @@ def accelerate(model: nn.Module, example_inputs: ExampleInputs) -> Accelerated:
         ['1 + 2 of Sequential run as one layer']
     """
     check_model(model)
-    copied, copies = copy_model(model)
+    copied, copies = copy_model(model, IN_PLACE)
+    check_copy(model, copied, example_inputs, IN_PLACE)
     done = _accelerate(copied, example_inputs)
     return replace(done, parameters=done.parameters.translate(copies, model))
 

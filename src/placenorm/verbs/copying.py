@@ -8,7 +8,6 @@ from torch import nn
 
 from placenorm.errors import ModelError, first_line
 from placenorm.graph.tracing import ExampleInputs, map_tensors
-from placenorm.randomness import fix_seed
 from placenorm.rewrite.proving import evaluate, measure_error
 
 SAME: Final = 1e-3
@@ -36,7 +35,7 @@ def copy_model(model: nn.Module, way_out: str = "") -> tuple[nn.Module, dict[int
         ) from error
 
 
-def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInputs) -> None:
+def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInputs, way_out: str = "") -> None:
     """Raise an error where a copy is none: where it gives something else than the model, or runs the model's modules.
 
     Hooks and functions that are held by the model may hold the model itself, and a copy of them does so too.
@@ -45,6 +44,7 @@ def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInput
         model: the model; it runs on the example.
         copied: the copy.
         example_inputs: what they are called with; they are given it with its values in another order, if they take it.
+        way_out: as for `copy_model`.
 
     Raises:
         ModelError: naming the model.
@@ -64,7 +64,7 @@ def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInput
         how = "runs the model's own modules" if ran else "gives something else than the model does"
         raise ModelError(
             f"A copy of {type(model).__name__} {how}, so that hooks or functions in it must hold the model itself; let "
-            "them read what they are called with, so that a copy can be worked on."
+            f"them read what they are called with{way_out}."
         )
 
 
@@ -73,9 +73,9 @@ def _run_watched(model: nn.Module, inputs: ExampleInputs, others: list[nn.Module
     ran: list[nn.Module] = []
     hooks = [module.register_forward_pre_hook(lambda m, _: ran.append(m)) for module in others]
     try:
-        with fix_seed():
+        with torch.inference_mode(False):
             result = evaluate(model, inputs)
-            return result, bool(ran)
+        return result, bool(ran)
     finally:
         for hook in hooks:
             hook.remove()

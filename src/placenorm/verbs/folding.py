@@ -88,8 +88,7 @@ def _copy(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool) -> n
     """Return a copy of a model, which is one where that is to be verified and the model can be folded."""
     copied, _ = copy_model(model)
     if verify and not any(module.training for module in model.modules()):
-        with torch.inference_mode(False):
-            check_copy(model, copied, example_inputs)
+        check_copy(model, copied, example_inputs)
     return copied
 
 

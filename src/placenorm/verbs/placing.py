@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from torch import nn
 
@@ -13,7 +14,9 @@ from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.norms import NormChoice
 from placenorm.rewrite.placing import Placed, place_model
-from placenorm.verbs.copying import copy_model
+from placenorm.verbs.copying import check_copy, copy_model
+
+IN_PLACE: Final = ", or place it with pn.place_"
 
 
 def place(
@@ -63,7 +66,8 @@ def place(
         ['BatchNorm1d 1.norm added behind ReLU 1']
     """
     check_model(model)
-    copied, copies = copy_model(model, ", or place it with pn.place_")
+    copied, copies = copy_model(model, IN_PLACE)
+    check_copy(model, copied, example_inputs, IN_PLACE)
     placed = _place(copied, example_inputs, placement, norm, filter, preserve)
     return replace(placed, parameters=placed.parameters.translate(copies, model))
 

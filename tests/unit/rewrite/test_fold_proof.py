@@ -314,7 +314,15 @@ class Holding(nn.Module):
         return y
 
 
-@pytest.mark.parametrize("verb", [pn.fold, pn.fold_])
+VERBS = {
+    "fold": pn.fold,
+    "fold_": pn.fold_,
+    "place": lambda model, x: pn.place(model, x, "after-activation"),
+    "accelerate": pn.accelerate,
+}
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 @pytest.mark.parametrize(
     ("kind", "how"), [(Hooked, "gives something else than the model does"), (Holding, "runs the model's own modules")]
 )
