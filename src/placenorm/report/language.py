@@ -30,7 +30,7 @@ _NO_BREAK: Final = "\u00a0"
 _LEFT_TO_RIGHT_MARK: Final = "\u200e"
 """Before a minus in Persian: it would stand behind its number otherwise (Unicode CLDR, fa)."""
 
-_NUMERAL: Final = re.compile(r"(?<![\w.])[−+-]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w])")
+_NUMERAL: Final = re.compile(r"(?<![\w.])([−+-]?\d+(?:,\d{3})*(?:\.\d+)?)(?:e([+-]?\d+))?(?![\w])")
 """A number in Latin numerals that is no part of a name."""
 
 _BARE_SIGN: Final = re.compile(r"(?<![\w\u200e])[−+](?=[۰-۹])")
@@ -145,9 +145,13 @@ class Language:
         """Return text that was written with Latin numerals with those of the language: ``0.03, 0.1``."""
         if self.direction == "ltr":
             return text
-        return _NUMERAL.sub(lambda found: self._turn_numeral(found.group()), text).replace(", ", "، ")
+        return _NUMERAL.sub(lambda found: self._turn_numeral(*found.groups()), text).replace(", ", "، ")
 
-    def _turn_numeral(self, numeral: str) -> str:
+    def _turn_numeral(self, numeral: str, exponent: str | None = None) -> str:
+        if exponent is not None:
+            power = str(int(exponent)).translate(_RAISED)
+            times = f"{_NO_BREAK}×{_NO_BREAK}{self.number(10, 0)}{power}"
+            return f"{ISOLATE_LTR}{self._turn_numeral(numeral)}{times}{END_ISOLATE}"
         turned = numeral.translate(_PERSIAN_DIGITS).replace(",", "٬").replace(".", "٫")
         sign = {"-": "−", "−": "−", "+": "+"}.get(turned[0], "")
         return f"{_LEFT_TO_RIGHT_MARK}{sign}{turned[1:]}" if sign else turned

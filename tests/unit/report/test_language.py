@@ -70,6 +70,12 @@ def test_scientific_number_reads_from_the_left_in_persian() -> None:
     assert Language("fa").scientific(3.1e-16) == "\u2066۳٫۱\u00a0×\u00a0۱۰⁻¹⁶\u2069"
 
 
+def test_power_of_ten_in_a_text_becomes_a_raised_one() -> None:
+    text = "0.03, 3.47e-05 and 1e+06"
+    assert Language("en").figures(text) == text
+    assert Language("fa").figures(text) == ("۰٫۰۳، \u2066۳٫۴۷\u00a0×\u00a0۱۰⁻⁵\u2069 and \u2066۱\u00a0×\u00a0۱۰⁶\u2069")
+
+
 def test_whole_numbers_choose_the_plural() -> None:
     english = Language("en")
     assert english.say("claims-fact-seeds", seeds=1) == "one seed"
