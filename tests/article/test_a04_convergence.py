@@ -46,7 +46,7 @@ def _steps_to_target(losses: list[float]) -> int:
     return next((step for step, loss in enumerate(losses) if loss <= TARGET_LOSS), len(losses))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2], ids=str)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))], ids=str)
 def test_deep_network_reaches_the_target_in_fewer_steps_with_the_norm(seed: int) -> None:
     """Steps and area under the curve at one learning rate.
 

@@ -72,7 +72,8 @@ def test_gradients_are_right_to_the_second_order(case: int, training: bool) -> N
         return y
 
     operands = (given.forward_input.args[0][:2], *parameters.values())
-    assert torch.autograd.gradcheck(run, operands)
+    # Volumes go torch's way, and every value by itself takes half a minute.
+    assert torch.autograd.gradcheck(run, operands, fast_mode=operands[0].dim() == 5)
     assert torch.autograd.gradgradcheck(run, operands, fast_mode=True)
 
 

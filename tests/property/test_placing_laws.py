@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,7 @@ def test_original_is_bit_equal_and_weights_are_kept(model: Chain, policy: Policy
             assert torch.equal(placed[key], value)
 
 
+@pytest.mark.slow
 @FEW
 @given(chains, st.sampled_from(POLICIES), st.sampled_from(POLICIES))
 def test_the_way_there_does_not_matter(model: Chain, first: Policy, last: Policy) -> None:
