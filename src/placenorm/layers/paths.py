@@ -18,16 +18,18 @@ LEAST_VALUES: Final = 1 << 17
 LEAST_SHARE: Final = 1 << 16
 """Values a thread: calling our kernel costs the same whatever their number, while torch's norm becomes shorter."""
 
-CHANNELS_LAST_TIMES: Final = 16
+POOLED_SHARE: Final = 2
+"""Of planes with a pool, which torch takes longer for: this part of the values does."""
+
+CHANNELS_LAST_TIMES: Final = 6
 """With the channels last, torch's norm is faster and our kernel has more to prepare: so many times more values."""
 
 POOLED_BEHIND_TIMES: Final = 2
-"""The same of a norm with a pool behind it, which costs torch more: at 200,000 values ours was 1.4 to 1.8 times as fast
-on one core and no slower on two (`bench layers norm-relu-maxpool`)."""
+"""The same of a norm with a pool behind it, which costs torch more."""
 
 THREADED_TIMES: Final = 3
-"""The same again of a chain without a pool, in several threads: at 128x32x28x28 on two cores it was 0.81 to 0.92 of
-torch's, at four times as many values 4.6 times as fast (docs/performance.md)."""
+"""The same again of a chain without a pool, in several threads: at 32x256x14x14 on two cores it was as fast as torch's,
+and 1.2 to 1.3 times as fast on one."""
 
 LEAST_PLAIN: Final = 1 << 23
 """Of a norm alone with the channels last: torch's is as fast, but takes memory of 32 MB and more fresh at each call."""
@@ -75,12 +77,13 @@ def _find_least(x: Tensor, chain: Fused) -> int:
     if x.is_cuda:
         return LEAST_ON_GPU
     threads = COMPILED_THREADS if torch.compiler.is_compiling() else torch.get_num_threads()
-    times = POOLED_BEHIND_TIMES if isinstance(chain, ChainPool) else CHANNELS_LAST_TIMES
     alone = threads == 1 or not LEAST_VALUES
-    if isinstance(chain, Chain) and not alone:
-        times *= THREADED_TIMES
-    times = 1 if x.is_contiguous() else times
-    return times * (LEAST_VALUES if alone else max(LEAST_VALUES, LEAST_SHARE * threads))
+    least = LEAST_VALUES if alone else max(LEAST_VALUES, LEAST_SHARE * threads)
+    if x.is_contiguous():
+        return least if isinstance(chain, Chain) else least // POOLED_SHARE
+    if isinstance(chain, ChainPool):
+        return POOLED_BEHIND_TIMES * least
+    return CHANNELS_LAST_TIMES * (THREADED_TIMES if isinstance(chain, Chain) and not alone else 1) * least
 
 
 def find_gap(x: Tensor, chain: Fused, *, of_batch: bool) -> str:
