@@ -68,6 +68,7 @@ class FoldProof:
         self._given = example_inputs
         self._wide = True
         self._sought = False
+        self._choosing: dict[int, bool] = {}  # by the input's place, what was asked
         self.parts: tuple[str, ...] = ()
         self._look()
         if not self._has_numbers or self._control > limit_choice(original):
@@ -148,12 +149,9 @@ class FoldProof:
         found, failing = self._compare(model, fold)
         if not failing or self._sought or not all(map(self._chooses, failing)):
             return found
-        # A right fold may have made it choose otherwise.
+        # A right fold may have made it choose otherwise, and its whole output can prove nothing.
         self._take(self._seek_parts())
-        by_parts, failing = self._compare(model, fold) if self.parts else (found, failing)
-        if failing:
-            self._take(())
-        return found if failing else by_parts
+        return self._compare(model, fold)[0] if self.parts else found
 
     def _compare(self, model: nn.Module, fold: Callable[[nn.Module], None]) -> tuple[Judgement, list[int]]:
         """Return how far a folded copy is from the model, and on which inputs it is too far."""
@@ -166,9 +164,11 @@ class FoldProof:
 
     def _chooses(self, place: int) -> bool:
         """Whether the model itself answers other last bits of one of the inputs with another choice."""
-        if is_unsteady(self._original, self._inputs[place], wide=self._wide):
-            return True
-        return self._wide and place == 0 and is_unsteady(self._original, self._given, wide=False)
+        if place not in self._choosing:
+            self._choosing[place] = is_unsteady(self._original, self._inputs[place], wide=self._wide) or (
+                self._wide and place == 0 and is_unsteady(self._original, self._given, wide=False)
+            )
+        return self._choosing[place]
 
     def _measure(
         self, model: nn.Module, fold: Callable[[nn.Module], None], inputs: list[ExampleInputs], *, wide: bool = False

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from placenorm.graph.snapshot import bit_equal
 from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs
 from placenorm.graph.values import tensors_in
 from placenorm.probe.measuring import fit_inputs
@@ -133,7 +134,7 @@ def differs_outside(model: nn.Module, changed: nn.Module, parts: Sequence[str]) 
     )
     if one != two or held.keys() != found.keys():
         return True
-    return any(not torch.equal(tensor, found[name]) for name, tensor in held.items())
+    return any(not bit_equal(tensor, found[name]) for name, tensor in held.items())
 
 
 def _list_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -176,7 +177,8 @@ def observe(model: nn.Module, inputs: ExampleInputs, paths: Sequence[str], *, ap
 
     def leave(path: str, output: Any) -> None:
         running.pop()
-        note(path, output)
+        if output is not None:  # of a part that raised
+            note(path, output)
 
     def look(path: str, output: Any) -> None:
         if not running:
@@ -190,7 +192,7 @@ def observe(model: nn.Module, inputs: ExampleInputs, paths: Sequence[str], *, ap
                 if module is not part:
                     hooks.append(module.register_forward_hook(lambda m, x, y, below=below: look(below, y)))
         hooks.append(part.register_forward_pre_hook(lambda m, x, path=path: enter(path)))
-        hooks.append(part.register_forward_hook(lambda m, x, y, path=path: leave(path, y)))
+        hooks.append(part.register_forward_hook(lambda m, x, y, path=path: leave(path, y), always_call=True))
     try:
         with _watch_reads(model, paths, look) if apart else nullcontext():
             run_copy(model, inputs)
@@ -200,13 +202,23 @@ def observe(model: nn.Module, inputs: ExampleInputs, paths: Sequence[str], *, ap
     return seen
 
 
+_TELLS_NO_VALUE: Final = {
+    *(
+        getattr(Tensor, name).__get__
+        for name in ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda", "is_cpu", "is_meta")
+    ),
+    *(getattr(Tensor, name) for name in ("size", "dim", "numel", "stride", "is_floating_point", "is_contiguous")),
+}
+"""What tells of a tensor, and nothing of its numbers."""
+
+
 def _watch_reads(model: nn.Module, paths: Sequence[str], look: Any) -> TorchFunctionMode:
     """Return what looks at parameters and buffers of modules that a call reads."""
     named = {id(tensor): name for name, tensor in _list_tensors(model) if name.startswith(_prefixes(paths))}
 
     class Reads(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            for tensor in tensors_in((args, kwargs)):
+            for tensor in () if func in _TELLS_NO_VALUE else tensors_in((args, kwargs)):
                 if id(tensor) in named:
                     look(named[id(tensor)], tensor)
             return func(*args, **(kwargs or {}))

@@ -4,7 +4,8 @@ import copy
 from typing import Any, Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from placenorm.errors import ModelError, first_line
 from placenorm.graph.tracing import ExampleInputs, map_tensors
@@ -43,21 +44,28 @@ def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInput
     Args:
         model: the model; it runs on the example.
         copied: the copy.
-        example_inputs: what they are called with; they are given it with its values in another order, if they take it.
+        example_inputs: what they are called with; they are given it with other numbers, if they take those.
         way_out: as for `copy_model`.
 
     Raises:
         ModelError: naming the model.
     """
-    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+    if any(tensor.is_meta or is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         return  # there are no values to compare
-    others = map_tensors(lambda x: x.flip(-1) if x.dim() else x, example_inputs)
-    for inputs in (others, example_inputs):
+    watched = [each for each in model.modules() if each._parameters or each._buffers or each._modules]
+    for change in (_change_values, lambda x: x):
         try:
+            inputs = map_tensors(change, example_inputs)
             truth, _ = _run_watched(model, inputs, [])
-        except Exception:  # the other order may be none that the model takes
+        except Exception:  # the other numbers may be none that the model takes
             continue
-        found, ran = _run_watched(copied, inputs, list(model.modules()))
+        try:
+            found, ran = _run_watched(copied, inputs, watched)
+        except Exception as error:
+            raise ModelError(
+                f"A copy of {type(model).__name__} does not run where the model does ({type(error).__name__}: {first_line(error)}), so that "
+                f"something in it must hold the model itself; let it read what it is called with{way_out}."
+            ) from error
         if not ran and (
             measure_error(truth, found) <= SAME
             or measure_error(truth, _run_watched(model, inputs, [])[0]) > SAME  # it is not the same twice, by itself
@@ -68,6 +76,15 @@ def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInput
             f"A copy of {type(model).__name__} {how}, so that hooks or functions in it must hold the model itself; let "
             f"them read what they are called with{way_out}."
         )
+
+
+def _change_values(x: Tensor) -> Tensor:
+    """Return other numbers like those of a tensor, none of them smaller; whole numbers stay."""
+    if not x.is_floating_point():
+        return x
+    spread = x.double().std().item() if x.numel() > 1 else 0.0
+    draw = torch.Generator().manual_seed(0)
+    return x + (spread or 1.0) * torch.rand(x.shape, generator=draw).to(x)
 
 
 def _run_watched(model: nn.Module, inputs: ExampleInputs, others: list[nn.Module]) -> tuple[Any, bool]:

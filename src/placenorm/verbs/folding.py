@@ -1,6 +1,7 @@
 """The verbs `fold` and `fold_`: a network for inference, its norms folded into its weights."""
 
 import warnings
+from typing import Final
 
 import torch
 from torch import nn
@@ -10,6 +11,8 @@ from placenorm.graph.snapshot import ModuleSnapshot
 from placenorm.graph.tracing import ExampleInputs, check_model
 from placenorm.rewrite.unnorming import Folded, fold_model
 from placenorm.verbs.copying import check_copy, copy_model
+
+IN_PLACE: Final = ", or fold it with pn.fold_ and verify=False, and compare the results yourself"
 
 
 def fold(
@@ -88,7 +91,7 @@ def _copy(model: nn.Module, example_inputs: ExampleInputs, *, verify: bool) -> n
     """Return a copy of a model, which is one where that is to be verified and the model can be folded."""
     copied, _ = copy_model(model)
     if verify and not any(module.training for module in model.modules()):
-        check_copy(model, copied, example_inputs)
+        check_copy(model, copied, example_inputs, IN_PLACE)
     return copied
 
 

@@ -1,5 +1,6 @@
 """The proof of a fold: of networks that choose, of what runs on some inputs only, of what a copy cannot show."""
 
+import contextlib
 import copy
 import math
 from dataclasses import dataclass
@@ -83,6 +84,24 @@ def test_what_lies_outside_of_the_parts_stays_as_it_is() -> None:
     assert [skip.site for skip in done.skipped] == ["norm"]
 
 
+class Telling(Choosing):
+    """Asks its weights for their type, shape and device, and has a buffer with NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("unknown", torch.tensor([math.nan]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.head[2].weight
+        assert weight.shape[0] == weight.size(0) == 4
+        return super().forward(x.to(weight.device, next(self.body.parameters()).dtype))
+
+
+def test_what_tells_of_a_weight_reads_no_number_of_it() -> None:
+    done = pn.fold(Telling().eval(), IMAGES)
+    assert [change.site for change in done.changes] == ["body.1", "head.1"]
+
+
 def test_network_that_its_fold_makes_choose_otherwise_is_proved_by_its_parts() -> None:
     model = Deciding().eval()
     folded = pn.fold(model, IMAGES, verify=False).model
@@ -159,8 +178,17 @@ class Reading(Wandering):
         return F.conv2d(F.relu(self.body[0](x)), self.body[3].weight)
 
 
+class Catching(Wandering):
+    """Goes on by itself where its body does not take what it is given."""
+
+    def look(self, x: Tensor) -> Tensor:
+        with contextlib.suppress(RuntimeError):
+            self.body(x[:, :0])
+        return super().look(x)
+
+
 @pytest.mark.parametrize("choosing", [False, True], ids=["steady", "choosing"])
-@pytest.mark.parametrize("kind", [Wandering, Reading])
+@pytest.mark.parametrize("kind", [Wandering, Reading, Catching])
 def test_what_is_called_by_itself_on_other_sizes_is_compared_there(kind: type[Wandering], choosing: bool) -> None:
     model = kind(choosing=choosing)
     done = pn.fold(model, IMAGES)
@@ -271,7 +299,7 @@ def test_output_may_hold_what_is_no_tensor() -> None:
         device: torch.device
         dtype: torch.dtype
 
-    class Telling(nn.Module):
+    class Answering(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.body = make_block()
@@ -280,7 +308,7 @@ def test_output_may_hold_what_is_no_tensor() -> None:
             y = self.body(x).mean(dim=[])
             return Answer(y, y.device, y.dtype)
 
-    done = pn.fold(fill(Telling()), IMAGES)
+    done = pn.fold(fill(Answering()), IMAGES)
     assert [change.site for change in done.changes] == ["body.1"]
 
 
@@ -322,16 +350,77 @@ VERBS = {
 }
 
 
+class Knowing(nn.Module):
+    """Keeps a number by the identity of its body, which a copy has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = make_block()
+        self.shares = {id(self.body): 2.0}
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.body(x) * self.shares[id(self.body)]
+        return y
+
+
+@pytest.mark.parametrize("example", [IMAGES, torch.ones(4, 1, 8, 8)], ids=["random", "ones"])
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 @pytest.mark.parametrize(
-    ("kind", "how"), [(Hooked, "gives something else than the model does"), (Holding, "runs the model's own modules")]
+    ("kind", "how"),
+    [
+        (Hooked, "gives something else than the model does"),
+        (Holding, "runs the model's own modules"),
+        (Knowing, r"does not run where the model does \(KeyError.*\)"),
+    ],
 )
-def test_copy_that_is_none_is_refused(kind: type[nn.Module], how: str, verb: Any) -> None:
+def test_copy_that_is_none_is_refused(kind: type[nn.Module], how: str, verb: Any, example: Tensor) -> None:
     model = fill(kind())
     before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ModelError, match=f"A copy of {kind.__name__} {how}, so that hooks or functions"):
-        verb(model, IMAGES)
+    with pytest.raises(ModelError, match=f"A copy of {kind.__name__} {how}, so that .* hold the model itself; let "):
+        verb(model, example)
     torch.testing.assert_close(model.state_dict(), before, rtol=0.0, atol=0.0)
+
+
+ACTIVATION = nn.ReLU()
+
+
+class Global(nn.Module):
+    """Runs a module without state by a name of its file, under which a copy runs it too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.act = make_block(), ACTIVATION
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = ACTIVATION(self.body(x))
+        return y
+
+
+def test_module_without_state_may_be_shared_with_a_copy() -> None:
+    assert len(pn.fold(fill(Global()), IMAGES).changes) == 1
+
+
+def test_lazy_model_stays_lazy() -> None:
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()).eval()
+    with contextlib.suppress(ModelError):
+        pn.fold(model, IMAGES)
+    assert type(model[0]) is nn.LazyConv2d
+
+
+def test_example_that_cannot_be_given_other_numbers_is_compared_as_it_is() -> None:
+    class Sparse(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = make_block()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.body(x.to_dense())
+            return y
+
+    model = fill(Sparse())
+    done = pn.fold(model, IMAGES.to_sparse(), verify=False)
+    assert len(pn.accelerate(model, IMAGES.to_sparse()).changes) == 1
+    check(model, done.model, IMAGES.to_sparse())
 
 
 class Tied(nn.Module):

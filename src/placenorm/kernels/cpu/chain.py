@@ -8,7 +8,16 @@ from torch import Tensor
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain_kernels as kernels
 from placenorm.kernels.cpu.arithmetic import CODES
-from placenorm.kernels.cpu.lending import NOWHERE, find_numbers, give, make_numbers, point, share_of
+from placenorm.kernels.cpu.lending import (
+    NOWHERE,
+    find_address,
+    find_numbers,
+    give,
+    lay_out,
+    make_numbers,
+    point,
+    share_of,
+)
 from placenorm.kernels.cpu.memory import empty_like
 from placenorm.kernels.running import Running
 from placenorm.kernels.threads import find_team, raise_caught
@@ -43,7 +52,7 @@ def chain_fwd(
     forward = kernels.forward_planes if planar else kernels.forward_rows
     kept = give(running, channels)
     forward(
-        find_team(), shape, (x.data_ptr(), added.data_ptr(), y.data_ptr()),
+        find_team(), shape, (find_address(x), find_address(added), y.data_ptr()),
         (mean.data_ptr(), var.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)),
         kept, share_of(running), float(eps), *_encode(chain),
     )  # fmt: skip
@@ -84,10 +93,12 @@ def chain_bwd(
     upstream = _lay_out(dy, x)
     seen = x if y is None else _lay_out(y, x)
     branch = dx if dresidual is None else dresidual
+    centre, scale = find_numbers(mean, channels), find_numbers(rstd, channels)
     backward = kernels.backward_planes if planar else kernels.backward_rows
     backward(
-        find_team(), shape, (upstream.data_ptr(), x.data_ptr(), seen.data_ptr(), dx.data_ptr(), branch.data_ptr()),
-        (dweight.data_ptr(), dbias.data_ptr(), mean.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)),
+        find_team(), shape,
+        (find_address(upstream), find_address(x), find_address(seen), dx.data_ptr(), branch.data_ptr()),
+        (dweight.data_ptr(), dbias.data_ptr(), point(centre), point(scale), point(gamma), point(beta)),
         *_encode(chain),
     )  # fmt: skip
     raise_caught()
@@ -105,7 +116,7 @@ def _find_shape(x: Tensor) -> tuple[bool, tuple[int, ...]]:
 
 def _lay_out(y: Tensor, x: Tensor) -> Tensor:
     """Return a tensor in the layout of another one of its shape."""
-    return y if y.stride() == x.stride() and y.shape == x.shape else empty_like(x).copy_(y)
+    return lay_out(y, x.shape, x.stride(), x.dtype)
 
 
 def _encode(chain: Chain) -> tuple[Any, ...]:

@@ -156,8 +156,8 @@ def take_batch(running: Any, momentum: float, mean: Any, var: Any, values: int) 
     means, spreads = lend(running[0], mean.shape), lend(running[1], mean.shape)
     unbiased = values / (values - 1.0)
     for c in range(len(mean)):
-        means[c] += momentum * (mean[c] - means[c])
-        spreads[c] += momentum * (var[c] * unbiased - spreads[c])
+        means[c] = (1.0 - momentum) * means[c] + momentum * mean[c]
+        spreads[c] = (1.0 - momentum) * spreads[c] + momentum * (var[c] * unbiased)
 
 
 @njit(**_OPTIONS)

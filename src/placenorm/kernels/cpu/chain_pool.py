@@ -9,9 +9,18 @@ from torch import Tensor
 from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.cpu import chain_pool_kernels as kernels
 from placenorm.kernels.cpu.arithmetic import CODES
-from placenorm.kernels.cpu.lending import NOWHERE, find_numbers, give, make_numbers, point, share_of
+from placenorm.kernels.cpu.lending import (
+    NOWHERE,
+    find_address,
+    find_numbers,
+    give,
+    lay_out,
+    make_numbers,
+    point,
+    share_of,
+)
 from placenorm.kernels.cpu.memory import empty
-from placenorm.kernels.cpu.pool_chain import find_layout, find_window, list_shape
+from placenorm.kernels.cpu.pool_chain import find_layout, find_window, list_shape, list_strides
 from placenorm.kernels.running import Running
 from placenorm.kernels.threads import find_team, raise_caught
 
@@ -53,7 +62,7 @@ def chain_pool_fwd(
     after, slope = _encode(chain)
     forward(
         find_team(), list_shape(x.shape, layout), list_shape(shape, layout),
-        (x.data_ptr(), winner.data_ptr(), place.data_ptr(), y.data_ptr()),
+        (find_address(x), winner.data_ptr(), place.data_ptr(), y.data_ptr()),
         (mean.data_ptr(), var.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)), channels,
         kept, share_of(running), float(eps), after, () if chain.is_monotone else MAY_FALL, slope,
         (find_window(pool), *ways),
@@ -90,15 +99,18 @@ def chain_pool_bwd(
     """
     channels, pool, layout = x.shape[1], chain.pool, find_layout(x)
     dx = empty(tuple(x.shape), x.dtype, layout)
-    alike = dy.stride() == winner.stride() and dy.shape == winner.shape
-    upstream = dy if alike else empty(tuple(winner.shape), dy.dtype, layout).copy_(dy)
+    shape = x.shape[0], channels, *pool.find_size(x.shape[2], x.shape[3])
+    stride = list_strides(shape, layout)
+    upstream, best = lay_out(dy, shape, stride, x.dtype), lay_out(winner, shape, stride, x.dtype)
+    spot = lay_out(place, shape, stride, torch.uint8)
+    centre, scale = find_numbers(mean, channels), find_numbers(rstd, channels)
     dweight, dbias = make_numbers(channels), make_numbers(channels)
     gamma, beta = find_numbers(weight, channels), find_numbers(bias, channels)
     backward = kernels.backward_planes if layout == torch.contiguous_format else kernels.backward_rows
     backward(
-        find_team(), list_shape(x.shape, layout), list_shape(winner.shape, layout),
-        (x.data_ptr(), winner.data_ptr(), place.data_ptr(), upstream.data_ptr(), dx.data_ptr()),
-        (dweight.data_ptr(), dbias.data_ptr(), mean.data_ptr(), rstd.data_ptr(), point(gamma), point(beta)), channels,
+        find_team(), list_shape(x.shape, layout), list_shape(shape, layout),
+        (find_address(x), find_address(best), find_address(spot), find_address(upstream), dx.data_ptr()),
+        (dweight.data_ptr(), dbias.data_ptr(), point(centre), point(scale), point(gamma), point(beta)), channels,
         *_encode(chain), (pool.kernel_size, pool.stride, pool.padding),
     )  # fmt: skip
     raise_caught()

@@ -4,6 +4,7 @@ A norm and its ReLU of 8x32x14x14 took torch 180 microseconds of one core in bot
 were for views of tensors as arrays, and 40 for running statistics brought up to date by operators of torch.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,8 +21,23 @@ NOWHERE: Final = 0
 """The address of what is not there."""
 
 
+def find_address(x: Tensor) -> int:
+    """Return where the numbers of a tensor lie.
+
+    Raises:
+        RuntimeError: if they lie nowhere, as those of a subclass that wraps others, or their signs are to be turned.
+    """
+    address = x.data_ptr()
+    if (address == NOWHERE and x.numel()) or x.is_neg():
+        raise RuntimeError(
+            f"The norm was given a {type(x).__name__} of shape {list(x.shape)} whose numbers are not in memory as they "
+            "are, so that its kernels cannot read it; give a plain tensor that holds its own numbers."
+        )
+    return address
+
+
 def find_numbers(parameter: Tensor | None, channels: int) -> Tensor | None:
-    """Return a parameter as kernels read it, which the caller keeps until they are done.
+    """Return a parameter, or numbers of the channels, as kernels read it; the caller keeps it until they are done.
 
     Args:
         parameter: ``[C]``, or None.
@@ -41,9 +57,16 @@ def find_numbers(parameter: Tensor | None, channels: int) -> Tensor | None:
     return parameter if plain else parameter.detach().float().contiguous()
 
 
-def point(x: Tensor | None) -> int:
-    """Return the address of a tensor's numbers."""
-    return NOWHERE if x is None else x.data_ptr()
+def point(numbers: Tensor | None) -> int:
+    """Return the address of numbers that may not be there."""
+    return NOWHERE if numbers is None else find_address(numbers)
+
+
+def lay_out(y: Tensor, shape: Sequence[int], stride: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return a tensor of the processor of some shape, layout and type: the given one, if it is so, or a copy."""
+    if y.stride() == stride and y.shape == shape and y.dtype is dtype and y.is_cpu:
+        return y
+    return torch.empty_strided(shape, stride, dtype=dtype, device="cpu").copy_(y)
 
 
 def make_numbers(channels: int) -> Tensor:
@@ -59,17 +82,28 @@ def give(running: Running | None, channels: int) -> tuple[int, int, int]:
     if running is None:
         return NOWHERE, NOWHERE, NOWHERE
     mean, var, tracked = running.mean, running.var, running.tracked
-    for each in (mean, var):
-        plain = each.dtype is torch.float32 and each.is_contiguous() and each.is_cpu
-        if not plain or each.numel() != channels or each.is_inference():
-            return NOWHERE, NOWHERE, NOWHERE
-    changed = [mean, var]
-    if tracked is not None:
-        if tracked.dtype is not torch.int64 or not tracked.is_cpu or tracked.numel() != 1 or tracked.is_inference():
-            return NOWHERE, NOWHERE, NOWHERE
-        changed.append(tracked)
-    torch.autograd.graph.increment_version(changed)
-    return mean.data_ptr(), var.data_ptr(), point(tracked)
+    if not (_is_plain(mean, torch.float32, channels) and _is_plain(var, torch.float32, channels)):
+        return NOWHERE, NOWHERE, NOWHERE
+    if tracked is None:
+        torch.autograd.graph.increment_version([mean, var])
+        return mean.data_ptr(), var.data_ptr(), NOWHERE
+    if not _is_plain(tracked, torch.int64, 1):
+        return NOWHERE, NOWHERE, NOWHERE
+    torch.autograd.graph.increment_version([mean, var, tracked])
+    return mean.data_ptr(), var.data_ptr(), tracked.data_ptr()
+
+
+def _is_plain(x: Tensor, dtype: torch.dtype, values: int) -> bool:
+    """Whether so many numbers of a type lie one behind the other at an address."""
+    return (
+        x.dtype is dtype
+        and x.is_cpu
+        and x.numel() == values
+        and x.is_contiguous()
+        and x.data_ptr() != NOWHERE
+        and not x.is_neg()
+        and not x.is_inference()
+    )
 
 
 def share_of(running: Running | None) -> float:

@@ -12,6 +12,7 @@ from placenorm.kernels.chain import Chain
 from placenorm.kernels.cpu import chain as cpu_chain
 from placenorm.kernels.cpu import pool_chain_kernels as kernels
 from placenorm.kernels.cpu import pool_chain_loops as loops
+from placenorm.kernels.cpu.lending import find_address, lay_out
 from placenorm.kernels.cpu.memory import empty
 from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.kernels.running import Running
@@ -41,7 +42,7 @@ def pool_chain_fwd(
     shape = (samples, channels, *pool.find_size(height, width))
     layout = find_layout(x)
     winner, place = empty(shape, x.dtype, layout), empty(shape, torch.uint8, layout)
-    tensors = x.data_ptr(), winner.data_ptr(), place.data_ptr()
+    tensors = find_address(x), winner.data_ptr(), place.data_ptr()
     given = find_team(), list_shape(x.shape, layout), list_shape(shape, layout), tensors
     if layout == torch.channels_last:
         kernels.pool_rows(*given, window, pool.kernel_size, pool.stride, pool.padding)
@@ -78,7 +79,8 @@ def pool_chain_bwd(
     pool, layout = chain.pool, find_layout(winner)
     passed, _, dweight, dbias = cpu_chain.chain_bwd(dy, winner, None, mean, rstd, weight, None, Chain(chain.before))
     dx = empty((samples, channels, *size), winner.dtype, layout)
-    tensors = passed.data_ptr(), place.data_ptr(), dx.data_ptr()
+    spot = lay_out(place, winner.shape, passed.stride(), torch.uint8)
+    tensors = passed.data_ptr(), find_address(spot), dx.data_ptr()
     given = find_team(), list_shape(winner.shape, layout), list_shape(dx.shape, layout), tensors
     sizes = pool.kernel_size, pool.stride, pool.padding
     if layout == torch.channels_last:
@@ -99,6 +101,14 @@ def list_shape(shape: Sequence[int], layout: torch.memory_format) -> tuple[int, 
     samples, channels, height, width = shape
     is_planar = layout == torch.contiguous_format
     return (samples * channels, height, width) if is_planar else (samples, height, width, channels)
+
+
+def list_strides(shape: Sequence[int], layout: torch.memory_format) -> tuple[int, ...]:
+    """Return the strides of ``[N, C, H, W]`` without gaps in a layout."""
+    _, channels, height, width = shape
+    if layout == torch.contiguous_format:
+        return channels * height * width, height * width, width, 1
+    return channels * height * width, 1, width * channels, channels
 
 
 def find_window(pool: Pool) -> tuple[int, ...]:
