@@ -63,8 +63,9 @@ def check_copy(model: nn.Module, copied: nn.Module, example_inputs: ExampleInput
             found, ran = _run_watched(copied, inputs, watched)
         except Exception as error:
             raise ModelError(
-                f"A copy of {type(model).__name__} does not run where the model does ({type(error).__name__}: {first_line(error)}), so that "
-                f"something in it must hold the model itself; let it read what it is called with{way_out}."
+                f"A copy of {type(model).__name__} does not run where the model does ({type(error).__name__}: "
+                f"{first_line(error)}), so that something in it must hold the model itself; let it read what it is "
+                f"called with{way_out}."
             ) from error
         if not ran and (
             measure_error(truth, found) <= SAME
