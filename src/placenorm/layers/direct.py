@@ -13,7 +13,8 @@ Differentiate = Callable[..., tuple[Tensor | None, ...]]
 def is_eager(x: Tensor) -> bool:
     """Whether a call is neither compiled nor watched by a dispatch mode, so that no operator of torch is needed."""
     plain = type(x) is Tensor or type(x) is nn.Parameter
-    return plain and not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() == 0
+    watched = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    return plain and not watched and torch._C._len_torch_dispatch_stack() == 0
 
 
 def make_direct(run: Run, save: Callable[..., None], differentiate: Differentiate) -> type[torch.autograd.Function]:

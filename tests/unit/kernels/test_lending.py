@@ -133,3 +133,12 @@ def test_running_statistics_of_other_kinds_are_left_to_torch(change: Any) -> Non
     values = {"mean": running.mean, "var": running.var, "share": 0.1, "tracked": running.tracked}
     assert lending.give(Running(**{**values, **change(running)}), C) == (lending.NOWHERE,) * 3
     assert lending.give(running, C + 1) == (lending.NOWHERE,) * 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("options", [{"before": "relu"}, {"before": "relu", "pool": nn.MaxPool2d(2)}])
+def test_training_norm_is_traced_by_torch_jit(options: dict[str, Any]) -> None:
+    layer = layers.BatchNorm2d(C, **options)
+    traced = torch.jit.trace(layer, draw(), check_trace=False)
+    x = draw(seed=1)
+    torch.testing.assert_close(traced(x), layer(x))
