@@ -29,3 +29,8 @@ class Running:
             self.tracked.add_(1)
         self.mean.lerp_(mean, self.share)
         self.var.lerp_(unbias(var, count), self.share)
+
+
+def share_of(running: Running | None) -> float:
+    """Return the weight of a batch in the running statistics."""
+    return 0.0 if running is None else float(running.share)

@@ -72,7 +72,7 @@ class FoldProof:
         self.parts: tuple[str, ...] = ()
         self._look()
         if not self._has_numbers or self._control > limit_choice(original):
-            self._take(self._seek_parts())
+            self._take_parts()
         if not self._has_numbers:
             raise ModelError(
                 f"Cannot fold {type(original).__name__}: what it gives for the example holds no finite numbers that "
@@ -121,16 +121,12 @@ class FoldProof:
                 self._inputs.append(fitted)
             sizes.add(list_sizes(inputs))
 
-    def _take(self, parts: tuple[str, ...]) -> None:
-        """Compare parts from now on; none for the network's own output."""
-        if parts != self.parts:
-            self.parts = parts
+    def _take_parts(self) -> None:
+        """Compare the network's parts from now on, where it has any; asked once."""
+        self._sought = True
+        self.parts = find_parts(self._original, self._given) if self._wide else ()
+        if self.parts:
             self._look()
-
-    def _seek_parts(self) -> tuple[str, ...]:
-        """Return parts to compare in the place of the network's output, the first time; none where that will not do."""
-        sought, self._sought = self._sought, True
-        return () if sought or not self._wide else find_parts(self._original, self._given)
 
     @property
     def _allowed(self) -> float:
@@ -147,10 +143,10 @@ class FoldProof:
             fold: folds a copy of it, in place.
         """
         found, failing = self._compare(model, fold)
-        if not failing or self._sought or not all(map(self._chooses, failing)):
+        if not failing or self._sought or not self._wide or not all(map(self._chooses, failing)):
             return found
         # A right fold may have made it choose otherwise, and its whole output can prove nothing.
-        self._take(self._seek_parts())
+        self._take_parts()
         return self._compare(model, fold)[0] if self.parts else found
 
     def _compare(self, model: nn.Module, fold: Callable[[nn.Module], None]) -> tuple[Judgement, list[int]]:
@@ -165,8 +161,8 @@ class FoldProof:
     def _chooses(self, place: int) -> bool:
         """Whether the model itself answers other last bits of one of the inputs with another choice."""
         if place not in self._choosing:
-            self._choosing[place] = is_unsteady(self._original, self._inputs[place], wide=self._wide) or (
-                self._wide and place == 0 and is_unsteady(self._original, self._given, wide=False)
+            self._choosing[place] = is_unsteady(self._original, self._inputs[place], wide=True) or (
+                place == 0 and is_unsteady(self._original, self._given, wide=False)
             )
         return self._choosing[place]
 

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from placenorm.graph.channel_calls import TELLING
 from placenorm.graph.snapshot import bit_equal
 from placenorm.graph.tracing import ExampleInputs, map_tensors, split_inputs
 from placenorm.graph.values import tensors_in
+from placenorm.graph.vocabulary import name_of_call
 from placenorm.probe.measuring import fit_inputs
 from placenorm.randomness import fix_seed
 from placenorm.rewrite.keeping import EXACT
@@ -202,25 +204,17 @@ def observe(model: nn.Module, inputs: ExampleInputs, paths: Sequence[str], *, ap
     return seen
 
 
-_TELLS_NO_VALUE: Final = {
-    *(
-        getattr(Tensor, name).__get__
-        for name in ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda", "is_cpu", "is_meta")
-    ),
-    *(getattr(Tensor, name) for name in ("size", "dim", "numel", "stride", "is_floating_point", "is_contiguous")),
-}
-"""What tells of a tensor, and nothing of its numbers."""
-
-
 def _watch_reads(model: nn.Module, paths: Sequence[str], look: Any) -> TorchFunctionMode:
     """Return what looks at parameters and buffers of modules that a call reads."""
     named = {id(tensor): name for name, tensor in _list_tensors(model) if name.startswith(_prefixes(paths))}
 
     class Reads(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            for tensor in () if func in _TELLS_NO_VALUE else tensors_in((args, kwargs)):
-                if id(tensor) in named:
-                    look(named[id(tensor)], tensor)
-            return func(*args, **(kwargs or {}))
+            result = func(*args, **(kwargs or {}))
+            if name_of_call(func) not in TELLING or isinstance(result, Tensor):
+                for tensor in tensors_in((args, kwargs)):
+                    if id(tensor) in named:
+                        look(named[id(tensor)], tensor)
+            return result
 
     return Reads()

@@ -93,11 +93,4 @@ def list_sizes(inputs: ExampleInputs) -> tuple[tuple[int, ...], ...]:
 
 def tell_sizes(inputs: ExampleInputs) -> str:
     """Return the shapes of the inputs' tensors in words."""
-    shapes: list[str] = []
-
-    def note(x: Tensor) -> Tensor:
-        shapes.append("x".join(map(str, x.shape)))
-        return x
-
-    map_tensors(note, inputs)
-    return ", ".join(shapes)
+    return ", ".join("x".join(map(str, size)) for size in list_sizes(inputs))

@@ -16,10 +16,9 @@ from placenorm.kernels.cpu.lending import (
     lay_out,
     make_numbers,
     point,
-    share_of,
 )
 from placenorm.kernels.cpu.memory import empty_like
-from placenorm.kernels.running import Running
+from placenorm.kernels.running import Running, share_of
 from placenorm.kernels.threads import find_team, raise_caught
 
 

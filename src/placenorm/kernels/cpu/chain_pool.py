@@ -17,11 +17,10 @@ from placenorm.kernels.cpu.lending import (
     lay_out,
     make_numbers,
     point,
-    share_of,
 )
-from placenorm.kernels.cpu.memory import empty
-from placenorm.kernels.cpu.pool_chain import find_layout, find_window, list_shape, list_strides
-from placenorm.kernels.running import Running
+from placenorm.kernels.cpu.memory import empty, list_strides
+from placenorm.kernels.cpu.pool_chain import find_layout, find_window, list_shape
+from placenorm.kernels.running import Running, share_of
 from placenorm.kernels.threads import find_team, raise_caught
 
 MAY_FALL: Final = (0,)

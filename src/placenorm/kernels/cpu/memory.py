@@ -10,6 +10,7 @@ concluded from counts of users.
 """
 
 import weakref
+from collections.abc import Sequence
 from itertools import count
 from math import prod
 from typing import Any, Final
@@ -42,18 +43,28 @@ _NUMBERS: Final = count()
 
 def empty_like(x: Tensor) -> Tensor:
     """Return an uninitialised tensor of the shape, dtype and layout of another one, which has no gaps."""
-    if x.nbytes < LEAST_BYTES:
-        return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="cpu")
-    return _fill_in(x.new_empty(0), x.nbytes, x.shape, x.stride())
+    return empty_strided(x.shape, x.stride(), x.dtype)
 
 
-def empty(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
-    """Return an uninitialised tensor of the processor."""
+def empty(shape: Sequence[int], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+    """Return an uninitialised tensor of the processor, ``[N, C, H, W]``."""
+    return empty_strided(shape, list_strides(shape, layout), dtype)
+
+
+def empty_strided(shape: Sequence[int], stride: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return an uninitialised tensor of the processor, without gaps."""
     size = prod(shape) * dtype.itemsize
     if size < LEAST_BYTES:
-        return torch.empty(shape, dtype=dtype, device="cpu", memory_format=layout)
-    stride = torch.empty(shape, device="meta", memory_format=layout).stride()
-    return _fill_in(torch.empty(0, dtype=dtype, device="cpu"), size, torch.Size(shape), stride)
+        return torch.empty_strided(shape, stride, dtype=dtype, device="cpu")
+    return torch.empty(0, dtype=dtype, device="cpu").set_(_lend(_find_block(size)), 0, torch.Size(shape), stride)
+
+
+def list_strides(shape: Sequence[int], layout: torch.memory_format) -> tuple[int, ...]:
+    """Return the strides of ``[N, C, H, W]`` without gaps in a layout."""
+    _, channels, height, width = shape
+    if layout == torch.contiguous_format:
+        return channels * height * width, height * width, width, 1
+    return channels * height * width, 1, width * channels, channels
 
 
 def release() -> None:
@@ -65,11 +76,6 @@ def release() -> None:
 def count_kept() -> int:
     """Return the bytes that are kept and that nobody uses."""
     return sum(block.nbytes for number in list(_FREE) if (block := _FREE.get(number)) is not None)
-
-
-def _fill_in(y: Tensor, size: int, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
-    """Give an empty tensor a shape and memory of so many bytes."""
-    return y.set_(_lend(_find_block(size)), 0, shape, stride)
 
 
 def _find_block(size: int) -> Block:

@@ -103,14 +103,6 @@ def list_shape(shape: Sequence[int], layout: torch.memory_format) -> tuple[int, 
     return (samples * channels, height, width) if is_planar else (samples, height, width, channels)
 
 
-def list_strides(shape: Sequence[int], layout: torch.memory_format) -> tuple[int, ...]:
-    """Return the strides of ``[N, C, H, W]`` without gaps in a layout."""
-    _, channels, height, width = shape
-    if layout == torch.contiguous_format:
-        return channels * height * width, height * width, width, 1
-    return channels * height * width, 1, width * channels, channels
-
-
 def find_window(pool: Pool) -> tuple[int, ...]:
     """Return as many elements as a square window that has a loop of its own is wide; none for other windows."""
     height, width = pool.kernel_size

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from placenorm.kernels.activations import IDENTITY
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.running import Running
+from placenorm.kernels.running import Running, share_of
 from placenorm.kernels.triton import chain_kernels as kernels
 from placenorm.kernels.triton import launch
 from placenorm.kernels.triton.launch import Kernel, Launch, Plan, find_counters, on_device_of
@@ -78,11 +78,6 @@ def give(running: Running | None) -> tuple[Tensor | None, Tensor | None, Tensor 
         return None, None, None
     torch.autograd.graph.increment_version([running.mean, running.var])
     return running.mean, running.var, running.tracked
-
-
-def share_of(running: Running | None) -> float:
-    """Return the weight of a batch in the running statistics."""
-    return 0.0 if running is None else float(running.share)
 
 
 def apply_norm(

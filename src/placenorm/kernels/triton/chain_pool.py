@@ -9,7 +9,7 @@ from torch import Tensor
 
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.chain_pool import ChainPool
-from placenorm.kernels.running import Running
+from placenorm.kernels.running import Running, share_of
 from placenorm.kernels.triton import chain_pool_kernels as kernels
 from placenorm.kernels.triton import launch
 from placenorm.kernels.triton.chain import (
@@ -19,7 +19,6 @@ from placenorm.kernels.triton.chain import (
     lay_out,
     make_partial,
     make_statistics,
-    share_of,
     sum_gradients,
 )
 from placenorm.kernels.triton.launch import find_counters, on_device_of

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.pool_chain import Pool, PoolChain
-from placenorm.kernels.running import Running
+from placenorm.kernels.running import Running, share_of
 from placenorm.kernels.triton import launch
 from placenorm.kernels.triton import pool_chain_kernels as kernels
 from placenorm.kernels.triton.chain import (
@@ -22,7 +22,6 @@ from placenorm.kernels.triton.chain import (
     lay_out,
     make_partial,
     make_statistics,
-    share_of,
     sum_gradients,
 )
 from placenorm.kernels.triton.launch import (
