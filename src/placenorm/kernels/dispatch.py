@@ -168,9 +168,9 @@ def as_operator(x: Tensor) -> Iterator[None]:
     if not x.is_cuda:
         yield
         return
-    from placenorm.kernels.triton.launch import fresh_counters
+    from placenorm.kernels.triton.launch import fresh_room
 
-    with fresh_counters():
+    with fresh_room():
         yield
 
 

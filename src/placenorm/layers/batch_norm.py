@@ -13,7 +13,7 @@ from placenorm.kernels.dispatch import Fused
 from placenorm.kernels.pool_chain import Pool, PoolChain
 from placenorm.layers.chain_operators import describe_chain
 from placenorm.layers.composing import compose
-from placenorm.layers.known import Known, Owned, Settings, remember
+from placenorm.layers.known import Known, remember
 from placenorm.layers.normalizing import normalize_batch, view_dense
 from placenorm.layers.paths import Path, find_path
 from placenorm.layers.pools import describe_chain_pool, describe_pool_chain, list_pool, read_pool
@@ -168,13 +168,11 @@ class _OwnForward(_BatchNorm):
         Source:
             torch.nn.modules.batchnorm._BatchNorm.forward, torch 2.14.
         """
-        settings = None
         traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-        if not traced and mask is None and type(input) is Tensor and self._is_usual():
-            settings = Settings(self.training, self.eps, self.momentum, torch.get_num_threads())
-            known = self._known
-            if known is not None and known.fits(input, residual, settings, self._list_owned()):
-                return known.run(input, residual)
+        usual = not traced and mask is None and type(input) is Tensor and self._is_usual()
+        known = self._known if usual else None
+        if known is not None and known.fits(self, input, residual):
+            return known.run(input, residual)
         if isinstance(input, fx.Proxy):
             path = input.tracer.path_of_module(self)
             if path:
@@ -206,9 +204,8 @@ class _OwnForward(_BatchNorm):
             None if pool is None else list_pool(pool),
             self.pool is None,
         )
-        if settings is not None:
-            chain = self._describe(residual is not None)
-            self.__dict__["_known"] = remember(input, residual, settings, self._list_owned(), chain)
+        if usual:
+            self.__dict__["_known"] = remember(self, input, self._describe(residual is not None))
         return y
 
     def _describe(self, adds: bool) -> Fused:
@@ -222,13 +219,6 @@ class _OwnForward(_BatchNorm):
     def _is_usual(self) -> bool:
         """Whether the layer is set to what `Known` speaks of."""
         return self.virtual_batch_size is None and self.track_running_stats
-
-    def _list_owned(self) -> Owned:
-        buffers = self._buffers
-        return (
-            self.weight, self.bias, buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"],
-            self.before, self.after, self.pool, self.pool_after,
-        )  # fmt: skip
 
     def _forget(self) -> None:
         self.__dict__.pop("_known", None)

@@ -6,7 +6,7 @@ differentiated again (``create_graph=True``) is made of torch's own operators; f
 transforms of torch.func raise, as custom operators of torch do.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -16,9 +16,8 @@ from placenorm.kernels.activations import IDENTITY, choose_parameter, differenti
 from placenorm.kernels.chain import Chain, unpack
 from placenorm.kernels.dispatch import Fused
 from placenorm.kernels.reference import widened
-from placenorm.kernels.running import Running
 from placenorm.layers.composing import compose
-from placenorm.layers.direct import is_eager, make_direct
+from placenorm.layers.direct import Body, Call, Four
 
 
 def _run(
@@ -48,16 +47,10 @@ def _run(
     Raises:
         ValueError: no chain has these activations; see `Chain`.
     """
-    with dispatch.as_operator(x):
-        y, bits, mean, var, rstd = _run_directly(x, residual, weight, bias, eps, before, after, parameter, None)
-    return y, x.new_empty(0, dtype=torch.uint8) if bits is None else bits, mean, var, rstd
-
-
-def _run_directly(*given: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
-    """Do as `_run`, and bring running statistics, which are given last, up to date."""
-    x, residual, weight, bias, eps, before, after, parameter, running = given
     fused = describe_chain(before, after, parameter, residual is not None)
-    return dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused, running)
+    with dispatch.as_operator(x):
+        y, bits, mean, var, rstd = dispatch.choose(x, fused).chain_fwd(x, residual, weight, bias, eps, fused)
+    return y, x.new_empty(0, dtype=torch.uint8) if bits is None else bits, mean, var, rstd
 
 
 def _run_backward(
@@ -73,18 +66,11 @@ def _run_backward(
     parameter: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ``(dx, dresidual, dweight, dbias)`` as `chain_reference.chain_bwd`; dresidual is empty if told is None."""
-    with dispatch.as_operator(x):
-        dx, dresidual, dweight, dbias = _run_backward_directly(
-            dy, x, told, mean, rstd, weight, bias, before, after, parameter
-        )
-    return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
-
-
-def _run_backward_directly(*given: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """Do as `_run_backward`."""
-    dy, x, told, mean, rstd, weight, bias, before, after, parameter = given
     fused = describe_chain(before, after, parameter, told is not None)
-    return dispatch.choose(x, fused).chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
+    with dispatch.as_operator(x):
+        kernels = dispatch.choose(x, fused)
+        dx, dresidual, dweight, dbias = kernels.chain_bwd(dy, x, told, mean, rstd, weight, bias, fused)
+    return dx, dx.new_empty(0) if dresidual is None else dresidual, dweight, dbias
 
 
 chain = torch.library.custom_op("placenorm::chain", _run, mutates_args=())
@@ -124,30 +110,42 @@ _CHAINS: dict[tuple[str, str, float, bool], Chain] = {}
 """Those there have been. torch.compile finds them here: in some versions (2.11) it cannot make them."""
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, residual, weight, bias, ctx.eps, *ctx.activations = inputs
-    y, bits, mean, var, rstd = output
-    ctx.mark_non_differentiable(*[each for each in (bits, mean, var, rstd) if each is not None])
-    ctx.adds = residual is not None
+def _run_body(
+    call: Call, x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    return call.kernels.chain_fwd(  # type: ignore[no-any-return]
+        x, residual, weight, bias, call.eps, call.fused, call.running
+    )
+
+
+def _save(ctx: Any, tensors: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+    x, _, weight, bias = tensors
+    y, bits, mean, _, rstd = output
+    fused, told = ctx.call.fused, None
     # Behind an addition alone the residual's gradient is that of the output, and nothing need tell where it was on.
-    tells = ctx.adds and ctx.activations[1] != IDENTITY.name
-    told = (y if bits is None or not bits.numel() else bits) if tells else None
+    if fused.adds and fused.after.name != IDENTITY.name:
+        told = y if bits is None or not bits.numel() else bits
     ctx.save_for_backward(x, told, weight, bias, mean, rstd)
 
 
-def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, dy: Tensor | None) -> Four:
     if dy is None:
-        return (None,) * 8
+        return None, None, None, None
+    call = ctx.call
     x, told, weight, bias, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
-        dx, dresidual, gamma, beta = _differentiate_through(dy, x, told, weight, bias, ctx.eps, *ctx.activations)
+        dx, dresidual, gamma, beta = _differentiate_through(dy, x, told, weight, bias, call.eps, call.fused)
     else:
-        backward = _run_backward_directly if getattr(ctx, "is_direct", False) else chain_backward
-        dx, dresidual, dweight, dbias = backward(dy, x, told, mean, rstd, weight, bias, *ctx.activations)
+        given = dy, x, told, mean, rstd, weight, bias
+        if call.kernels is None:
+            dx, dresidual, dweight, dbias = chain_backward(*given, *_list_activations(call.fused))
+        else:
+            dx, dresidual, dweight, dbias = call.kernels.chain_bwd(*given, call.fused)
         gamma = None if weight is None else cast_gradient(dweight, weight)
         beta = None if bias is None else cast_gradient(dbias, bias)
-    branch = dy if told is None else dresidual
-    return dx, branch if ctx.adds else None, gamma, beta, None, None, None, None
+    if not call.fused.adds:
+        return dx, None, gamma, beta
+    return dx, dy if told is None else dresidual, gamma, beta
 
 
 def cast_gradient(gradient: Tensor, parameter: Tensor) -> Tensor:
@@ -162,19 +160,17 @@ def _differentiate_through(
     weight: Tensor | None,
     bias: Tensor | None,
     eps: float,
-    before: str,
-    after: str,
-    parameter: float,
-) -> list[Tensor | None]:
+    fused: Chain,
+) -> Four:
     """Return the gradients as torch's operators have them, which can be differentiated again."""
-    fused = describe_chain(before, after, parameter, told is not None)
     dz = dy
     if told is not None:  # where the activation behind the addition is on does not change with its input
         on = unpack(told, x) if told.dtype == torch.uint8 else differentiate(told.detach(), fused.after)
         dz = dy * on
-        fused = Chain(before=fused.before)
-    dx, gamma, beta = differentiate_composed(dz, x, weight, bias, eps, fused)
-    return [dx, None if told is None else dz, gamma, beta]
+    dx, gamma, beta = differentiate_composed(
+        dz, x, weight, bias, eps, Chain(fused.before, fused.after if told is None else IDENTITY)
+    )
+    return dx, None if told is None else dz, gamma, beta
 
 
 def differentiate_composed(
@@ -198,28 +194,30 @@ def differentiate_composed(
     return [next(given) if each is not None and each.requires_grad else None for each in (x, weight, bias)]
 
 
-chain.register_autograd(_differentiate, setup_context=_save)
+BODY: Final = Body(_run_body, _save, _differentiate)
 
 
-_DirectChain = make_direct(_run_directly, _save, _differentiate)
+def _set_up(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, eps, before, after, parameter = inputs
+    ctx.call = Call(BODY, describe_chain(before, after, parameter, tensors[1] is not None), eps)
+    ctx.mark_non_differentiable(*output[1:])
+    _save(ctx, tuple(tensors), output)
 
 
-def run_chain(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    fused: Chain,
-    running: Running | None,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return ``(y, mean, var)`` of a chain by our kernels; the arguments are those of `chain_reference.chain_fwd`.
+def _differentiate_operator(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    return *_differentiate(ctx, dy), None, None, None, None
 
-    mean and var are None where running statistics are given, which have taken them. An operator of torch's takes none:
-    give None where the call is not eager.
-    """
-    given = x, residual, weight, bias, eps, fused.before.name, fused.after.name, fused.parameter
-    if running is not None:
-        return _DirectChain.apply(*given, running), None, None
-    y, _, mean, var, _ = _DirectChain.apply(*given, None) if is_eager(x) else chain(*given)
+
+chain.register_autograd(_differentiate_operator, setup_context=_set_up)
+
+
+def _list_activations(fused: Chain) -> tuple[str, str, float]:
+    return fused.before.name, fused.after.name, fused.parameter
+
+
+def call_chain(
+    x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, eps: float, fused: Chain
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(y, mean, var)`` of a chain by the operator; the arguments are those of `chain_reference.chain_fwd`."""
+    y, _, mean, var, _ = chain(x, residual, weight, bias, eps, *_list_activations(fused))
     return y, mean, var

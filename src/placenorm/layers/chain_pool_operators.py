@@ -4,7 +4,7 @@ Saved are the input, which what made it holds too, and of each window what won a
 differentiated again is made of torch's own operators, as in `chain_operators`.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -12,9 +12,8 @@ from torch import Tensor
 from placenorm.kernels import dispatch
 from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.reference import widened
-from placenorm.kernels.running import Running
 from placenorm.layers.chain_operators import cast_gradient, differentiate_composed
-from placenorm.layers.direct import is_eager, make_direct
+from placenorm.layers.direct import Body, Call, Four
 from placenorm.layers.pools import describe_chain_pool, list_pool
 
 
@@ -38,15 +37,9 @@ def _run(
         parameter: its parameter.
         pool: a max pool, as `list_pool` gives it.
     """
-    with dispatch.as_operator(x):
-        return _run_directly(x, weight, bias, eps, after, parameter, pool, None)
-
-
-def _run_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do as `_run`, and bring running statistics, which are given last, up to date."""
-    x, weight, bias, eps, after, parameter, pool, running = given
     fused = describe_chain_pool(after, parameter, pool)
-    return dispatch.choose_chain_pool(x, fused).chain_pool_fwd(x, weight, bias, eps, fused, running)
+    with dispatch.as_operator(x):
+        return dispatch.choose_chain_pool(x, fused).chain_pool_fwd(x, weight, bias, eps, fused)
 
 
 def _run_backward(
@@ -63,16 +56,10 @@ def _run_backward(
     pool: list[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``(dx, dweight, dbias)`` as `chain_pool_reference.chain_pool_bwd`."""
+    fused = describe_chain_pool(after, parameter, pool)
     with dispatch.as_operator(x):
-        return _run_backward_directly(dy, x, winner, place, mean, rstd, weight, bias, after, parameter, pool)
-
-
-def _run_backward_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Do as `_run_backward`."""
-    dy, x, winner, place, mean, rstd, weight, bias, *settings = given
-    fused = describe_chain_pool(*settings)
-    kernels = dispatch.choose_chain_pool(x, fused)
-    return kernels.chain_pool_bwd(dy, x, winner, place, mean, rstd, weight, bias, fused)
+        kernels = dispatch.choose_chain_pool(x, fused)
+        return kernels.chain_pool_bwd(dy, x, winner, place, mean, rstd, weight, bias, fused)
 
 
 chain_pool = torch.library.custom_op("placenorm::chain_pool", _run, mutates_args=())
@@ -93,44 +80,59 @@ def _(dy: Tensor, x: Tensor, winner: Tensor, place: Tensor, mean: Tensor, *_: An
     return torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, ctx.eps, *ctx.settings = inputs
-    _, winner, place, mean, var, rstd = output
-    ctx.mark_non_differentiable(winner, place, mean, var, rstd)
+def _run_body(call: Call, x: Tensor, _: None, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor | None, ...]:
+    return call.kernels.chain_pool_fwd(x, weight, bias, call.eps, call.fused, call.running)  # type: ignore[no-any-return]
+
+
+def _save(ctx: Any, tensors: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+    x, _, weight, bias = tensors
+    _, winner, place, mean, _, rstd = output
     ctx.save_for_backward(x, winner, place, weight, bias, mean, rstd)
 
 
-def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, dy: Tensor | None) -> Four:
     if dy is None:
-        return (None,) * 7
+        return None, None, None, None
+    call = ctx.call
     x, winner, place, weight, bias, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
-        fused = describe_chain_pool(*ctx.settings)
-        dx, gamma, beta = differentiate_composed(dy, x, weight, bias, ctx.eps, fused)
-        return dx, gamma, beta, None, None, None, None
-    backward = _run_backward_directly if getattr(ctx, "is_direct", False) else chain_pool_backward
-    dx, dweight, dbias = backward(dy, x, winner, place, mean, rstd, weight, bias, *ctx.settings)
+        dx, gamma, beta = differentiate_composed(dy, x, weight, bias, call.eps, call.fused)
+        return dx, None, gamma, beta
+    given = dy, x, winner, place, mean, rstd, weight, bias
+    if call.kernels is None:
+        dx, dweight, dbias = chain_pool_backward(*given, *_list_settings(call.fused))
+    else:
+        dx, dweight, dbias = call.kernels.chain_pool_bwd(*given, call.fused)
     gamma = None if weight is None else cast_gradient(dweight, weight)
     beta = None if bias is None else cast_gradient(dbias, bias)
-    return dx, gamma, beta, None, None, None, None
+    return dx, None, gamma, beta
 
 
-chain_pool.register_autograd(_differentiate, setup_context=_save)
+BODY: Final = Body(_run_body, _save, _differentiate)
 
 
-_DirectChainPool = make_direct(_run_directly, _save, _differentiate)
+def _set_up(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weight, bias, eps, *settings = inputs
+    ctx.call = Call(BODY, describe_chain_pool(*settings), eps)
+    ctx.mark_non_differentiable(*output[1:])
+    _save(ctx, (x, None, weight, bias), output)
 
 
-def run_chain_pool(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: ChainPool, running: Running | None
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return ``(y, mean, var)`` by our kernels; the arguments are those of `chain_pool_reference.chain_pool_fwd`.
+def _differentiate_operator(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    gradients = _differentiate(ctx, dy)
+    return gradients[0], *gradients[2:], None, None, None, None
 
-    mean and var are None where running statistics are given, which have taken them. An operator of torch's takes none:
-    give None where the call is not eager.
-    """
-    given = x, weight, bias, eps, fused.after.name, fused.after.parameter, list_pool(fused.pool)
-    if running is not None:
-        return _DirectChainPool.apply(*given, running), None, None
-    y, _, _, mean, var, _ = _DirectChainPool.apply(*given, None) if is_eager(x) else chain_pool(*given)
+
+chain_pool.register_autograd(_differentiate_operator, setup_context=_set_up)
+
+
+def _list_settings(fused: ChainPool) -> tuple[str, float, list[int]]:
+    return fused.after.name, fused.after.parameter, list_pool(fused.pool)
+
+
+def call_chain_pool(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: ChainPool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(y, mean, var)`` by the operator; the arguments are those of `chain_pool_reference.chain_pool_fwd`."""
+    y, _, _, mean, var, _ = chain_pool(x, weight, bias, eps, *_list_settings(fused))
     return y, mean, var

@@ -1,13 +1,16 @@
-"""An operator without torch's dispatcher, whose two calls cost more than a small norm."""
+"""The operators without torch's dispatcher, whose two calls cost more than a small norm."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Run = Callable[..., tuple[Tensor | None, ...]]
-Differentiate = Callable[..., tuple[Tensor | None, ...]]
+from placenorm.kernels.running import Running
+
+Four = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""Input, residual, weight and bias of a norm, or their gradients."""
 
 
 def is_eager(x: Tensor) -> bool:
@@ -17,29 +20,62 @@ def is_eager(x: Tensor) -> bool:
     return plain and not watched and torch._C._len_torch_dispatch_stack() == 0
 
 
-def make_direct(run: Run, save: Callable[..., None], differentiate: Differentiate) -> type[torch.autograd.Function]:
-    """Return the autograd function of an operator's body, and of what torch.library is given for its gradient.
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """What an operator does.
 
-    It takes one argument more than the operator, the running statistics to bring up to date. Where they are given, it
-    returns the first output alone: every other one would cost time, and they have been used.
-
-    Args:
-        run: the body of the operator, with that argument.
-        save: its ``setup_context``.
-        differentiate: its backward; it finds ``ctx.is_direct`` where it is called by this function.
+    Attributes:
+        run: returns ``(y, ..., mean, var, rstd)`` for a call and the four tensors.
+        save: keeps in a context what the gradients need, of the four tensors and of what `run` returned.
+        differentiate: returns the gradients of the four tensors, for a context and the gradient of y.
     """
 
-    class Direct(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *given: Any) -> Tensor | tuple[Tensor | None, ...] | None:
-            ctx.is_direct = True
-            ctx.set_materialize_grads(False)  # for the outputs without a gradient zeros would be made
-            output = run(*given)
-            save(ctx, given[:-1], output)
-            return output if given[-1] is None else output[0]
+    run: Callable[..., tuple[Tensor | None, ...]]
+    save: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], None]
+    differentiate: Callable[[Any, Tensor | None], Four]
 
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-            return *differentiate(ctx, *gradients), None
 
-    return Direct
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """What is the same in all calls with inputs that are alike; contexts hold it as ``call``.
+
+    Attributes:
+        body: of the operator.
+        fused: the norm with what is fused with it.
+        eps: what is added to the variance.
+        kernels: the module that computes both directions; None for the operators of torch.library.
+        running: brought up to date in place; None for nothing.
+    """
+
+    body: Body
+    fused: Any
+    eps: float
+    kernels: Any = None
+    running: Running | None = None
+
+
+class Direct(torch.autograd.Function):
+    """An operator's body as a function of the four tensors and the call.
+
+    Where running statistics are brought up to date it returns the first output alone: every other one would cost time,
+    and they have been used.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None, call: Call
+    ) -> Any:
+        """Return what the body returns."""
+        ctx.call = call
+        ctx.set_materialize_grads(False)  # for the outputs without a gradient zeros would be made
+        output = call.body.run(call, x, residual, weight, bias)
+        call.body.save(ctx, (x, residual, weight, bias), output)
+        if call.running is not None:
+            return output[0]
+        ctx.mark_non_differentiable(*[each for each in output[1:] if each is not None])
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the four tensors."""
+        return *ctx.call.body.differentiate(ctx, dy), None

@@ -4,8 +4,8 @@ A small norm, and any on a GPU, is over before Python has asked all its question
 that it took, and what it was asked about.
 """
 
-import operator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,126 +13,137 @@ from torch.autograd import forward_ad
 
 from placenorm.kernels.activations import Activation
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.dispatch import Fused
-from placenorm.kernels.pool_chain import Pool, PoolChain
+from placenorm.kernels.pool_chain import Pool
 from placenorm.kernels.running import Running
-from placenorm.layers.chain_operators import run_chain
-from placenorm.layers.chain_pool_operators import run_chain_pool
 from placenorm.layers.composing import compose
-from placenorm.layers.direct import is_eager
+from placenorm.layers.direct import Call, Direct, is_eager
+from placenorm.layers.fused import find_call
 from placenorm.layers.normalizing import is_recomputing, view_dense
 from placenorm.layers.paths import find_gap
-from placenorm.layers.pool_chain_operators import run_pool_chain
-
-Tensors = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
-"""A layer's weight, bias, running mean and variance, and number of batches."""
-
-Owned = tuple[*Tensors, Activation, Activation, Pool | None, Pool | None]
-"""A layer's tensors, and what it holds in front of the norm and behind it: activations, then pools."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a layer is set to, and what beside it decides which way an input takes.
-
-    Attributes:
-        training: its mode.
-        eps: what is added to the variance.
-        momentum: weight of a batch in the running statistics.
-        threads: of torch.
-    """
-
-    training: bool
-    eps: float
-    momentum: float | None
-    threads: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """An input that a layer has taken.
+    """An input that a layer has taken, and the layer as it was then.
 
     Attributes:
         shape: of the input.
         stride: of the input.
         dtype: of the input.
         device: of the input.
-        settings: of the layer.
-        owned: the layer's own, compared by identity.
-        chain: what is fused with the norm.
-        running: what the kernels brought up to date; None where the input went torch's way.
+        threads: of torch.
+        training: the layer's mode.
+        eps: what it adds to the variance.
+        momentum: weight of a batch in the running statistics.
+        weight: gamma, ``[C]``, or None.
+        bias: beta, ``[C]``, or None.
+        running_mean: ``[C]``.
+        running_var: ``[C]``.
+        num_batches_tracked: number of batches, or None.
+        before: the layer's activation in front of the norm.
+        after: the one behind it.
+        pool: the pool in front of it, or None.
+        pool_after: the one behind it, or None.
+        fused: the norm with what is fused with it.
+        call: of our kernels; None where the input went torch's way.
     """
 
     shape: torch.Size
     stride: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
-    settings: Settings
-    owned: Owned
-    chain: Fused
-    running: Running | None
+    threads: int
+    training: bool
+    eps: float
+    momentum: float
+    weight: Tensor | None
+    bias: Tensor | None
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor | None
+    before: Activation
+    after: Activation
+    pool: Pool | None
+    pool_after: Pool | None
+    fused: Fused
+    call: Call | None
 
-    def fits(self, x: Tensor, residual: Tensor | None, settings: Settings, owned: Owned) -> bool:
+    def fits(self, layer: Any, x: Tensor, residual: Tensor | None) -> bool:
         """Whether an input is like this one, and nothing about the layer or the call is different.
 
         A layer whose own tensors change their type or device in place forgets; see ``_apply``.
         """
-        adds = isinstance(self.chain, Chain) and self.chain.adds
+        parameters, buffers = layer._parameters, layer._buffers  # asking the module itself takes ten times as long
         return (
             x.shape == self.shape
-            and x.dtype is self.dtype
             and x.stride() == self.stride
+            and x.dtype is self.dtype
             and x.device == self.device
-            and settings == self.settings
-            and not any(map(operator.is_not, owned, self.owned))
-            and (residual is not None) is adds
-            and (residual is None or (residual.shape == self.shape and residual.dtype is self.dtype))
-            and (residual is None or residual.device == self.device)
-            and not (settings.training and is_recomputing())
-            and (self.running is None or _is_plain_call(x))
+            and layer.training is self.training
+            and layer.eps == self.eps
+            and layer.momentum == self.momentum
+            and parameters.get("weight", self) is self.weight
+            and parameters.get("bias", self) is self.bias
+            and buffers.get("running_mean", self) is self.running_mean
+            and buffers.get("running_var", self) is self.running_var
+            and buffers.get("num_batches_tracked", self) is self.num_batches_tracked
+            and layer.before is self.before
+            and layer.after is self.after
+            and layer.pool is self.pool
+            and layer.pool_after is self.pool_after
+            and torch.get_num_threads() == self.threads
+            and (self._takes(residual) if self._adds else residual is None)
+            and not (self.training and is_recomputing())
+            and (self.call is None or _is_plain_call(x))
+        )
+
+    @property
+    def _adds(self) -> bool:
+        return isinstance(self.fused, Chain) and self.fused.adds
+
+    def _takes(self, residual: Tensor | None) -> bool:
+        return (
+            residual is not None
+            and residual.shape == self.shape
+            and residual.dtype is self.dtype
+            and residual.device == self.device
         )
 
     def run(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """Return the layer's output, and bring its running statistics up to date where it is training."""
-        weight, bias, mean, var, tracked, *_ = self.owned
-        settings, chain = self.settings, self.chain
-        if self.running is not None:
-            if isinstance(chain, PoolChain):
-                return run_pool_chain(x, weight, bias, settings.eps, chain, self.running)[0]
-            if isinstance(chain, ChainPool):
-                return run_chain_pool(x, weight, bias, settings.eps, chain, self.running)[0]
-            return run_chain(x, residual, weight, bias, settings.eps, chain, self.running)[0]
-        assert mean is not None
-        assert var is not None
-        if settings.training and tracked is not None:
-            tracked.add_(1)
-        of_batch, running = settings.training, (mean, var)
-        share = (settings.momentum or 0.0) if of_batch else 0.0
+        if self.call is not None:
+            y: Tensor = Direct.apply(x, residual, self.weight, self.bias, self.call)
+            return y
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
         return compose(
-            x, residual, weight, bias, settings.eps, chain, running=running, of_batch=of_batch, momentum=share
-        )
+            x, residual, self.weight, self.bias, self.eps, self.fused, running=(self.running_mean, self.running_var),
+            of_batch=self.training, momentum=self.momentum if self.training else 0.0,
+        )  # fmt: skip
 
 
-def remember(x: Tensor, residual: Tensor | None, settings: Settings, owned: Owned, chain: Fused) -> Known | None:
+def remember(layer: Any, x: Tensor, fused: Fused) -> Known | None:
     """Return what a layer can know of an input that it has just taken; None where the way depends on more.
 
     Args:
+        layer: a layer that keeps running statistics.
         x: ``[N, C, *]``.
-        residual: of its shape, or None.
-        settings: of the layer.
-        owned: the layer's own; it keeps running statistics.
-        chain: what is fused with the norm.
+        fused: the norm with what is fused with it.
     """
-    _, _, mean, var, tracked, *_ = owned
-    if mean is None or var is None or settings.momentum is None or not _is_plain_call(x):
+    mean, var, momentum = layer.running_mean, layer.running_var, layer.momentum
+    if mean is None or var is None or momentum is None or not _is_plain_call(x):
         return None
-    running = None
-    if settings.training and not find_gap(view_dense(x), chain, of_batch=True):
+    call = None
+    if layer.training and not find_gap(view_dense(x), fused, of_batch=True):
         if view_dense(x) is not x or mean.dtype != torch.float32:
             return None
-        running = Running(mean, var, settings.momentum, tracked)
-    return Known(x.shape, x.stride(), x.dtype, x.device, settings, owned, chain, running)
+        call = find_call(x, layer.eps, fused, Running(mean, var, momentum, layer.num_batches_tracked))
+    return Known(
+        x.shape, x.stride(), x.dtype, x.device, torch.get_num_threads(), layer.training, layer.eps, momentum,
+        layer.weight, layer.bias, mean, var, layer.num_batches_tracked, layer.before, layer.after, layer.pool,
+        layer.pool_after, fused, call,
+    )  # fmt: skip
 
 
 def _is_plain_call(x: Tensor) -> bool:

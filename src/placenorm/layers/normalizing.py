@@ -10,16 +10,14 @@ from torch import Tensor
 from placenorm.kernels import reference
 from placenorm.kernels.activations import activate
 from placenorm.kernels.chain import Chain
-from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.dispatch import Fused
 from placenorm.kernels.pool_chain import PoolChain
 from placenorm.kernels.running import Running
-from placenorm.layers.chain_operators import describe_chain, run_chain
-from placenorm.layers.chain_pool_operators import run_chain_pool
+from placenorm.layers.chain_operators import describe_chain
 from placenorm.layers.composing import compose
 from placenorm.layers.direct import is_eager
+from placenorm.layers.fused import run_fused
 from placenorm.layers.paths import find_gap
-from placenorm.layers.pool_chain_operators import run_pool_chain
 from placenorm.layers.pools import describe_chain_pool, describe_pool_chain
 from placenorm.layers.refusals import check_alone, check_input, check_residual, check_values, view_mask
 
@@ -155,15 +153,9 @@ class _Norm:
         offered = self._offer(x) if updates else None
         if offered is None:
             self._count(updates)
-        chain = self.chain
-        if isinstance(chain, PoolChain):
-            y, mean, var = run_pool_chain(x, self.weight, self.bias, self.eps, chain, offered)
-        elif isinstance(chain, ChainPool):
-            y, mean, var = run_chain_pool(x, self.weight, self.bias, self.eps, chain, offered)
-        else:
-            y, mean, var = run_chain(x, residual, self.weight, self.bias, self.eps, chain, offered)
+        y, mean, var = run_fused(x, residual, self.weight, self.bias, self.eps, self.chain, offered)
         if updates and mean is not None and var is not None:
-            seen = y if isinstance(chain, PoolChain) else x
+            seen = y if isinstance(self.chain, PoolChain) else x
             self._take(mean, var, seen.numel() // x.shape[1])
         return y
 

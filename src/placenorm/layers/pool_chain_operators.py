@@ -4,7 +4,7 @@ Of the input nothing is saved: the backward needs what won and where, which is 5
 the input has 4 for each that there was. That leaves nothing to differentiate a second time, which raises.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ from torch import Tensor
 from placenorm.kernels import dispatch
 from placenorm.kernels.pool_chain import PoolChain
 from placenorm.kernels.reference import widened
-from placenorm.kernels.running import Running
-from placenorm.layers.direct import is_eager, make_direct
+from placenorm.layers.chain_operators import cast_gradient
+from placenorm.layers.direct import Body, Call, Four
 from placenorm.layers.pools import describe_pool_chain, list_pool
 
 
@@ -37,15 +37,9 @@ def _run(
         parameter: its parameter.
         pool: a max pool, as `list_pool` gives it.
     """
-    with dispatch.as_operator(x):
-        return _run_directly(x, weight, bias, eps, before, parameter, pool, None)
-
-
-def _run_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do as `_run`, and bring running statistics, which are given last, up to date."""
-    x, weight, bias, eps, before, parameter, pool, running = given
     fused = describe_pool_chain(before, parameter, pool)
-    return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused, running)
+    with dispatch.as_operator(x):
+        return dispatch.choose_pool(x, fused).pool_chain_fwd(x, weight, bias, eps, fused)
 
 
 def _run_backward(
@@ -62,16 +56,10 @@ def _run_backward(
     pool: list[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``(dx, dweight, dbias)`` as `pool_chain_reference.pool_chain_bwd`."""
-    with dispatch.as_operator(dy):
-        return _run_backward_directly(dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool)
-
-
-def _run_backward_directly(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Do as `_run_backward`."""
-    dy, winner, place, mean, rstd, weight, height, width, before, parameter, pool = given
     fused = describe_pool_chain(before, parameter, pool)
-    kernels = dispatch.choose_pool(winner, fused)
-    return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
+    with dispatch.as_operator(dy):
+        kernels = dispatch.choose_pool(winner, fused)
+        return kernels.pool_chain_bwd(dy, winner, place, mean, rstd, weight, (height, width), fused)
 
 
 pool_chain = torch.library.custom_op("placenorm::pool_chain", _run, mutates_args=())
@@ -99,47 +87,62 @@ def _like(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return torch.empty(shape, dtype=dtype, device=x.device, memory_format=layout)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, _, *ctx.settings = inputs
-    _, winner, place, mean, var, rstd = output
-    ctx.mark_non_differentiable(winner, place, mean, var, rstd)
+def _run_body(call: Call, x: Tensor, _: None, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor | None, ...]:
+    return call.kernels.pool_chain_fwd(x, weight, bias, call.eps, call.fused, call.running)  # type: ignore[no-any-return]
+
+
+def _save(ctx: Any, tensors: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+    x, _, weight, bias = tensors
+    _, winner, place, mean, _, rstd = output
     ctx.size = x.shape[2], x.shape[3]
     ctx.bias_dtype = None if bias is None else bias.dtype
     ctx.save_for_backward(winner, place, weight, mean, rstd)
 
 
-def _differentiate(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, dy: Tensor | None) -> Four:
     if dy is None:
-        return (None,) * 7
+        return None, None, None, None
+    call = ctx.call
     winner, place, weight, mean, rstd = ctx.saved_tensors
     if torch.is_grad_enabled():
         raise RuntimeError(
             "Cannot differentiate a pooled norm a second time: it saved only what won; make the pool its own layer."
         )
-    backward = _run_backward_directly if getattr(ctx, "is_direct", False) else pool_chain_backward
-    dx, dweight, dbias = backward(dy, winner, place, mean, rstd, weight, *ctx.size, *ctx.settings)
-    gamma = None if weight is None else dweight.to(weight.dtype)
+    given = dy, winner, place, mean, rstd, weight
+    if call.kernels is None:
+        dx, dweight, dbias = pool_chain_backward(*given, *ctx.size, *_list_settings(call.fused))
+    else:
+        dx, dweight, dbias = call.kernels.pool_chain_bwd(*given, ctx.size, call.fused)
+    gamma = None if weight is None else cast_gradient(dweight, weight)
     beta = None if ctx.bias_dtype is None else dbias.to(ctx.bias_dtype)
-    return dx, gamma, beta, None, None, None, None
+    return dx, None, gamma, beta
 
 
-pool_chain.register_autograd(_differentiate, setup_context=_save)
+BODY: Final = Body(_run_body, _save, _differentiate)
 
 
-_DirectPoolChain = make_direct(_run_directly, _save, _differentiate)
+def _set_up(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weight, bias, eps, *settings = inputs
+    ctx.call = Call(BODY, describe_pool_chain(*settings), eps)
+    ctx.mark_non_differentiable(*output[1:])
+    _save(ctx, (x, None, weight, bias), output)
 
 
-def run_pool_chain(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: PoolChain, running: Running | None
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return ``(y, mean, var)`` by our kernels; the arguments are those of `pool_chain_reference.pool_chain_fwd`.
+def _differentiate_operator(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    gradients = _differentiate(ctx, dy)
+    return gradients[0], *gradients[2:], None, None, None, None
 
-    mean and var are None where running statistics are given, which have taken them. An operator of torch's takes none:
-    give None where the call is not eager.
-    """
-    pool, before = fused.pool, fused.before
-    given = x, weight, bias, eps, before.name, before.parameter, list_pool(pool)
-    if running is not None:
-        return _DirectPoolChain.apply(*given, running), None, None
-    y, _, _, mean, var, _ = _DirectPoolChain.apply(*given, None) if is_eager(x) else pool_chain(*given)
+
+pool_chain.register_autograd(_differentiate_operator, setup_context=_set_up)
+
+
+def _list_settings(fused: PoolChain) -> tuple[str, float, list[int]]:
+    return fused.before.name, fused.before.parameter, list_pool(fused.pool)
+
+
+def call_pool_chain(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, fused: PoolChain
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(y, mean, var)`` by the operator; the arguments are those of `pool_chain_reference.pool_chain_fwd`."""
+    y, _, _, mean, var, _ = pool_chain(x, weight, bias, eps, *_list_settings(fused))
     return y, mean, var

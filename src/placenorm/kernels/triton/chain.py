@@ -10,8 +10,8 @@ from placenorm.kernels.chain import Chain
 from placenorm.kernels.running import Running, share_of
 from placenorm.kernels.triton import chain_kernels as kernels
 from placenorm.kernels.triton import launch
-from placenorm.kernels.triton.launch import Kernel, Launch, Plan, find_counters, on_device_of
-from placenorm.kernels.triton.tiles import Cut, cut
+from placenorm.kernels.triton.launch import Kernel, Launch, Plan, on_device_of
+from placenorm.kernels.triton.tiles import cut
 
 BITS: Final = 8
 """Values whose bits share a byte."""
@@ -45,31 +45,21 @@ def chain_fwd(
 
 def find_moments(x: Tensor, eps: float, chain: Chain, running: Running | None) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean, biased variance and rstd of what reaches the norm, ``[C]`` each, and mix in the running ones."""
-    shape = cut(x)
-    plan = _plan(kernels.sum_values, shape, launch.SUM_VALUES, x.device, BEFORE=chain.before.name)
+    plan = _plan(kernels.sum_values, launch.SUM_VALUES, x, chain.before.name)
+    room = launch.find_room(x, plan)
     mean, var, rstd = make_statistics(x)
     kernels.sum_values.start(
         plan,
-        (x, make_partial(x, plan.grid[0] * shape.folds), find_counters(x, shape.blocks), mean, var, rstd,
-         *give(running)),
+        (x, room.partial, room.counters, mean, var, rstd, *give(running)),
         float(eps), share_of(running), float(chain.parameter),
     )  # fmt: skip
     return mean, var, rstd
 
 
-def make_partial(x: Tensor, partials: int) -> Tensor:
-    """Return room for so many partial sums, of two kinds, of every channel, and for its shift behind them."""
-    return torch.empty((2 * partials + 1) * x.shape[1], dtype=torch.float32, device=x.device)
-
-
 def make_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return room for three numbers of every channel."""
-    channels, device = x.shape[1], x.device
-    return (
-        torch.empty(channels, dtype=torch.float32, device=device),
-        torch.empty(channels, dtype=torch.float32, device=device),
-        torch.empty(channels, dtype=torch.float32, device=device),
-    )
+    first = torch.empty(x.shape[1], dtype=torch.float32, device=x.device)
+    return first, torch.empty_like(first), torch.empty_like(first)
 
 
 def give(running: Running | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -90,8 +80,7 @@ def apply_norm(
     chain: Chain,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the output and, where there is a ReLU behind an addition and rows come in eights, its bits."""
-    before, after = chain.before.name, chain.after.name
-    plan = _plan(kernels.apply_norm, cut(x), launch.APPLY_NORM, x.device, BEFORE=before, AFTER=after)
+    plan = _plan(kernels.apply_norm, launch.APPLY_NORM, x, chain.before.name, chain.after.name)
     y, bits = torch.empty_like(x), None
     if residual is not None:
         residual = lay_out(residual, x)
@@ -133,10 +122,8 @@ def chain_bwd(
                 told = told if way == "bits" else lay_out(told, x)
         dweight, dbias = sum_gradients(dy, x, told, mean, rstd, weight, bias, chain, way)
         dx = torch.empty_like(x)
-        plan = _plan(
-            kernels.apply_gradients, cut(x), launch.APPLY_GRADIENTS, x.device,
-            BEFORE=chain.before.name, AFTER=chain.after.name, TOLD=way,
-        )  # fmt: skip
+        before, after = chain.before.name, chain.after.name
+        plan = _plan(kernels.apply_gradients, launch.APPLY_GRADIENTS, x, before, after, way)
         kernels.apply_gradients.start(
             plan, (dy, x, told, dx, dresidual, mean, rstd, weight, bias, dweight, dbias),
             float(x.numel() // x.shape[1]), float(chain.parameter),
@@ -156,17 +143,12 @@ def sum_gradients(
     way: str = "",
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of gamma and beta, ``[C]`` each; dy lies as x does, way says how told tells."""
-    shape, channels, device = cut(x), x.shape[1], x.device
-    plan = _plan(
-        kernels.sum_gradients, shape, launch.SUM_GRADIENTS, device,
-        BEFORE=chain.before.name, AFTER=chain.after.name, TOLD=way,
-    )  # fmt: skip
-    dweight = torch.empty(channels, dtype=torch.float32, device=device)
-    dbias = torch.empty(channels, dtype=torch.float32, device=device)
+    plan = _plan(kernels.sum_gradients, launch.SUM_GRADIENTS, x, chain.before.name, chain.after.name, way)
+    room = launch.find_room(x, plan)
+    dweight, dbias = torch.empty_like(mean), torch.empty_like(mean)
     kernels.sum_gradients.start(
         plan,
-        (dy, x, told, make_partial(x, plan.grid[0] * shape.folds), find_counters(x, shape.blocks), mean, rstd, weight,
-         bias, dweight, dbias),
+        (dy, x, told, room.partial, room.counters, mean, rstd, weight, bias, dweight, dbias),
         float(chain.parameter),
     )  # fmt: skip
     return dweight, dbias
@@ -188,15 +170,29 @@ def lay_out(y: Tensor, x: Tensor) -> Tensor:
     return y if y.stride() == x.stride() else torch.empty_like(x).copy_(y)
 
 
-def _plan(kernel: Kernel, shape: Cut, how: Launch, device: torch.device, **names: str) -> Plan:
-    """Return what a kernel is started with: a program goes through tiles of so many rows."""
-    key = kernel, shape, how, device, *names.values()
+NAMES: Final = ("BEFORE", "AFTER", "TOLD")
+"""What a kernel is compiled for by name; some take the first alone, or the first two."""
+
+
+def _plan(kernel: Kernel, how: Launch, x: Tensor, *names: str) -> Plan:
+    """Return what a kernel is started with: a program goes through tiles of so many rows.
+
+    Args:
+        kernel: of `chain_kernels`.
+        how: its tiles and programs.
+        x: input, ``[N, C, *]``.
+        names: of `NAMES`, as many as the kernel takes.
+    """
+    key = kernel, how, x.shape, x.is_contiguous(), x.get_device(), names
     plan = _PLANS.get(key)
     if plan is None:
+        shape = cut(x)
         rows = how.values // shape.width
-        programs = max(1, min(-(-shape.rows // rows), launch.count_programs(device, how) // shape.blocks))
-        constants: dict[str, Any] = {**names, **shape.constants, "ROWS": rows, "STAGES": how.stages}
-        plan = _PLANS[key] = Plan((programs, shape.blocks), how.warps, shape.sizes, constants)
+        programs = max(1, min(-(-shape.rows // rows), launch.count_programs(x.device, how) // shape.blocks))
+        constants: dict[str, Any] = dict(zip(NAMES, names, strict=False)) | shape.constants
+        constants |= {"ROWS": rows, "STAGES": how.stages}
+        plan = Plan((programs, shape.blocks), programs * shape.folds, how.warps, shape.sizes, constants)
+        _PLANS[key] = plan
     return plan
 
 

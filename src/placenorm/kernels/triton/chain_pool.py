@@ -17,11 +17,10 @@ from placenorm.kernels.triton.chain import (
     find_moments,
     give,
     lay_out,
-    make_partial,
     make_statistics,
     sum_gradients,
 )
-from placenorm.kernels.triton.launch import find_counters, on_device_of
+from placenorm.kernels.triton.launch import find_room, on_device_of
 from placenorm.kernels.triton.pool_chain import count_cells, make_pooled, plan_pool
 
 
@@ -53,10 +52,10 @@ def chain_pool_fwd(
             cells = count_cells((height, width), pool)
             plan = plan_pool(kernels.pool_and_sum, x, cells, (height, width, *size, *cells), launch.POOL, pool)
             mean, var, rstd = make_statistics(x)
+            room = find_room(x, plan)
             kernels.pool_and_sum.start(
                 plan,
-                (x, weight, winner, place, make_partial(x, plan.grid[0]), find_counters(x, plan.grid[1]), mean, var,
-                 rstd, *give(running)),
+                (x, weight, winner, place, room.partial, room.counters, mean, var, rstd, *give(running)),
                 float(eps), share_of(running),
             )  # fmt: skip
             y, _ = apply_norm(winner, None, mean, rstd, weight, bias, Chain(after=chain.after))

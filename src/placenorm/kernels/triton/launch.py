@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Launch:
     """The size of a kernel's tiles and of its grid.
 
@@ -40,7 +40,8 @@ LEAST_SHARED_BYTES: Final = 101_376
 """What a program may share on the smallest devices that have tiles under way (8.6, 8.9, 12.0)."""
 
 LEAST_COUNTERS: Final = 4096
-"""That are made at a time."""
+LEAST_SUMS: Final = 1 << 18
+"""That there is room for at least, where it is kept."""
 
 LARGEST_INT: Final = 2**31 - 1
 """That a compiled kernel takes for one of 32 bits."""
@@ -58,6 +59,7 @@ class Plan:
 
     Attributes:
         grid: programs, and blocks.
+        partials: sums that the programs leave of a channel, of each kind.
         warps: of a program.
         numbers: what describes the shape, the last of a kernel's numbers.
         constants: what it is compiled for.
@@ -65,6 +67,7 @@ class Plan:
     """
 
     grid: tuple[int, int]
+    partials: int
     warps: int
     numbers: tuple[int, ...]
     constants: dict[str, Any]
@@ -108,7 +111,7 @@ class Kernel:
         found = plan.compiled.get(types)
         if found is not None and not misaligned:
             # As Triton starts it, with addresses in the place of tensors, whose devices it need not find out then.
-            stream = torch._C._cuda_getCurrentRawStream(first.device.index)
+            stream = torch._C._cuda_getCurrentRawStream(first.get_device())
             found.run(
                 *plan.grid, 1, stream, found.function, found.metadata, None, None, None,
                 *pointers, *numbers, *plan.numbers, *found.constants,
@@ -153,7 +156,20 @@ def count_programs(device: torch.device, launch: Launch) -> int:
     return launch.programs * (_count_processors(device.index) if device.type == "cuda" else PROCESSORS_WITHOUT_GPU)
 
 
-_COUNTERS: dict[tuple[int | None, int], Tensor] = {}
+class Room(NamedTuple):
+    """Memory that a kernel uses while it runs.
+
+    Attributes:
+        counters: one for each block, int32, which are 0 whenever no kernel runs.
+        partial: for the partial sums, of two kinds, of every channel, and its shift behind them; float32.
+    """
+
+    counters: Tensor
+    partial: Tensor
+
+
+_ROOMS: dict[tuple[int, int], Room] = {}
+"""Of every device and stream, whose kernels run one after the other."""
 
 
 class _Fresh(threading.local):
@@ -164,8 +180,8 @@ _FRESH = _Fresh()
 
 
 @contextmanager
-def fresh_counters() -> Iterator[None]:
-    """Make counters for each kernel, and keep none."""
+def fresh_room() -> Iterator[None]:
+    """Make room for each kernel, and keep none."""
     before, _FRESH.wanted = _FRESH.wanted, True
     try:
         yield
@@ -173,16 +189,28 @@ def fresh_counters() -> Iterator[None]:
         _FRESH.wanted = before
 
 
-def find_counters(x: Tensor, blocks: int) -> Tensor:
-    """Return a counter for each block, int32, which are 0 whenever no kernel of the present stream runs."""
+def find_room(x: Tensor, plan: Plan) -> Room:
+    """Return room for a kernel of the present stream.
+
+    Args:
+        x: input, ``[N, C, *]``.
+        plan: of the kernel.
+    """
+    blocks, sums = plan.grid[1], (2 * plan.partials + 1) * x.shape[1]
     # A graph may run beside the stream that it was captured on, and owns the memory that it was given.
     if _FRESH.wanted or not x.is_cuda or torch.cuda.is_current_stream_capturing():
-        return torch.zeros(blocks, dtype=torch.int32, device=x.device)
-    key = x.device.index, torch._C._cuda_getCurrentRawStream(x.device.index)
-    held = _COUNTERS.get(key)
-    if held is None or held.numel() < blocks:
-        held = _COUNTERS[key] = torch.zeros(max(blocks, LEAST_COUNTERS), dtype=torch.int32, device=x.device)
+        return _make_room(blocks, sums, x.device)
+    index = x.get_device()
+    key = index, torch._C._cuda_getCurrentRawStream(index)
+    held = _ROOMS.get(key)
+    if held is None or held.counters.numel() < blocks or held.partial.numel() < sums:
+        held = _ROOMS[key] = _make_room(max(blocks, LEAST_COUNTERS), max(sums, LEAST_SUMS), x.device)
     return held
+
+
+def _make_room(blocks: int, sums: int, device: torch.device) -> Room:
+    counters = torch.zeros(blocks, dtype=torch.int32, device=device)
+    return Room(counters, torch.empty(sums, dtype=torch.float32, device=device))
 
 
 @contextmanager
@@ -204,4 +232,4 @@ _HERE = _Here()
 
 def on_device_of(x: Tensor) -> Any:
     """Return a context in which kernels start on a tensor's device."""
-    return _HERE if not x.is_cuda or x.device.index == torch.cuda.current_device() else _on(x.device)
+    return _HERE if not x.is_cuda or x.get_device() == torch._C._cuda_getDevice() else _on(x.device)

@@ -20,7 +20,6 @@ from placenorm.kernels.triton.chain import (
     apply_norm,
     give,
     lay_out,
-    make_partial,
     make_statistics,
     sum_gradients,
 )
@@ -29,7 +28,7 @@ from placenorm.kernels.triton.launch import (
     Launch,
     Plan,
     count_shared_bytes,
-    find_counters,
+    find_room,
     fit_stages,
     on_device_of,
 )
@@ -67,10 +66,10 @@ def pool_chain_fwd(
     )
     mean, var, rstd = make_statistics(x)
     with on_device_of(x):
+        room = find_room(x, plan)
         kernels.pool_values.start(
             plan,
-            (x, winner, place, make_partial(x, plan.grid[0]), find_counters(x, plan.grid[1]), mean, var, rstd,
-             *give(running)),
+            (x, winner, place, room.partial, room.counters, mean, var, rstd, *give(running)),
             float(eps), share_of(running), float(chain.before.parameter),
         )  # fmt: skip
         y, _ = apply_norm(winner, None, mean, rstd, weight, bias, Chain(chain.before))
@@ -163,7 +162,7 @@ def plan_pool(
     constants: dict[str, Any] = {**names, "PLANES": planes, "ALIGN": align}
     constants |= zip(POOL_NAMES, (*pool.kernel_size, *pool.stride, *pool.padding), strict=True)
     constants |= {"ROWS": rows, "WIDTH": width, "STAGES": how.stages}
-    plan = _PLANS[key] = Plan((programs, blocks), how.warps, (samples, channels // align, *sizes), constants)
+    plan = _PLANS[key] = Plan((programs, blocks), programs, how.warps, (samples, channels // align, *sizes), constants)
     return plan
 
 

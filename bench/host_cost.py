@@ -1,0 +1,100 @@
+"""What Python costs a layer of ours on a GPU, without one: the kernels do nothing, and torch's inputs are tiny.
+
+Prints microseconds a layer of a chain of them, forward and backward, beside torch's norm and its activation:
+``python bench/host_cost.py``. On a GPU a launch costs a few more on either side.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+
+import placenorm as pn
+from placenorm.kernels import dispatch
+from placenorm.kernels.triton import chain as gpu
+from placenorm.kernels.triton import chain_kernels, launch
+from placenorm.layers import paths
+
+LAYERS: Final = 50
+ROUNDS: Final = 200
+SHAPE: Final = (2, 32, 1, 2)
+"""Of the inputs: what torch computes of them takes next to nothing."""
+
+
+class _Idle:
+    """A kernel of Triton that is compiled to nothing."""
+
+    arg_names = ()
+
+    def __getitem__(self, grid: tuple[int, int]) -> Callable[..., Any]:
+        compiled = SimpleNamespace(run=lambda *_: None, function=0, packed_metadata=())
+        return lambda *_, **__: compiled
+
+
+@contextmanager
+def idle_kernels() -> Iterator[None]:
+    """Send inputs of the processor the way of a GPU, to kernels that do nothing."""
+    kernels = {each for each in vars(chain_kernels).values() if isinstance(each, launch.Kernel)}
+    with ExitStack() as patched:
+        for each in kernels:
+            patched.enter_context(patch.object(each, "_function", _Idle()))
+        room = launch.Room(torch.zeros(launch.LEAST_COUNTERS, dtype=torch.int32), torch.zeros(1 << 16))
+        patched.enter_context(patch.object(launch, "find_room", lambda *_: room))
+        patched.enter_context(patch.object(torch._C, "_cuda_getCurrentRawStream", lambda _: 0))
+        patched.enter_context(patch.object(dispatch, "choose", lambda *_: gpu))
+        patched.enter_context(patch.object(paths, "_find_least", lambda *_: 0))
+        patched.enter_context(patch.object(paths, "LEAST_PLAIN", 0))
+        yield
+
+
+def time_layers(layer: Callable[[Tensor], Tensor]) -> tuple[float, float]:
+    """Return the microseconds of a layer's forward and of its backward, over a chain of them."""
+    x = torch.randn(SHAPE).contiguous(memory_format=torch.channels_last).requires_grad_()
+    started = time.perf_counter()
+    y = x
+    for _ in range(LAYERS):
+        y = layer(y)
+    middle = time.perf_counter()
+    y.backward(x.detach())
+    ended = time.perf_counter()
+    return (middle - started) * 1e6 / LAYERS, (ended - middle) * 1e6 / LAYERS
+
+
+def main() -> None:
+    """Print a line for each layer, ours and torch's in turn."""
+    torch.set_num_threads(1)
+    channels = SHAPE[1]
+    pairs: list[tuple[str, nn.Module, nn.Module]] = [
+        ("norm", pn.layers.BatchNorm2d(channels), nn.BatchNorm2d(channels)),
+        (
+            "norm-relu",
+            pn.layers.BatchNorm2d(channels, after="relu"),
+            nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()),
+        ),
+        (
+            "relu-norm",
+            pn.layers.BatchNorm2d(channels, before="relu"),
+            nn.Sequential(nn.ReLU(), nn.BatchNorm2d(channels)),
+        ),
+    ]
+    adding, plain = pn.layers.BatchNorm2d(channels, after="relu"), nn.BatchNorm2d(channels)
+    calls: list[tuple[str, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = [
+        *pairs,
+        ("norm-add-relu", lambda x: adding(x, x), lambda x: torch.relu(plain(x) + x)),
+    ]
+    for name, *layers in calls:
+        with idle_kernels():
+            rounds = [[time_layers(layer) for layer in layers] for _ in range(ROUNDS)]
+        for whose, samples in zip(("placenorm", "torch"), zip(*rounds, strict=True), strict=True):
+            forward, backward = (statistics.median(each) for each in zip(*samples, strict=True))
+            print(f"{name:14} {whose:10} forward {forward:6.1f} backward {backward:6.1f} microseconds")
+
+
+if __name__ == "__main__":
+    main()
