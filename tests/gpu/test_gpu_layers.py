@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import placenorm
 from placenorm.layers import BatchNorm2d, MaxPool, explain, paths
 from placenorm.layers.chain_operators import chain as chain_operator
 from placenorm.layers.chain_pool_operators import chain_pool as chain_pool_operator
@@ -178,3 +179,25 @@ def test_mixed_devices_are_refused_in_a_sentence() -> None:
     layer = BatchNorm2d(48)
     with pytest.raises(RuntimeError, match="cuda"):
         layer(torch.randn(SHAPE, device="cuda"))
+
+
+def test_accelerated_network_trains_the_same_as_graphs_of_its_passes() -> None:
+    """The recipe of docs/accelerate.md."""
+    torch.manual_seed(0)
+    body = [nn.Conv2d(3, 48, 3, padding=1), nn.BatchNorm2d(48), nn.ReLU(), nn.MaxPool2d(2)]
+    body += [nn.Conv2d(48, 48, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(48)]
+    net = nn.Sequential(*body, nn.Flatten(), nn.Linear(48 * 64, 10)).cuda().to(memory_format=torch.channels_last)
+    batches = [torch.randn(8, 3, 16, 16, device="cuda") for _ in range(2)]
+    model = placenorm.accelerate(net, batches[0]).model.train()
+    graphed, before = copy.deepcopy(model), copy.deepcopy(model.state_dict())
+    torch.cuda.make_graphed_callables(graphed, (batches[0].clone(),))
+    graphed.load_state_dict(before)
+    for x in batches:
+        found: list[list[Tensor]] = []
+        for each in (graphed, model):
+            each.zero_grad()
+            loss = each(x).square().mean()
+            loss.backward()
+            found.append([loss.detach(), *(weight.grad for weight in each.parameters()), *each.buffers()])
+        assert_near(found[0], found[1], 1e-3)
+    assert [int(each) for name, each in graphed.named_buffers() if name.endswith("tracked")] == [2, 2]

@@ -56,6 +56,7 @@ class Setting:
         autocast: dtype of autocast; None for float32 without.
         layout: of input and weights, a key of `LAYOUTS`.
         compiled: whether torch.compile is a candidate.
+        graphs: whether graphs of CUDA are candidates, of torch's network and of ours.
         placements: named placements that are timed beside the model as it is.
         seconds: of timing for each model; None for the default of the device.
     """
@@ -66,6 +67,7 @@ class Setting:
     autocast: torch.dtype | None
     layout: str
     compiled: bool
+    graphs: bool
     placements: tuple[Policy, ...]
     seconds: float | None
 

@@ -4,7 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import torch
@@ -48,6 +48,9 @@ near 0 flip under rounding, and GPUs convolve float32 with 10 bits of the fracti
 LEAST_GRADIENT: Final = 1e-3
 """Share of the whole gradient's norm below which a parameter's is noise, such as that of a bias before a norm."""
 
+GRAPH: Final = "-graph"
+"""What the name of a candidate ends with whose forward and backward are each started as one graph of CUDA."""
+
 COMPILED_ROOM: Final = 0.1
 """The same for the loss of a compiled model in the first step, which drops out other units."""
 
@@ -80,6 +83,18 @@ class _Candidate:
     norms: int
     taken: int = 0
     skipped: tuple[str, ...] = ()
+
+    @property
+    def is_graphed(self) -> bool:
+        return self.name.endswith(GRAPH)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    candidate: _Candidate
+    step: "Step"
+    saved_bytes: int
+    fused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +192,9 @@ def _list_candidates(
         if setting.compiled and placed is model:
             compiled = copy.deepcopy(model)
             candidates.append(_Candidate(placement, "compile", compiled, torch.compile(compiled), norms))
+        if setting.graphs:
+            graphed = copy.deepcopy(placed)
+            candidates.append(_Candidate(placement, "eager" + GRAPH, graphed, graphed, norms))
         if not norms:
             continue
         try:
@@ -187,8 +205,11 @@ def _list_candidates(
             _check(eager, fast, batch)
         except PlacenormError as error:
             troubles.append(str(error))
-        else:
-            candidates.append(fast)
+            continue
+        candidates.append(fast)
+        if setting.graphs:
+            graphed = copy.deepcopy(ours)
+            candidates.append(replace(fast, name=fast.name + GRAPH, model=graphed, call=graphed))
     return candidates
 
 
@@ -248,24 +269,24 @@ def _take_samples(
     steps = STEPS[setting.kind]
     with try_algorithms(setting.kind):
         ready = _start(name, candidates, batch, troubles)
-        samples = rounds.take(lambda: [_time_steps(step, batch.x.device, steps) for _, step in ready])
+        samples = rounds.take(lambda: [_time_steps(each.step, batch.x.device, steps) for each in ready])
         return [
             ModelTiming(
                 model=name,
-                placement=each.placement,
-                candidate=each.name,
+                placement=each.candidate.placement,
+                candidate=each.candidate.name,
                 shape=tuple(batch.x.shape),
                 autocast="" if setting.autocast is None else str(setting.autocast).removeprefix("torch."),
                 layout=setting.layout,
                 step_ms=tuple(sample[place] for sample in samples),
-                saved_bytes=_count_saved(each, batch),
-                peak_bytes=_measure_peak(step, batch.x.device),
-                norms=each.norms,
-                taken=each.taken,
-                fused=_count_fused(each, batch) if each.taken else 0,
-                skipped=each.skipped,
+                saved_bytes=each.saved_bytes,
+                peak_bytes=None if each.candidate.is_graphed else _measure_peak(each.step, batch.x.device),
+                norms=each.candidate.norms,
+                taken=each.candidate.taken,
+                fused=each.fused,
+                skipped=each.candidate.skipped,
             )
-            for place, (each, step) in enumerate(ready)
+            for place, each in enumerate(ready)
         ]
 
 
@@ -290,33 +311,49 @@ def try_algorithms(kind: str) -> Iterator[None]:
 Step = Callable[[], Tensor]
 
 
-def _start(
-    name: str, candidates: list[_Candidate], batch: _Batch, troubles: list[str]
-) -> list[tuple[_Candidate, Step]]:
-    """Return the step of every candidate after its first; torch.compile is left out where it fails."""
-    ready: list[tuple[_Candidate, Step]] = []
+def _start(name: str, candidates: list[_Candidate], batch: _Batch, troubles: list[str]) -> list[_Ready]:
+    """Return every candidate after its first step; what is compiled or captured is left out where that fails."""
+    ready: list[_Ready] = []
     losses: dict[str, float] = {}
     for each in candidates:
         step = _make_step(each, batch)
-        if each.name != "compile":
+        # Of a graph neither what it keeps nor its norms can be asked: its memory is its own, and no module is called.
+        saved = _count_saved(each, batch) if each.is_graphed else None
+        fused = _count_fused(each, batch) if each.taken else 0
+        if each.name == "compile" or each.is_graphed:
+            what = "torch.compile" if each.name == "compile" else each.name
+            try:
+                if each.is_graphed:
+                    _capture(each.model, batch)
+                loss = float(step())
+            except Exception as error:  # the compiler's own, or CUDA's: anything can come out of it
+                troubles.append(
+                    f"Cannot time {what} for {name}: {first_line(error)}; the others were timed without it."
+                )
+                continue
+            if not abs(loss - losses["eager"]) <= COMPILED_ROOM * abs(losses["eager"]):
+                whose = "torch.compile, please report it there" if what != each.name else "placenorm, please report it"
+                troubles.append(
+                    f"Cannot time {what} for {name}: its loss is {loss:.4g}, eager's {losses['eager']:.4g}; that is "
+                    f"an error in {whose}."
+                )
+                continue
+        else:
             losses[each.name] = float(step())
-            ready.append((each, step))
-            continue
-        try:
-            loss = float(step())
-        except Exception as error:  # the compiler's own, anything can come out of it
-            troubles.append(
-                f"Cannot time torch.compile for {name}: {first_line(error)}; the others were timed without it."
-            )
-            continue
-        if not abs(loss - losses["eager"]) <= COMPILED_ROOM * abs(losses["eager"]):
-            troubles.append(
-                f"Cannot time torch.compile for {name}: its loss is {loss:.4g}, eager's {losses['eager']:.4g}; that is "
-                "an error in torch.compile, please report it there."
-            )
-            continue
-        ready.append((each, step))
+        ready.append(_Ready(each, step, _count_saved(each, batch) if saved is None else saved, fused))
     return ready
+
+
+def _capture(model: nn.Module, batch: _Batch) -> None:
+    """Let a model's forward and its backward each be started as one graph of CUDA, from now on.
+
+    A graph reads its inputs where they lay when it was captured; each batch is copied to there, as in training.
+    """
+    # What autocast keeps of weights would be kept for longer than a replay.
+    with torch.autocast(
+        batch.x.device.type, dtype=batch.autocast, enabled=batch.autocast is not None, cache_enabled=False
+    ):
+        torch.cuda.make_graphed_callables(model, (batch.x.clone(),))
 
 
 def _make_step(each: _Candidate, batch: _Batch) -> Step:

@@ -79,6 +79,9 @@ def models(
     layout: Annotated[str | None, typer.Option(help="nchw, or channels_last (on a GPU by default).")] = None,
     threads: Threads = None,
     compiled: Compiled = False,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="Time forward and backward as graphs of CUDA too; on a GPU.")
+    ] = False,
     placements: Annotated[bool, typer.Option("--placements", help="Time each placement of the norms too.")] = False,
     seconds: Annotated[
         float | None, typer.Option(help="Of timing for each model; 6 on the processor, 4 on a GPU by default.")
@@ -100,6 +103,7 @@ def models(
             layout=layout,
             threads=threads,
             compiled=compiled,
+            graphs=graphs,
             placements=placements,
             seconds=seconds,
             command=command_line(),

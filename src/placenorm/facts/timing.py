@@ -65,14 +65,15 @@ class ModelTiming:
     Attributes:
         model: its name, such as ``torchvision:resnet50``.
         placement: where its norms stand; all names of it, if several placements are the same network.
-        candidate: ``eager``, ``compile`` or ``placenorm``.
+        candidate: ``eager``, ``compile``, ``placenorm``, or ``eager-graph`` and ``placenorm-graph``, whose forward and
+            backward are each started as one graph of CUDA.
         shape: of the input, ``[N, C, H, W]``.
         autocast: dtype of autocast; empty where all is in float32.
         layout: of input and weights, ``nchw`` or ``channels_last``.
         step_ms: every sample of a step, in milliseconds.
         saved_bytes: what the forward keeps for the backward, parameters and buffers aside.
         peak_bytes: the most memory of the device that a step had in use beside parameters and momentum; None on the
-            processor.
+            processor, and of graphs, which keep what they were given.
         norms: norms of the network as torch has it.
         taken: norms that ours took the place of; 0 for the others.
         fused: of them, those whose fused kernels ran on these inputs; the others ran torch's operators.

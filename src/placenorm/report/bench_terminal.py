@@ -145,7 +145,7 @@ def _list_model_cells(row: ModelTiming, rows: Sequence[ModelTiming]) -> tuple[st
     over = [f"{median(first.step_ms) / own:.2f}x"]
     if base is not first and base is not row:
         over.append(f"{median(base.step_ms) / own:.2f}x")
-    ours = row.candidate == "placenorm"
+    ours = row.candidate.startswith("placenorm")
     return (
         row.model.removeprefix("torchvision:"),
         row.placement,

@@ -121,6 +121,7 @@ def bench_models(
     layout: str | None = None,
     threads: int | None = None,
     compiled: bool = False,
+    graphs: bool = False,
     placements: bool = False,
     seconds: float | None = None,
     command: str = "",
@@ -141,6 +142,7 @@ def bench_models(
         layout: ``nchw`` or ``channels_last``; channels last on a GPU by default.
         threads: of torch on the processor; as many as it has by default.
         compiled: whether torch.compile of the model as it is is timed too.
+        graphs: whether steps are timed too whose forward and backward are each started as one graph of CUDA.
         placements: whether each placement of the norms is timed too, by torch and on our layers.
         seconds: of timing for each model; 6 on the processor, 4 on a GPU by default.
         command: the command that repeats the run.
@@ -152,6 +154,10 @@ def bench_models(
         BenchError: nothing could be timed: the models do not run on the images.
     """
     kind = _check_request(device, threads, seconds)
+    if graphs and kind != "cuda":
+        raise UsageError(
+            f"Cannot time graphs of CUDA on {device}: they run on a GPU; give --device cuda or no --graphs."
+        )
     _check_names("layout", () if layout is None else (layout,), LAYOUTS)
     usual = DEFAULTS[kind]
     for option, number, least in (("batch", batch, 2), ("size", size, 1)):
@@ -167,6 +173,7 @@ def bench_models(
         autocast=usual.autocast if autocast is None else _read_autocast(autocast),
         layout=layout or usual.layout,
         compiled=compiled,
+        graphs=graphs,
         placements=PLACEMENTS if placements else (),
         seconds=seconds,
     )

@@ -107,7 +107,7 @@ def test_saved_bytes_leave_parameters_out() -> None:
 
 
 def test_model_trains_while_it_is_timed() -> None:
-    setting = Setting("cpu", BATCH, SIZE, None, "nchw", False, (), None)
+    setting = Setting("cpu", BATCH, SIZE, None, "nchw", False, False, (), None)
     batch = model_timing._Batch(torch.randn(BATCH, 3, SIZE, SIZE), torch.randint(CLASSES, (BATCH,)), setting.autocast)
     net = Net()
     before = [parameter.detach().clone() for parameter in net.parameters()]
@@ -132,6 +132,63 @@ def test_each_placement_is_timed_once_by_torch_and_ours() -> None:
     saved = {(row.placement, row.candidate): row.saved_bytes for row in rows}
     assert saved["none", "eager"] < saved["after-pool", "eager"] < saved["after-activation", "eager"]
     assert set(PLACEMENTS) == {name for row in rows for name in row.placement.split(", ")} - {"as-is"}
+
+
+def time_graphs(capture: Any) -> Any:
+    """Time a network with graphs, which a processor has none of, made by something else."""
+    setting = Setting("cpu", BATCH, SIZE, torch.bfloat16, "nchw", False, True, (), None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "make_graphed_callables", capture)
+        (timed,) = model_timing.time_models(("resnet18",), setting, accelerate)
+    return timed
+
+
+def test_graphs_of_torchs_network_and_ours_are_timed_as_asked() -> None:
+    captured: list[tuple[nn.Module, bool, bool, Tensor]] = []
+
+    def capture(model: nn.Module, args: tuple[Tensor]) -> None:
+        autocast = torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()
+        captured.append((model, *autocast, args[0]))
+        forward = model.forward
+        model.forward = lambda x: forward(x.clone())  # a new one on the object, as torch sets it
+
+    timed = time_graphs(capture)
+    assert not timed.troubles
+    assert [row.candidate for row in timed.rows] == ["eager", "eager-graph", "placenorm", "placenorm-graph"]
+    eager, graphed, ours, ours_graphed = timed.rows
+    assert (graphed.saved_bytes, graphed.taken) == (eager.saved_bytes, 0)
+    assert (ours_graphed.saved_bytes, ours_graphed.taken, ours_graphed.skipped) == (ours.saved_bytes, 1, ours.skipped)
+    assert [(cast, cache) for _, cast, cache, _ in captured] == [(True, False)] * 2
+    (first, _, _, held), (second, _, _, other) = captured
+    assert first is not second
+    assert held.data_ptr() != other.data_ptr()
+    heads, cells = list_models(timed.rows)
+    assert [row[heads.index("taken")] for row in cells] == ["", "", "1", "1"]
+
+
+def test_graph_that_cannot_be_captured_or_computes_something_else_is_left_out() -> None:
+    def refuse(model: nn.Module, args: tuple[Tensor]) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    timed = time_graphs(refuse)
+    assert [row.candidate for row in timed.rows] == ["eager", "placenorm"]
+    assert [each.split(":")[0] for each in timed.troubles] == [
+        f"Cannot time {candidate}-graph for torchvision" for candidate in ("eager", "placenorm")
+    ]
+    assert "not permitted" in timed.troubles[0]
+
+    def spoil(model: nn.Module, args: tuple[Tensor]) -> None:
+        forward = model.forward
+        model.forward = lambda x: 100 * forward(x)
+
+    timed = time_graphs(spoil)
+    assert [row.candidate for row in timed.rows] == ["eager", "placenorm"]
+    assert all("its loss is" in each for each in timed.troubles)
+
+
+def test_graphs_are_refused_on_a_processor() -> None:
+    with pytest.raises(UsageError, match="Cannot time graphs of CUDA on cpu"):
+        bench(graphs=True)
 
 
 @pytest.mark.parametrize("autocast", ["bfloat16", "none"])
@@ -290,7 +347,7 @@ def test_bad_requests_are_refused(options: dict[str, Any], error: type[Exception
     ],
 )
 def test_batch_is_the_one_asked_for_or_the_models(device: str, batch: int | None, model: str, images: int) -> None:
-    assert Setting(device, batch, SIZE, None, "nchw", False, (), None).choose_batch(model) == images
+    assert Setting(device, batch, SIZE, None, "nchw", False, False, (), None).choose_batch(model) == images
 
 
 def test_cudnn_tries_its_algorithms_on_a_gpu_and_only_while_models_are_timed() -> None:
