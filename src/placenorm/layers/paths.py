@@ -21,15 +21,17 @@ LEAST_SHARE: Final = 1 << 16
 POOLED_SHARE: Final = 2
 """Of planes with a pool, which torch takes longer for: this part of the values does."""
 
-CHANNELS_LAST_TIMES: Final = 6
+CHANNELS_LAST_TIMES: Final = 3
 """With the channels last, torch's norm is faster and our kernel has more to prepare: so many times more values."""
 
 POOLED_BEHIND_TIMES: Final = 2
 """The same of a norm with a pool behind it, which costs torch more."""
 
-THREADED_TIMES: Final = 3
-"""The same again of a chain without a pool, in several threads: at 32x256x14x14 on two cores it was as fast as torch's,
-and 1.2 to 1.3 times as fast on one."""
+THREADED_TIMES: Final = 2
+"""The same again of a chain without a pool, in several threads."""
+
+PLAIN_TIMES: Final = 4
+"""Of a norm alone in planes, in several threads: there is nothing to fuse, and torch has threads too."""
 
 LEAST_PLAIN: Final = 1 << 23
 """Of a norm alone with the channels last: torch's is as fast, but takes memory of 32 MB and more fresh at each call."""
@@ -80,7 +82,9 @@ def _find_least(x: Tensor, chain: Fused) -> int:
     alone = threads == 1 or not LEAST_VALUES
     least = LEAST_VALUES if alone else max(LEAST_VALUES, LEAST_SHARE * threads)
     if x.is_contiguous():
-        return least if isinstance(chain, Chain) else least // POOLED_SHARE
+        if not isinstance(chain, Chain):
+            return least // POOLED_SHARE
+        return least if alone or not chain.is_plain else PLAIN_TIMES * least
     if isinstance(chain, ChainPool):
         return POOLED_BEHIND_TIMES * least
     return CHANNELS_LAST_TIMES * (THREADED_TIMES if isinstance(chain, Chain) and not alone else 1) * least

@@ -348,8 +348,8 @@ def test_explanation_is_of_one_virtual_batch(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(paths, "LEAST_VALUES", 4 * C * 5 * 3)
     monkeypatch.setattr(paths, "LEAST_SHARE", 0)
     x = draw(8, C, 5, 3)
-    assert layers.explain(layers.BatchNorm2d(C), x).name == "fused"
-    assert layers.explain(layers.BatchNorm2d(C, virtual_batch_size=3), x).name == "torch"
+    assert layers.explain(layers.BatchNorm2d(C, after="relu"), x).name == "fused"
+    assert layers.explain(layers.BatchNorm2d(C, after="relu", virtual_batch_size=3), x).name == "torch"
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch.func.jvp itself calls it, torch 2.14
