@@ -12,7 +12,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "layers.md"
 POOL = MaxPool((2, 2), (2, 2))
 LAYERS = {
     "a norm alone": BatchNorm2d(32),
-    "with an activation or a residual": BatchNorm2d(32, after="relu"),
+    "with an activation": BatchNorm2d(32, after="relu"),
+    "with a residual alone": BatchNorm2d(32),
     "with a pool in front": BatchNorm2d(32, before="relu", pool=POOL),
     "with a pool behind": BatchNorm2d(32, after="relu", pool_after=POOL),
 }
@@ -32,6 +33,7 @@ def test_inputs_go_the_fused_way_from_the_size_in_the_table(kind: str, layout: s
     try:
         for samples, way in ((least // (32 * 64), "fused"), (least // (32 * 64) - 1, "torch")):
             x = torch.empty(samples, 32, 8, 8).contiguous(memory_format=LAYOUTS[layout])
-            assert explain(LAYERS[kind], x).name == way
+            residual = x if kind == "with a residual alone" else None
+            assert explain(LAYERS[kind], x, residual).name == way
     finally:
         torch.set_num_threads(before)
