@@ -190,14 +190,16 @@ def test_accelerated_network_trains_the_same_as_graphs_of_its_passes() -> None:
     batches = [torch.randn(8, 3, 16, 16, device="cuda") for _ in range(2)]
     model = placenorm.accelerate(net, batches[0]).model.train()
     graphed, before = copy.deepcopy(model), copy.deepcopy(model.state_dict())
-    torch.cuda.make_graphed_callables(graphed, (batches[0].clone(),))
+    with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
+        torch.cuda.make_graphed_callables(graphed, (batches[0].clone(),))
     graphed.load_state_dict(before)
     for x in batches:
         found: list[list[Tensor]] = []
         for each in (graphed, model):
             each.zero_grad()
-            loss = each(x).square().mean()
+            with torch.autocast("cuda", torch.bfloat16):
+                loss = each(x).float().square().mean()
             loss.backward()
             found.append([loss.detach(), *(weight.grad for weight in each.parameters()), *each.buffers()])
-        assert_near(found[0], found[1], 1e-3)
+        assert_near(found[0], found[1], 2e-2)
     assert [int(each) for name, each in graphed.named_buffers() if name.endswith("tracked")] == [2, 2]

@@ -332,7 +332,7 @@ def _start(name: str, candidates: list[_Candidate], batch: _Batch, troubles: lis
                 )
                 continue
             if not abs(loss - losses["eager"]) <= COMPILED_ROOM * abs(losses["eager"]):
-                whose = "torch.compile, please report it there" if what != each.name else "placenorm, please report it"
+                whose = "placenorm, please report it" if each.taken else "torch, please report it there"
                 troubles.append(
                     f"Cannot time {what} for {name}: its loss is {loss:.4g}, eager's {losses['eager']:.4g}; that is "
                     f"an error in {whose}."

@@ -17,7 +17,7 @@ from placenorm.kernels.chain import Chain, unpack
 from placenorm.kernels.dispatch import Fused
 from placenorm.kernels.reference import widened
 from placenorm.layers.composing import compose
-from placenorm.layers.direct import Body, Call, Four
+from placenorm.layers.direct import Body, Call, Four, keep, recall
 
 
 def _run(
@@ -125,14 +125,14 @@ def _save(ctx: Any, tensors: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     # Behind an addition alone the residual's gradient is that of the output, and nothing need tell where it was on.
     if fused.adds and fused.after.name != IDENTITY.name:
         told = y if bits is None or not bits.numel() else bits
-    ctx.save_for_backward(x, told, weight, bias, mean, rstd)
+    keep(ctx, x, told, weight, bias, mean, rstd)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None) -> Four:
     if dy is None:
         return None, None, None, None
     call = ctx.call
-    x, told, weight, bias, mean, rstd = ctx.saved_tensors
+    x, told, weight, bias, mean, rstd = recall(ctx)
     if torch.is_grad_enabled():
         dx, dresidual, gamma, beta = _differentiate_through(dy, x, told, weight, bias, call.eps, call.fused)
     else:

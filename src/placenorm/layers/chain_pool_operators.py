@@ -13,7 +13,7 @@ from placenorm.kernels import dispatch
 from placenorm.kernels.chain_pool import ChainPool
 from placenorm.kernels.reference import widened
 from placenorm.layers.chain_operators import cast_gradient, differentiate_composed
-from placenorm.layers.direct import Body, Call, Four
+from placenorm.layers.direct import Body, Call, Four, differentiate_pooled, keep, recall
 from placenorm.layers.pools import describe_chain_pool, list_pool
 
 
@@ -87,14 +87,14 @@ def _run_body(call: Call, x: Tensor, _: None, weight: Tensor | None, bias: Tenso
 def _save(ctx: Any, tensors: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     x, _, weight, bias = tensors
     _, winner, place, mean, _, rstd = output
-    ctx.save_for_backward(x, winner, place, weight, bias, mean, rstd)
+    keep(ctx, x, winner, place, weight, bias, mean, rstd)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None) -> Four:
     if dy is None:
         return None, None, None, None
     call = ctx.call
-    x, winner, place, weight, bias, mean, rstd = ctx.saved_tensors
+    x, winner, place, weight, bias, mean, rstd = recall(ctx)
     if torch.is_grad_enabled():
         dx, gamma, beta = differentiate_composed(dy, x, weight, bias, call.eps, call.fused)
         return dx, None, gamma, beta
@@ -118,12 +118,7 @@ def _set_up(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> No
     _save(ctx, (x, None, weight, bias), output)
 
 
-def _differentiate_operator(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-    gradients = _differentiate(ctx, dy)
-    return gradients[0], *gradients[2:], None, None, None, None
-
-
-chain_pool.register_autograd(_differentiate_operator, setup_context=_set_up)
+chain_pool.register_autograd(differentiate_pooled, setup_context=_set_up)
 
 
 def _list_settings(fused: ChainPool) -> tuple[str, float, list[int]]:

@@ -54,6 +54,41 @@ class Call:
     running: Running | None = None
 
 
+def keep(ctx: Any, *tensors: Tensor | None) -> None:
+    """Save tensors for the backward, and where kernels take them by address, how they lie."""
+    ctx.save_for_backward(*tensors)
+    if ctx.call.kernels is not None:
+        ctx.kept = _list_layouts(tensors)
+
+
+def recall(ctx: Any) -> tuple[Any, ...]:
+    """Return the tensors that were saved, as they lay then: hooks, and ``Tensor.data``, put others in their places."""
+    tensors: tuple[Tensor | None, ...] = ctx.saved_tensors
+    if ctx.call.kernels is None or _list_layouts(tensors) == ctx.kept:
+        return tensors
+    return tuple([_lay_out(each, how) for each, how in zip(tensors, ctx.kept, strict=True)])
+
+
+_Layout = tuple[torch.dtype, tuple[int, ...], torch.device]
+
+
+def _list_layouts(tensors: tuple[Tensor | None, ...]) -> list[_Layout | None]:
+    return [None if each is None else (each.dtype, each.stride(), each.device) for each in tensors]
+
+
+def _lay_out(x: Tensor | None, how: _Layout | None) -> Tensor | None:
+    if x is None or how is None or _list_layouts((x,)) == [how]:
+        return x
+    dtype, stride, device = how
+    return torch.empty_strided(x.shape, stride, dtype=dtype, device=device).copy_(x)
+
+
+def differentiate_pooled(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Return the gradients of what a pooled operator takes: input, weight, bias, and four settings."""
+    gradients: Four = ctx.call.body.differentiate(ctx, dy)
+    return gradients[0], *gradients[2:], None, None, None, None
+
+
 class Direct(torch.autograd.Function):
     """An operator's body as a function of the four tensors and the call.
 

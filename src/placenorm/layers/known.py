@@ -45,6 +45,7 @@ class Known:
         after: the one behind it.
         pool: the pool in front of it, or None.
         pool_after: the one behind it, or None.
+        kinds: type, length and device of gamma, beta and the running statistics.
         fused: the norm with what is fused with it.
         call: of our kernels; None where the input went torch's way.
     """
@@ -66,14 +67,12 @@ class Known:
     after: Activation
     pool: Pool | None
     pool_after: Pool | None
+    kinds: "list[_Kind | None]"
     fused: Fused
     call: Call | None
 
     def fits(self, layer: Any, x: Tensor, residual: Tensor | None) -> bool:
-        """Whether an input is like this one, and nothing about the layer or the call is different.
-
-        A layer whose own tensors change their type or device in place forgets; see ``_apply``.
-        """
+        """Whether an input is like this one, and nothing about the layer or the call is different."""
         parameters, buffers = layer._parameters, layer._buffers  # asking the module itself takes ten times as long
         return (
             x.shape == self.shape
@@ -93,6 +92,8 @@ class Known:
             and layer.pool is self.pool
             and layer.pool_after is self.pool_after
             and torch.get_num_threads() == self.threads
+            # Kernels take them by address, and who assigns to ``Tensor.data`` changes them where they are.
+            and _list_kinds(self.weight, self.bias, self.running_mean, self.running_var) == self.kinds
             and (self._takes(residual) if self._adds else residual is None)
             and not (self.training and is_recomputing())
             and (self.call is None or _is_plain_call(x))
@@ -104,7 +105,7 @@ class Known:
 
     def _takes(self, residual: Tensor | None) -> bool:
         return (
-            residual is not None
+            isinstance(residual, Tensor)
             and residual.shape == self.shape
             and residual.dtype is self.dtype
             and residual.device == self.device
@@ -132,7 +133,7 @@ def remember(layer: Any, x: Tensor, fused: Fused) -> Known | None:
         fused: the norm with what is fused with it.
     """
     mean, var, momentum = layer.running_mean, layer.running_var, layer.momentum
-    if mean is None or var is None or momentum is None or not _is_plain_call(x):
+    if mean is None or var is None or momentum is None or not _is_plain_call(x) or not _owns_affine(layer):
         return None
     call = None
     if layer.training and not find_gap(view_dense(x), fused, of_batch=True):
@@ -142,8 +143,21 @@ def remember(layer: Any, x: Tensor, fused: Fused) -> Known | None:
     return Known(
         x.shape, x.stride(), x.dtype, x.device, torch.get_num_threads(), layer.training, layer.eps, momentum,
         layer.weight, layer.bias, mean, var, layer.num_batches_tracked, layer.before, layer.after, layer.pool,
-        layer.pool_after, fused, call,
+        layer.pool_after, _list_kinds(layer.weight, layer.bias, mean, var), fused, call,
     )  # fmt: skip
+
+
+_Kind = tuple[torch.dtype, int, torch.device]
+
+
+def _list_kinds(*tensors: Tensor | None) -> list[_Kind | None]:
+    return [None if each is None else (each.dtype, each.numel(), each.device) for each in tensors]
+
+
+def _owns_affine(layer: Any) -> bool:
+    """Whether gamma and beta are the layer's own, or None: neither computed when asked for, nor lent by somebody."""
+    held = [layer._parameters.get(name, layer) for name in ("weight", "bias")]
+    return all(each is None or (isinstance(each, Tensor) and each.is_leaf) for each in held)
 
 
 def _is_plain_call(x: Tensor) -> bool:

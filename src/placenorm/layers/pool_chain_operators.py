@@ -13,7 +13,7 @@ from placenorm.kernels import dispatch
 from placenorm.kernels.pool_chain import PoolChain
 from placenorm.kernels.reference import widened
 from placenorm.layers.chain_operators import cast_gradient
-from placenorm.layers.direct import Body, Call, Four
+from placenorm.layers.direct import Body, Call, Four, differentiate_pooled, keep, recall
 from placenorm.layers.pools import describe_pool_chain, list_pool
 
 
@@ -96,14 +96,14 @@ def _save(ctx: Any, tensors: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     _, winner, place, mean, _, rstd = output
     ctx.size = x.shape[2], x.shape[3]
     ctx.bias_dtype = None if bias is None else bias.dtype
-    ctx.save_for_backward(winner, place, weight, mean, rstd)
+    keep(ctx, winner, place, weight, mean, rstd)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None) -> Four:
     if dy is None:
         return None, None, None, None
     call = ctx.call
-    winner, place, weight, mean, rstd = ctx.saved_tensors
+    winner, place, weight, mean, rstd = recall(ctx)
     if torch.is_grad_enabled():
         raise RuntimeError(
             "Cannot differentiate a pooled norm a second time: it saved only what won; make the pool its own layer."
@@ -128,12 +128,7 @@ def _set_up(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> No
     _save(ctx, (x, None, weight, bias), output)
 
 
-def _differentiate_operator(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-    gradients = _differentiate(ctx, dy)
-    return gradients[0], *gradients[2:], None, None, None, None
-
-
-pool_chain.register_autograd(_differentiate_operator, setup_context=_set_up)
+pool_chain.register_autograd(differentiate_pooled, setup_context=_set_up)
 
 
 def _list_settings(fused: PoolChain) -> tuple[str, float, list[int]]:

@@ -2,12 +2,14 @@
 
 import copy
 import io
+import weakref
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
 from placenorm.layers import Activation, BatchNorm1d, BatchNorm2d, MaxPool, batch_norm, explain, paths
@@ -204,3 +206,52 @@ def test_traced_layer_runs_as_it_was(calls: int) -> None:
 def test_what_is_no_tensor_is_refused_in_a_sentence(ask: Callable[[nn.Module], object], said: str) -> None:
     with pytest.raises(TypeError, match=said):
         ask(BatchNorm2d(6))
+
+
+def test_what_is_no_tensor_is_refused_by_a_layer_that_knows_its_input_too() -> None:
+    layer = BatchNorm2d(6)
+    layer(draw(0), draw(1))
+    with pytest.raises(TypeError, match="Cannot add float behind a norm"):
+        layer(draw(0), 1.0)
+
+
+@pytest.mark.parametrize("name", ["weight", "bias", "running_mean", "running_var"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda x: x[:3].clone(), "should contain 6 elements not 3"), (lambda x: x.double(), "(?i)float|double")],
+    ids=["length", "type"],
+)
+def test_own_tensors_that_change_in_place_are_looked_at_anew(
+    name: str, change: Callable[[Tensor], Tensor], said: str
+) -> None:
+    layer = BatchNorm2d(6, after="relu")
+    layer(draw(0))
+    getattr(layer, name).data = change(getattr(layer, name).data)
+    with pytest.raises(RuntimeError, match=said):
+        layer(draw(1))
+
+
+def test_borrowed_gamma_is_not_kept() -> None:
+    layer = BatchNorm2d(6, after="relu")
+    fast = layer.weight * 2
+    kept = weakref.ref(fast)
+    torch.func.functional_call(layer, {"weight": fast}, (draw(0),)).sum().backward()
+    del fast
+    assert kept() is None
+
+
+def test_gamma_that_is_computed_is_computed_once_a_call() -> None:
+    class Doubled(nn.Module):
+        times = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.times += 1
+            return 2 * x
+
+    layer = BatchNorm2d(6, after="relu")
+    doubled = Doubled()
+    parametrize.register_parametrization(layer, "weight", doubled)
+    before = doubled.times
+    for seed in range(3):
+        layer(draw(seed))
+    assert doubled.times == before + 3
