@@ -35,7 +35,11 @@ class Body:
     differentiate: Callable[[Any, Tensor | None], Four]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Layouts = list[tuple[torch.dtype, tuple[int, ...], torch.device] | None]
+"""How tensors lie; None for none."""
+
+
+@dataclass(slots=True, eq=False)
 class Call:
     """What is the same in all calls with inputs that are alike; contexts hold it as ``call``.
 
@@ -45,6 +49,7 @@ class Call:
         eps: what is added to the variance.
         kernels: the module that computes both directions; None for the operators of torch.library.
         running: brought up to date in place; None for nothing.
+        layouts: of the tensors that the forwards saved for kernels; None before the first.
     """
 
     body: Body
@@ -52,35 +57,35 @@ class Call:
     eps: float
     kernels: Any = None
     running: Running | None = None
+    layouts: Layouts | None = None
 
 
 def keep(ctx: Any, *tensors: Tensor | None) -> None:
-    """Save tensors for the backward, and where kernels take them by address, how they lie."""
+    """Save tensors for the backward."""
     ctx.save_for_backward(*tensors)
-    if ctx.call.kernels is not None:
-        ctx.kept = _list_layouts(tensors)
+    call = ctx.call
+    if call.layouts is None and call.kernels is not None:
+        call.layouts = _list_layouts(tensors)
 
 
 def recall(ctx: Any) -> tuple[Any, ...]:
     """Return the tensors that were saved, as they lay then: hooks, and ``Tensor.data``, put others in their places."""
     tensors: tuple[Tensor | None, ...] = ctx.saved_tensors
-    if ctx.call.kernels is None or _list_layouts(tensors) == ctx.kept:
+    layouts = ctx.call.layouts
+    if layouts is None or _list_layouts(tensors) == layouts:
         return tensors
-    return tuple([_lay_out(each, how) for each, how in zip(tensors, ctx.kept, strict=True)])
+    found: list[Tensor | None] = []
+    for each, layout in zip(tensors, layouts, strict=True):
+        if each is None or layout is None or _list_layouts((each,)) == [layout]:
+            found.append(each)
+        else:
+            dtype, stride, device = layout
+            found.append(torch.empty_strided(each.shape, stride, dtype=dtype, device=device).copy_(each))
+    return tuple(found)
 
 
-_Layout = tuple[torch.dtype, tuple[int, ...], torch.device]
-
-
-def _list_layouts(tensors: tuple[Tensor | None, ...]) -> list[_Layout | None]:
+def _list_layouts(tensors: tuple[Tensor | None, ...]) -> Layouts:
     return [None if each is None else (each.dtype, each.stride(), each.device) for each in tensors]
-
-
-def _lay_out(x: Tensor | None, how: _Layout | None) -> Tensor | None:
-    if x is None or how is None or _list_layouts((x,)) == [how]:
-        return x
-    dtype, stride, device = how
-    return torch.empty_strided(x.shape, stride, dtype=dtype, device=device).copy_(x)
 
 
 def differentiate_pooled(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
