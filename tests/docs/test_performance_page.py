@@ -71,6 +71,12 @@ def test_page_shows_models_where_there_are_runs_of_them(tmp_path: Path) -> None:
     assert "## cpu, float32, 1 thread" in page
 
 
+def test_page_says_how_fast_a_processor_copies() -> None:
+    (run, *_) = RUNS
+    rows = tuple(replace(row, copy_bytes_per_s=1e10) for row in run.rows)
+    assert "copies at 10 GB/s in the median;" in write_performance_markdown([replace(run, rows=rows)])
+
+
 def test_page_shows_what_only_a_gpu_tells() -> None:
     (run, *_) = RUNS
     rows = tuple(replace(row, peak_bytes=8, clock="events", copy_bytes_per_s=3e12) for row in run.rows)
