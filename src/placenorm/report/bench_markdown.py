@@ -74,7 +74,7 @@ def _write_run(
 
 
 def _describe_copy(run: LayerTimings) -> str:
-    """Return the bandwidth of the copies behind the floors; on a processor, where each shape has its own, their median."""
+    """Return the bandwidth of the copies behind the floors; of a processor, where each shape has one, their median."""
     speeds = [row.copy_bytes_per_s for row in run.rows if row.copy_bytes_per_s is not None]
     if not speeds:
         return ""
