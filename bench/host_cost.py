@@ -71,23 +71,16 @@ def main() -> None:
     """Print a line for each layer, ours and torch's in turn."""
     torch.set_num_threads(1)
     channels = SHAPE[1]
-    pairs: list[tuple[str, nn.Module, nn.Module]] = [
-        ("norm", pn.layers.BatchNorm2d(channels), nn.BatchNorm2d(channels)),
-        (
-            "norm-relu",
-            pn.layers.BatchNorm2d(channels, after="relu"),
-            nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()),
-        ),
-        (
-            "relu-norm",
-            pn.layers.BatchNorm2d(channels, before="relu"),
-            nn.Sequential(nn.ReLU(), nn.BatchNorm2d(channels)),
-        ),
-    ]
-    adding, plain = pn.layers.BatchNorm2d(channels, after="relu"), nn.BatchNorm2d(channels)
+    norm, front, behind, adding = (
+        pn.layers.BatchNorm2d(channels, **fused)  # type: ignore[arg-type]
+        for fused in ({}, {"before": "relu"}, {"after": "relu"}, {"after": "relu"})
+    )
+    plain, relu = nn.BatchNorm2d(channels), nn.ReLU()
     calls: list[tuple[str, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = [
-        *pairs,
-        ("norm-add-relu", lambda x: adding(x, x), lambda x: torch.relu(plain(x) + x)),
+        ("norm", norm, plain),
+        ("norm-relu", behind, nn.Sequential(plain, relu)),
+        ("relu-norm", front, nn.Sequential(relu, plain)),
+        ("norm-add-relu", lambda x: adding(x, x), lambda x: relu(plain(x) + x)),
     ]
     for name, *layers in calls:
         with idle_kernels():

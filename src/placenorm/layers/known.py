@@ -73,7 +73,7 @@ class Known:
 
     def fits(self, layer: Any, x: Tensor, residual: Tensor | None) -> bool:
         """Whether an input is like this one, and nothing about the layer or the call is different."""
-        parameters, buffers = layer._parameters, layer._buffers  # asking the module itself takes ten times as long
+        parameters, buffers = layer._parameters, layer._buffers  # the module itself asks more
         return (
             x.shape == self.shape
             and x.stride() == self.stride
