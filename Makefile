@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+JOBS ?= auto
+# A process for each core, eight at most, each with one thread: what needs more asks for them.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --maxprocesses=8 --dist=worksteal
 
 .PHONY: compare test test-all test-gpu format clean
 
@@ -15,11 +18,11 @@ test: $(VENV)/.installed-dev  ## Format, lint, imports, types and the fast tests
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow and not browser and not postgres and not gpu" $(ARGS)
+	$(PYTEST) -m "not slow and not browser and not postgres and not gpu" $(ARGS)
 
 test-all: $(VENV)/.installed-dev  ## The slow sweeps, whole runs, browser and database tests, Triton interpreted: within an hour
-	$(BIN)/pytest -m "(slow or browser or postgres) and not gpu" $(ARGS)
-	TRITON_INTERPRET=1 $(BIN)/pytest tests/gpu -m interpreted
+	$(PYTEST) -m "(slow or browser or postgres) and not gpu" $(ARGS)
+	TRITON_INTERPRET=1 $(PYTEST) tests/gpu -m interpreted
 
 test-gpu: $(VENV)/.installed-dev  ## What needs a CUDA device
 	$(BIN)/pytest -m gpu $(ARGS)
