@@ -1,8 +1,9 @@
 """What Python costs a layer of ours on a GPU, without one: the kernels do nothing, and torch's inputs are tiny.
 
-Prints microseconds a layer of a chain of them, forward and backward, beside torch's norm and its activation:
-``python bench/host_cost.py``. On a GPU a launch costs a few more on either side, and so do the
-questions that are left out here: for the device, the stream, its kept memory, and whether a graph is captured.
+Prints microseconds a layer of a chain of them, forward and backward, on inputs that are swept over twice and on those
+that a program holds, beside torch's norm and its activation: ``python bench/host_cost.py``. On a GPU a launch costs a
+few more on either side, and so do the questions that are left out here: for the device, the stream, its kept memory,
+and whether a graph is captured.
 """
 
 import statistics
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 import placenorm as pn
 from placenorm.kernels import dispatch
 from placenorm.kernels.triton import chain as gpu
-from placenorm.kernels.triton import chain_kernels, launch
+from placenorm.kernels.triton import chain_kernels, held_kernels, launch
 from placenorm.layers import paths
 
 LAYERS: Final = 50
@@ -41,7 +42,8 @@ class _Idle:
 @contextmanager
 def idle_kernels() -> Iterator[None]:
     """Send inputs of the processor the way of a GPU, to kernels that do nothing."""
-    kernels = {each for each in vars(chain_kernels).values() if isinstance(each, launch.Kernel)}
+    modules = chain_kernels, held_kernels
+    kernels = {each for module in modules for each in vars(module).values() if isinstance(each, launch.Kernel)}
     with ExitStack() as patched:
         for each in kernels:
             patched.enter_context(patch.object(each, "_function", _Idle()))
@@ -51,6 +53,14 @@ def idle_kernels() -> Iterator[None]:
         patched.enter_context(patch.object(dispatch, "choose", lambda *_: gpu))
         patched.enter_context(patch.object(paths, "_find_least", lambda *_: 0))
         patched.enter_context(patch.object(paths, "LEAST_PLAIN", 0))
+        yield
+
+
+@contextmanager
+def hold(held: bool) -> Iterator[None]:
+    """Take every input for one that a program can hold, or for one that is too large."""
+    none = (launch.Launch(1, 1, 4),)
+    with patch.object(launch, "HELD", launch.HELD if held else none):
         yield
 
 
@@ -82,12 +92,17 @@ def main() -> None:
         ("relu-norm", front, nn.Sequential(relu, plain)),
         ("norm-add-relu", lambda x: adding(x, x), lambda x: relu(plain(x) + x)),
     ]
-    for name, *layers in calls:
+    for name, ours, torchs in calls:
+        samples: dict[str, list[tuple[float, float]]] = {"swept": [], "held": [], "torch": []}
         with idle_kernels():
-            rounds = [[time_layers(layer) for layer in layers] for _ in range(ROUNDS)]
-        for whose, samples in zip(("placenorm", "torch"), zip(*rounds, strict=True), strict=True):
-            forward, backward = (statistics.median(each) for each in zip(*samples, strict=True))
-            print(f"{name:14} {whose:10} forward {forward:6.1f} backward {backward:6.1f} microseconds")
+            for _ in range(ROUNDS):
+                for way in ("swept", "held"):
+                    with hold(way == "held"):
+                        samples[way].append(time_layers(ours))
+                samples["torch"].append(time_layers(torchs))
+        for whose, times in samples.items():
+            forward, backward = (statistics.median(each) for each in zip(*times, strict=True))
+            print(f"{name:14} {whose:6} forward {forward:6.1f} backward {backward:6.1f} microseconds")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Tests of what runs on a GPU. Those that are marked `interpreted` also run without one, under Triton's interpreter."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,3 +26,16 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     if INTERPRETED:
         for name in ("SUM_VALUES", "APPLY_NORM", "SUM_GRADIENTS", "APPLY_GRADIENTS", "POOL", "UNPOOL"):
             monkeypatch.setattr(launch, name, launch.Launch(values=256, programs=12, warps=4))
+
+
+NEVER_HELD = (launch.Launch(values=1, programs=1, warps=4),)
+HELD_IN_NARROW_TILES = (*launch.HELD[:-1], replace(launch.HELD[-1], programs=100))
+
+
+@pytest.fixture(params=["swept", "held", "held-narrow"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Sweep twice over all inputs, or hold those that fit on the chip, with few blocks or with many."""
+    ways = {"swept": NEVER_HELD, "held": launch.HELD, "held-narrow": HELD_IN_NARROW_TILES}
+    monkeypatch.setattr(launch, "HELD", ways[request.param])
+    chosen: str = request.param
+    return chosen

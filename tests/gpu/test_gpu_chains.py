@@ -11,6 +11,7 @@ from placenorm.kernels.activations import FUNCTIONS
 from placenorm.kernels.chain import Chain, unpack
 from placenorm.kernels.running import Running
 from placenorm.kernels.triton import chain as gpu
+from placenorm.kernels.triton import held_kernels
 from placenorm.kernels.triton.tiles import cut
 from support.cases.chains import COMMON, LAYOUTS, RARE, RELU, ChainInput, find_activation
 from support.chains_compared import EPS, compare_chain, run_kernels
@@ -23,8 +24,10 @@ SMALL = [
     ChainInput("one-position", (9, 5, 1)),
     ChainInput("eights", (3, 64, 16)),
     ChainInput("several-positions-a-row", (2, 72, 24)),
+    ChainInput("features", (9, 24, 1)),
     ChainInput("far-mean", (8, 3, 50), mean=1e3, std=0.1),
 ]
+SEVERAL = SMALL[4]
 LARGE = [
     ChainInput("primes", (5, 7, 11)),
     ChainInput("many-channels", (3, 2053, 6)),
@@ -33,9 +36,11 @@ LARGE = [
     ChainInput("tiny", (6, 3, 20), mean=0.0, std=1e-6),
 ]
 EACH_LAYOUT = pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS.keys())
+EACH_WAY = pytest.mark.usefixtures("way")
 NARROW = [torch.bfloat16, torch.float16]
 
 
+@EACH_WAY
 @pytest.mark.interpreted
 @EACH_LAYOUT
 @pytest.mark.parametrize("given", SMALL, ids=lambda given: given.name)
@@ -46,6 +51,7 @@ def test_chain_is_as_near_to_the_truth_as_torch(
     compare_chain(gpu, chain, given, lay_out, device=device)
 
 
+@EACH_WAY
 @pytest.mark.interpreted
 @EACH_LAYOUT
 @pytest.mark.parametrize("dtype", NARROW, ids=str)
@@ -53,9 +59,10 @@ def test_chain_is_as_near_to_the_truth_as_torch(
 def test_narrow_types_are_too(
     chain: Chain, dtype: torch.dtype, lay_out: Callable[[Tensor], Tensor], device: str
 ) -> None:
-    compare_chain(gpu, chain, SMALL[4], lay_out, dtype, device)
+    compare_chain(gpu, chain, SEVERAL, lay_out, dtype, device)
 
 
+@EACH_WAY
 @pytest.mark.interpreted
 @pytest.mark.parametrize("chain", RARE, ids=str)
 def test_rare_activations_are_too(chain: Chain, device: str) -> None:
@@ -72,6 +79,7 @@ def test_large_inputs_are_too(
     compare_chain(gpu, chain, given, lay_out, dtype, device)
 
 
+@EACH_WAY
 @pytest.mark.interpreted
 @EACH_LAYOUT
 def test_bits_tell_where_a_relu_behind_an_addition_is_on(lay_out: Callable[[Tensor], Tensor], device: str) -> None:
@@ -84,6 +92,7 @@ def test_bits_tell_where_a_relu_behind_an_addition_is_on(lay_out: Callable[[Tens
     torch.testing.assert_close(unpack(bits, x), (y > 0).to(x.dtype))
 
 
+@EACH_WAY
 @pytest.mark.interpreted
 @EACH_LAYOUT
 @pytest.mark.parametrize("shape", [(4, 6, 35), (3, 300, 5)], ids=str)
@@ -107,6 +116,7 @@ def test_running_statistics_are_brought_up_to_date_on_the_way(
     assert int(ours.tracked) == int(twin.tracked) == 5
 
 
+@EACH_WAY
 @pytest.mark.interpreted
 def test_upstream_gradient_in_another_layout_is_taken(device: str) -> None:
     chain = COMMON[1]
@@ -117,6 +127,7 @@ def test_upstream_gradient_in_another_layout_is_taken(device: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # numpy, which interprets, warns of NaN
+@EACH_WAY
 @pytest.mark.interpreted
 def test_nan_and_infinity_stay_in_their_channel(device: str) -> None:
     held = ChainInput("spoilt", (4, 3, 10)).make(Chain(after=RELU), LAYOUTS["rows"])
@@ -133,6 +144,28 @@ def test_rows_hold_whole_positions_and_waste_little(channels: int, length: int) 
     found = cut(torch.empty(3, channels, 50).transpose(1, 2).contiguous().transpose(1, 2))
     assert (found.constants["PLANES"], found.folds * channels) == (False, length)
     assert found.rows * length >= 3 * channels * 50 > (found.rows - 1) * length
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize(
+    ("shape", "lay_out", "tile"),
+    [
+        ((32, 256, 196), "planes", (256, 32)),  # 6272 values of a channel
+        ((64, 64, 3136), "planes", None),
+        ((128, 2048, 49), "planes", (128, 64)),
+        ((32, 2048, 49), "rows", None),  # 1568 positions
+        ((16, 2048, 49), "rows", (1024, 16)),
+        ((2, 2048, 49), "rows", (128, 128)),
+        ((256, 1000, 1), "rows", (256, 64)),
+        ((256, 1001, 1), "rows", None),  # channels that do not come in eights
+    ],
+    ids=str,
+)
+def test_what_one_program_can_hold_is_read_once(
+    shape: tuple[int, int, int], lay_out: str, tile: tuple[int, int] | None
+) -> None:
+    plan = gpu.plan_held(held_kernels.norm_held, LAYOUTS[lay_out](torch.empty(shape)), "identity", "relu")
+    assert (None if plan is None else (plan.constants["ROWS"], plan.constants["WIDTH"])) == tile
 
 
 @pytest.mark.parametrize("chain", COMMON, ids=str)

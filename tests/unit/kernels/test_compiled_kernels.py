@@ -1,5 +1,8 @@
-"""What the pooled kernels of a GPU need of its shared memory, as they are compiled; no device is needed."""
+"""What kernels of a GPU need of its shared memory and registers, as they are compiled; no device is needed."""
 
+import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +14,22 @@ from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
 from placenorm.kernels.pool_chain import MaxPool  # noqa: E402
-from placenorm.kernels.triton import chain_pool_kernels, launch, pool_chain, pool_chain_kernels  # noqa: E402
+from placenorm.kernels.triton import (  # noqa: E402
+    chain,
+    chain_pool_kernels,
+    held_kernels,
+    launch,
+    pool_chain,
+    pool_chain_kernels,
+)
 from placenorm.kernels.triton.pool_chain import count_cells, plan_pool  # noqa: E402
+from support.cases.chains import LAYOUTS  # noqa: E402
 
 TARGET = GPUTarget("cuda", 90, 32)
 KINDS = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
-NUMBERS = {"count": "fp32", "parameter": "fp32"}
-OF_INPUT = ("x_ptr", "dx_ptr", "dy_ptr", "winner_ptr")
+NUMBERS = {"count": "fp32", "parameter": "fp32", "eps": "fp32", "share": "fp32"}
+OF_INPUT = ("x_ptr", "y_ptr", "residual_ptr", "dx_ptr", "dy_ptr", "dresidual_ptr", "winner_ptr")
+BYTES = ("place_ptr", "bits_ptr", "told_ptr")
 SIZE = (112, 112)
 
 LAST, PLANES = torch.channels_last, torch.contiguous_format
@@ -65,7 +77,9 @@ def compile_for(target: Any, kernel: launch.Kernel, plan: launch.Plan, kind: str
         if name in plan.constants:
             return "constexpr"
         if name.endswith("_ptr"):
-            return kind if name in OF_INPUT else "*u8" if name == "place_ptr" else "*fp32"
+            return (
+                kind if name in OF_INPUT else "*u8" if name in BYTES else "*i64" if name == "tracked_ptr" else "*fp32"
+            )
         return NUMBERS.get(name, "i32")
 
     names = function.arg_names
@@ -76,6 +90,31 @@ def compile_for(target: Any, kernel: launch.Kernel, plan: launch.Plan, kind: str
         attrs={(at,): [["tt.divisibility", 16]] for at, name in enumerate(names) if name.endswith("_ptr")},
     )
     return triton.compile(source, target=target, options={"num_warps": plan.warps})
+
+
+LARGEST_HELD = [((1024, 64, 1), "rows"), ((128, 128, 1), "rows"), ((64, 64, 256), "planes")]
+
+
+@pytest.mark.parametrize("dtype", KINDS, ids=str)
+@pytest.mark.parametrize(("shape", "lay_out"), LARGEST_HELD, ids=str)
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_what_a_program_holds_fits_into_its_registers(
+    direction: str, shape: tuple[int, int, int], lay_out: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    x = LAYOUTS[lay_out](torch.empty(shape, dtype=dtype))
+    kernel, names = (
+        (held_kernels.norm_held, ("identity", "relu"))
+        if direction == "forward"
+        else (held_kernels.differentiate_held, ("identity", "relu", "bits"))
+    )
+    plan = chain.plan_held(kernel, x, *names)
+    assert plan is not None
+    assert plan.constants["ROWS"] * plan.constants["WIDTH"] == launch.HELD[-1].values
+    program = tmp_path / "program.ptx"
+    program.write_text(compile_for(TARGET, kernel, plan, KINDS[dtype]).asm["ptx"], encoding="utf-8")
+    command = [triton.knobs.nvidia.ptxas.path, "-arch=sm_90a", "-v", program, "-o", tmp_path / "program.cubin"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert re.findall(r"(\d+) bytes spill", told) == ["0", "0"], told
 
 
 def test_tiles_are_under_way_where_they_fit() -> None:

@@ -9,9 +9,9 @@ from placenorm.kernels.activations import IDENTITY
 from placenorm.kernels.chain import Chain
 from placenorm.kernels.running import Running, share_of
 from placenorm.kernels.triton import chain_kernels as kernels
-from placenorm.kernels.triton import launch
+from placenorm.kernels.triton import held_kernels, launch
 from placenorm.kernels.triton.launch import Kernel, Launch, Plan, on_device_of
-from placenorm.kernels.triton.tiles import cut
+from placenorm.kernels.triton.tiles import Cut, cut, cut_held
 
 BITS: Final = 8
 """Values whose bits share a byte."""
@@ -38,8 +38,18 @@ def chain_fwd(
         running: brought up to date in place.
     """
     with on_device_of(x):
-        mean, var, rstd = find_moments(x, eps, chain, running)
-        y, bits = apply_norm(x, residual, mean, rstd, weight, bias, chain)
+        plan = plan_held(held_kernels.norm_held, x, chain.before.name, chain.after.name)
+        if plan is None:
+            mean, var, rstd = find_moments(x, eps, chain, running)
+            y, bits = apply_norm(x, residual, mean, rstd, weight, bias, chain)
+        else:
+            mean, var, rstd = make_statistics(x)
+            y, residual, bits = _make_outputs(x, residual, chain)
+            held_kernels.norm_held.start(
+                plan,
+                (x, residual, y, bits, mean, var, rstd, *give(running), weight, bias),
+                float(eps), share_of(running), float(chain.parameter),
+            )  # fmt: skip
     return y, bits, mean, var, rstd
 
 
@@ -81,13 +91,19 @@ def apply_norm(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the output and, where there is a ReLU behind an addition and rows come in eights, its bits."""
     plan = _plan(kernels.apply_norm, launch.APPLY_NORM, x, chain.before.name, chain.after.name)
+    y, residual, bits = _make_outputs(x, residual, chain)
+    kernels.apply_norm.start(plan, (x, residual, y, bits, mean, rstd, weight, bias), float(chain.parameter))
+    return y, bits
+
+
+def _make_outputs(x: Tensor, residual: Tensor | None, chain: Chain) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return room for the output, the residual laid out like it, and room for the bits where they are written."""
     y, bits = torch.empty_like(x), None
     if residual is not None:
         residual = lay_out(residual, x)
         size = count_bytes_of_bits(x, chain)
         bits = torch.empty(size, dtype=torch.uint8, device=x.device) if size else None
-    kernels.apply_norm.start(plan, (x, residual, y, bits, mean, rstd, weight, bias), float(chain.parameter))
-    return y, bits
+    return y, residual, bits
 
 
 def chain_bwd(
@@ -120,14 +136,21 @@ def chain_bwd(
             if chain.after != IDENTITY:
                 way = "bits" if told.dtype == torch.uint8 else "output"
                 told = told if way == "bits" else lay_out(told, x)
-        dweight, dbias = sum_gradients(dy, x, told, mean, rstd, weight, bias, chain, way)
         dx = torch.empty_like(x)
         before, after = chain.before.name, chain.after.name
-        plan = _plan(kernels.apply_gradients, launch.APPLY_GRADIENTS, x, before, after, way)
-        kernels.apply_gradients.start(
-            plan, (dy, x, told, dx, dresidual, mean, rstd, weight, bias, dweight, dbias),
-            float(x.numel() // x.shape[1]), float(chain.parameter),
-        )  # fmt: skip
+        plan = plan_held(held_kernels.differentiate_held, x, before, after, way)
+        if plan is None:
+            dweight, dbias = sum_gradients(dy, x, told, mean, rstd, weight, bias, chain, way)
+            plan = _plan(kernels.apply_gradients, launch.APPLY_GRADIENTS, x, before, after, way)
+            kernels.apply_gradients.start(
+                plan, (dy, x, told, dx, dresidual, mean, rstd, weight, bias, dweight, dbias),
+                float(x.numel() // x.shape[1]), float(chain.parameter),
+            )  # fmt: skip
+        else:
+            dweight, dbias = torch.empty_like(mean), torch.empty_like(mean)
+            held_kernels.differentiate_held.start(
+                plan, (dy, x, told, dx, dresidual, mean, rstd, weight, bias, dweight, dbias), float(chain.parameter)
+            )
     return dx, dresidual, dweight, dbias
 
 
@@ -189,11 +212,36 @@ def _plan(kernel: Kernel, how: Launch, x: Tensor, *names: str) -> Plan:
         shape = cut(x)
         rows = how.values // shape.width
         programs = max(1, min(-(-shape.rows // rows), launch.count_programs(x.device, how) // shape.blocks))
-        constants: dict[str, Any] = dict(zip(NAMES, names, strict=False)) | shape.constants
-        constants |= {"ROWS": rows, "STAGES": how.stages}
+        constants = _list_constants(shape, how, names)
         plan = Plan((programs, shape.blocks), programs * shape.folds, how.warps, shape.sizes, constants)
         _PLANS[key] = plan
     return plan
 
 
+def plan_held(kernel: Kernel, x: Tensor, *names: str) -> Plan | None:
+    """Return what a kernel that holds its block is started with; None where the block is too large to be held.
+
+    Args:
+        kernel: of `held_kernels`.
+        x: as for `_plan`.
+        names: as for `_plan`.
+    """
+    largest = launch.HELD[-1]
+    key = kernel, largest, x.shape, x.is_contiguous(), x.get_device(), names
+    if key not in _HELD_PLANS:
+        _HELD_PLANS[key] = None
+        shape = cut_held(x, largest.values, launch.count_programs(x.device, largest))
+        if shape is not None:
+            how = next(each for each in launch.HELD if each.values >= shape.rows * shape.width)
+            constants = _list_constants(shape, how, names)
+            _HELD_PLANS[key] = Plan((1, shape.blocks), 0, how.warps, shape.sizes, constants)
+    return _HELD_PLANS[key]
+
+
+def _list_constants(shape: Cut, how: Launch, names: tuple[str, ...]) -> dict[str, Any]:
+    rows = how.values // shape.width
+    return dict(zip(NAMES, names, strict=False)) | shape.constants | {"ROWS": rows, "STAGES": how.stages}
+
+
 _PLANS: dict[tuple[object, ...], Plan] = {}
+_HELD_PLANS: dict[tuple[object, ...], Plan | None] = {}

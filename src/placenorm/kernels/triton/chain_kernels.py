@@ -179,14 +179,37 @@ def find_statistics(
     mean = tl.load(partial_ptr + 2 * partials * channels + channel, inside, 0.0, cache_modifier=".cg") + away
     var = second / count - away * away
     var = tl.where(var < 0.0, 0.0, var)  # written so that NaN stays
+    store_statistics(
+        mean, var, mean_ptr, var_ptr, rstd_ptr, running_mean_ptr, running_var_ptr, channel, inside, count, eps, share
+    )
+
+
+@triton.jit
+def store_statistics(
+    mean: tl.tensor,
+    var: tl.tensor,
+    mean_ptr: tl.tensor,
+    var_ptr: tl.tensor,
+    rstd_ptr: tl.tensor,
+    running_mean_ptr: tl.tensor,
+    running_var_ptr: tl.tensor,
+    channel: tl.tensor,
+    inside: tl.tensor,
+    count: tl.tensor,
+    eps: tl.tensor,
+    share: tl.tensor,
+) -> Any:
+    """Write the statistics of channels, mix them into the running ones where there are some, and return rstd."""
+    rstd = 1.0 / tl.sqrt(var + eps)
     tl.store(mean_ptr + channel, mean, inside)
     tl.store(var_ptr + channel, var, inside)
-    tl.store(rstd_ptr + channel, 1.0 / tl.sqrt(var + eps), inside)
+    tl.store(rstd_ptr + channel, rstd, inside)
     if running_mean_ptr is not None:
         unbiased = var * (count / tl.maximum(count - 1.0, 1.0))
         old_mean, old_var = tl.load(running_mean_ptr + channel, inside), tl.load(running_var_ptr + channel, inside)
         tl.store(running_mean_ptr + channel, (1.0 - share) * old_mean + share * mean, inside)
         tl.store(running_var_ptr + channel, (1.0 - share) * old_var + share * unbiased, inside)
+    return rstd
 
 
 @triton.jit
@@ -195,13 +218,20 @@ def load_affine(
 ) -> Any:
     """Return mean, rstd, gamma times rstd, and beta, in the shape of channel; gamma is 1 and beta 0 where None."""
     mean, rstd = tl.load(mean_ptr + channel), tl.load(rstd_ptr + channel)
+    scale, beta = scale_affine(rstd, weight_ptr, bias_ptr, channel)
+    return mean, rstd, scale, beta
+
+
+@triton.jit
+def scale_affine(rstd: tl.tensor, weight_ptr: tl.tensor, bias_ptr: tl.tensor, channel: tl.tensor) -> Any:
+    """Return gamma times rstd, and beta, in the shape of channel; gamma is 1 and beta 0 where None."""
     scale = rstd
     if weight_ptr is not None:
         scale = rstd * tl.load(weight_ptr + channel).to(tl.float32)
-    beta = tl.zeros_like(mean)
+    beta = tl.zeros_like(rstd)
     if bias_ptr is not None:
         beta = tl.load(bias_ptr + channel).to(tl.float32)
-    return mean, rstd, scale, beta
+    return scale, beta
 
 
 @Kernel
@@ -240,15 +270,42 @@ def apply_norm(
         row = (tiles - 1 - step) * ROWS + tl.arange(0, ROWS)[:, None]
         offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
         x = tl.load(x_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
-        z = (activate(x, BEFORE, parameter) - mean) * scale + beta
-        if residual_ptr is not None:
-            z += tl.load(residual_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
-        if bits_ptr is not None:
-            on = tl.where(z <= 0.0, 0, 1) << (tl.arange(0, WIDTH) % 8)[None, :]
-            packed = tl.sum(tl.reshape(on, [ROWS, WIDTH // 8, 8]), 2).to(tl.uint8)
-            byte, there = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN // 8, WIDTH // 8)
-            tl.store(bits_ptr + byte, packed, there)
-        tl.store(y_ptr + offset, activate(z, AFTER, parameter).to(y_ptr.dtype.element_ty), valid)
+        write_output(
+            (activate(x, BEFORE, parameter) - mean) * scale + beta, residual_ptr, y_ptr, bits_ptr, parameter,
+            row, rows, units, total, channels, offset, valid, AFTER, PLANES, FULL, ALIGN, WIDTH,
+        )  # fmt: skip
+
+
+@triton.jit
+def write_output(
+    z: tl.tensor,
+    residual_ptr: tl.tensor,
+    y_ptr: tl.tensor,
+    bits_ptr: tl.tensor,
+    parameter: tl.tensor,
+    row: tl.tensor,
+    rows: tl.tensor,
+    units: tl.tensor,
+    total: tl.tensor,
+    channels: tl.tensor,
+    offset: tl.tensor,
+    valid: tl.tensor,
+    AFTER: tl.constexpr,
+    PLANES: tl.constexpr,
+    FULL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    WIDTH: tl.constexpr,
+) -> None:
+    """Write what becomes of a tile of normalised values, and the bits of those that are on where they are wanted."""
+    ROWS: tl.constexpr = row.shape[0]
+    if residual_ptr is not None:
+        z += tl.load(residual_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
+    if bits_ptr is not None:
+        on = tl.where(z <= 0.0, 0, 1) << (tl.arange(0, WIDTH) % 8)[None, :]
+        packed = tl.sum(tl.reshape(on, [ROWS, WIDTH // 8, 8]), 2).to(tl.uint8)
+        byte, there = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN // 8, WIDTH // 8)
+        tl.store(bits_ptr + byte, packed, there)
+    tl.store(y_ptr + offset, activate(z, AFTER, parameter).to(y_ptr.dtype.element_ty), valid)
 
 
 @triton.jit
@@ -275,6 +332,34 @@ def load_on(
     else:
         offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
         return (tl.load(told_ptr + offset, valid, 0.0).to(tl.float32) <= 0.0) == 0
+
+
+@triton.jit
+def find_gradient(
+    dy: tl.tensor,
+    z: tl.tensor,
+    told_ptr: tl.tensor,
+    parameter: tl.tensor,
+    row: tl.tensor,
+    rows: tl.tensor,
+    units: tl.tensor,
+    total: tl.tensor,
+    channels: tl.tensor,
+    AFTER: tl.constexpr,
+    TOLD: tl.constexpr,
+    PLANES: tl.constexpr,
+    FULL: tl.constexpr,
+    ALIGN: tl.constexpr,
+    WIDTH: tl.constexpr,
+) -> Any:
+    """Return the gradient behind the norm from that of the output, of a tile; z is what the activation was given."""
+    if TOLD != "":
+        on = load_on(told_ptr, row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH, TOLD)
+        return tl.where(on, dy, 0.0)
+    elif AFTER != "identity":
+        return dy * differentiate(z, AFTER, parameter)
+    else:
+        return dy
 
 
 @Kernel
@@ -322,12 +407,10 @@ def sum_gradients(
         offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
         dy = tl.load(dy_ptr + offset, valid, 0.0).to(tl.float32)
         u = activate(tl.load(x_ptr + offset, valid, 0.0).to(tl.float32), BEFORE, parameter)
-        dz = dy
-        if TOLD != "":
-            on = load_on(told_ptr, row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH, TOLD)
-            dz = tl.where(on, dy, 0.0)
-        elif AFTER != "identity":
-            dz = dy * differentiate((u - mean) * scale + beta, AFTER, parameter)
+        dz = find_gradient(
+            dy, (u - mean) * scale + beta, told_ptr, parameter, row, rows, units, total, channels, AFTER, TOLD, PLANES,
+            FULL, ALIGN, WIDTH,
+        )  # fmt: skip
         dz = tl.where(valid, dz, 0.0)
         first += dz
         second += dz * (u - mean)
@@ -396,15 +479,34 @@ def apply_gradients(
         dy = tl.load(dy_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
         x = tl.load(x_ptr + offset, valid, 0.0, eviction_policy="evict_first").to(tl.float32)
         u = activate(x, BEFORE, parameter)
-        dz = dy
-        if TOLD != "":
-            on = load_on(told_ptr, row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH, TOLD)
-            dz = tl.where(on, dy, 0.0)
-        elif AFTER != "identity":
-            dz = dy * differentiate((u - mean) * scale + beta, AFTER, parameter)
-        if dresidual_ptr is not None:
-            tl.store(dresidual_ptr + offset, dz.to(dresidual_ptr.dtype.element_ty), valid)
-        du = (dz - shared - (u - mean) * slope) * scale
-        if BEFORE != "identity":
-            du = du * differentiate(x, BEFORE, parameter)
-        tl.store(dx_ptr + offset, du.to(dx_ptr.dtype.element_ty), valid)
+        dz = find_gradient(
+            dy, (u - mean) * scale + beta, told_ptr, parameter, row, rows, units, total, channels, AFTER, TOLD, PLANES,
+            FULL, ALIGN, WIDTH,
+        )  # fmt: skip
+        write_gradients(
+            dz, x, u - mean, shared, slope, scale, dx_ptr, dresidual_ptr, parameter, offset, valid, BEFORE
+        )  # fmt: skip
+
+
+@triton.jit
+def write_gradients(
+    dz: tl.tensor,
+    x: tl.tensor,
+    away: tl.tensor,
+    shared: tl.tensor,
+    slope: tl.tensor,
+    scale: tl.tensor,
+    dx_ptr: tl.tensor,
+    dresidual_ptr: tl.tensor,
+    parameter: tl.tensor,
+    offset: tl.tensor,
+    valid: tl.tensor,
+    BEFORE: tl.constexpr,
+) -> None:
+    """Write the gradients of a tile: dz behind the norm, away from the mean, and what `load_corrections` returns."""
+    if dresidual_ptr is not None:
+        tl.store(dresidual_ptr + offset, dz.to(dresidual_ptr.dtype.element_ty), valid)
+    du = (dz - shared - away * slope) * scale
+    if BEFORE != "identity":
+        du = du * differentiate(x, BEFORE, parameter)
+    tl.store(dx_ptr + offset, du.to(dx_ptr.dtype.element_ty), valid)

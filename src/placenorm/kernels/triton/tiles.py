@@ -23,6 +23,9 @@ ROW_WIDTH: Final = 128
 PIECES: Final = (1024, 512, 256, 128, 64, 32)
 """The same in planes."""
 
+HELD_WIDTHS: Final = (128, 64, 32, 16)
+"""With the channels last, where a program holds all positions: 16 values of two bytes are the least that is read."""
+
 WASTE: Final = 1 / 8
 """Share of a row's columns that may lie outside of the tensor."""
 
@@ -62,8 +65,29 @@ def cut(x: Tensor) -> Cut:
     return _cut(x.is_contiguous(), shape[0], shape[1], prod(shape[2:]))
 
 
+def cut_held(x: Tensor, most: int, blocks: int) -> Cut | None:
+    """Return how an input is cut so that a block is one tile; None where that takes too large a tile.
+
+    Args:
+        x: input, ``[N, C, *]``, contiguous or with the channels last.
+        most: values of a tile.
+        blocks: how many there should be, where tiles can be narrow.
+    """
+    shape = x.shape
+    samples, channels, positions = shape[0], shape[1], prod(shape[2:])
+    if x.is_contiguous() and positions > 1:
+        found = cut(x)
+        return found if found.rows * found.width <= most else None
+    if channels % ALIGNED:
+        return None  # bits of a row's last values would share a byte with the next row's
+    fitting = [width for width in HELD_WIDTHS if samples * positions * width <= most]
+    many = [width for width in fitting if _divide_up(channels, width) >= blocks]
+    widths = many[:1] or fitting[-1:]
+    return _cut(False, samples, channels, positions, widths[0]) if widths else None
+
+
 @lru_cache(maxsize=4096)
-def _cut(contiguous: bool, samples: int, channels: int, positions: int) -> Cut:
+def _cut(contiguous: bool, samples: int, channels: int, positions: int, held: int = 0) -> Cut:
     values = samples * channels * positions
     planes = contiguous and positions > 1
     if planes:
@@ -73,8 +97,8 @@ def _cut(contiguous: bool, samples: int, channels: int, positions: int) -> Cut:
         align = gcd(length, ALIGNED)
         full = length % width == 0
     else:
-        folds = _find_folds(channels)
-        length, width = folds * channels, ROW_WIDTH
+        folds, width = (1, held) if held else (_find_folds(channels), ROW_WIDTH)
+        length = folds * channels
         rows, blocks = _divide_up(samples * positions, folds), _divide_up(length, width)
         align = gcd(length, values, ALIGNED)
         full = length % width == 0 and samples * positions % folds == 0
@@ -156,6 +180,16 @@ def find_channel(channels: tl.tensor, PLANES: tl.constexpr, WIDTH: tl.constexpr)
 
 
 @triton.jit
+def find_inside(channels: tl.tensor, PLANES: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+    """Return which columns have a channel of their own, in the shape of `find_channel`, where rows are positions."""
+    block = tl.program_id(1)
+    if PLANES:
+        return block + tl.arange(0, 1)[None, :] < channels
+    else:
+        return block * WIDTH + tl.arange(0, WIDTH)[None, :] < channels
+
+
+@triton.jit
 def find_partial(
     units: tl.tensor, channels: tl.tensor, PLANES: tl.constexpr, ALIGN: tl.constexpr, WIDTH: tl.constexpr
 ) -> Any:
@@ -182,6 +216,15 @@ def find_share(channels: tl.tensor, folds: tl.tensor, PLANES: tl.constexpr, WIDT
     else:
         first = tl.where(folds > 1, 0, block * WIDTH)
         return first, tl.where(folds > 1, channels, tl.minimum(channels, first + WIDTH))
+
+
+@triton.jit
+def add_up_held(values: tl.tensor, PLANES: tl.constexpr) -> Any:
+    """Return what `add_up` does of a tile with many rows: of eight at a time first, which loses fewer digits."""
+    ROWS: tl.constexpr = values.shape[0]
+    if ROWS > 8:
+        values = tl.sum(tl.reshape(values, [8, ROWS // 8, values.shape[1]]), 0)
+    return add_up(values, PLANES)
 
 
 @triton.jit
