@@ -28,6 +28,8 @@ ROUNDS: Final = 200
 SHAPE: Final = (2, 32, 1, 2)
 """Of the inputs: what torch computes of them takes next to nothing."""
 
+NOTHING_HELD: Final = (launch.Launch(1, 1, 4),)
+
 
 class _Idle:
     """A kernel of Triton that is compiled to nothing."""
@@ -59,8 +61,7 @@ def idle_kernels() -> Iterator[None]:
 @contextmanager
 def hold(held: bool) -> Iterator[None]:
     """Take every input for one that a program can hold, or for one that is too large."""
-    none = (launch.Launch(1, 1, 4),)
-    with patch.object(launch, "HELD", launch.HELD if held else none):
+    with patch.object(launch, "HELD", launch.HELD if held else NOTHING_HELD):
         yield
 
 

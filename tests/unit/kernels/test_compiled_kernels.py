@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ triton = pytest.importorskip("triton")
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
+from placenorm.kernels.chain import Chain  # noqa: E402
 from placenorm.kernels.pool_chain import MaxPool  # noqa: E402
 from placenorm.kernels.triton import (  # noqa: E402
     chain,
@@ -23,7 +26,7 @@ from placenorm.kernels.triton import (  # noqa: E402
     pool_chain_kernels,
 )
 from placenorm.kernels.triton.pool_chain import count_cells, plan_pool  # noqa: E402
-from support.cases.chains import LAYOUTS  # noqa: E402
+from support.cases.chains import LAYOUTS, find_activation  # noqa: E402
 
 TARGET = GPUTarget("cuda", 90, 32)
 KINDS = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
@@ -68,14 +71,25 @@ def test_kernel_fits_into_the_shared_memory_of_every_device(case: Any) -> None:
     assert compile_for(TARGET, kernel, plan, KINDS[dtype]).metadata.shared <= launch.LEAST_SHARED_BYTES
 
 
-def compile_for(target: Any, kernel: launch.Kernel, plan: launch.Plan, kind: str) -> Any:
+def compile_for(
+    target: Any,
+    kernel: launch.Kernel,
+    plan: launch.Plan,
+    kind: str,
+    absent: Mapping[str, None] = MappingProxyType({}),
+    kinds: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
     function = kernel._function
     if not hasattr(function, "signature") or triton.knobs.runtime.interpret:
         pytest.skip("Triton's interpreter compiles nothing")
 
+    constants = plan.constants | {name: value for name, value in absent.items() if name in function.arg_names}
+
     def describe(name: str) -> str:
-        if name in plan.constants:
+        if name in constants:
             return "constexpr"
+        if name in kinds:
+            return kinds[name]
         if name.endswith("_ptr"):
             return (
                 kind if name in OF_INPUT else "*u8" if name in BYTES else "*i64" if name == "tracked_ptr" else "*fp32"
@@ -86,32 +100,43 @@ def compile_for(target: Any, kernel: launch.Kernel, plan: launch.Plan, kind: str
     source = ASTSource(
         fn=function,
         signature={name: describe(name) for name in names},
-        constexprs={(names.index(name),): value for name, value in plan.constants.items()},
+        constexprs={(names.index(name),): value for name, value in constants.items()},
         attrs={(at,): [["tt.divisibility", 16]] for at, name in enumerate(names) if name.endswith("_ptr")},
     )
     return triton.compile(source, target=target, options={"num_warps": plan.warps})
 
 
-LARGEST_HELD = [((1024, 64, 1), "rows"), ((128, 128, 1), "rows"), ((64, 64, 256), "planes")]
+HELD = [
+    *(((512, 64, 1), "rows"), ((64, 128, 1), "rows"), ((64, 1000, 1), "rows")),  # 16 and 128 columns, full or not
+    *(((32, 64, 256), "planes"), ((128, 64, 49), "planes"), ((4, 16, 2047), "planes")),
+]
+FORWARD = [("identity", "relu"), ("gelu", "identity"), ("identity", "gelu")]
+BACKWARD = [("identity", "relu", "told"), ("gelu", "identity", ""), ("identity", "gelu", "")]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [*FORWARD, *BACKWARD], ids=lambda names: "-".join(names) or "all")
 @pytest.mark.parametrize("dtype", KINDS, ids=str)
-@pytest.mark.parametrize(("shape", "lay_out"), LARGEST_HELD, ids=str)
-@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize(("shape", "layout"), HELD, ids=str)
 def test_what_a_program_holds_fits_into_its_registers(
-    direction: str, shape: tuple[int, int, int], lay_out: str, dtype: torch.dtype, tmp_path: Path
+    shape: tuple[int, int, int], layout: str, dtype: torch.dtype, names: tuple[str, ...], tmp_path: Path
 ) -> None:
-    x = LAYOUTS[lay_out](torch.empty(shape, dtype=dtype))
-    kernel, names = (
-        (held_kernels.norm_held, ("identity", "relu"))
-        if direction == "forward"
-        else (held_kernels.differentiate_held, ("identity", "relu", "bits"))
-    )
+    x, absent = LAYOUTS[layout](torch.empty(shape, dtype=dtype)), set()
+    by_bits = bool(chain.count_bytes_of_bits(x, Chain(after=find_activation("relu"), adds=True)))
+    if names[-1] == "told":
+        names = (*names[:-1], "bits" if by_bits else "output")
+    if names[1] != "relu":
+        absent = {"residual_ptr", "bits_ptr", "told_ptr", "dresidual_ptr"}
+    elif not by_bits:
+        absent = {"bits_ptr"}
+    kernel = held_kernels.norm_held if len(names) == 2 else held_kernels.differentiate_held
     plan = chain.plan_held(kernel, x, *names)
     assert plan is not None
     assert plan.constants["ROWS"] * plan.constants["WIDTH"] == launch.HELD[-1].values
     program = tmp_path / "program.ptx"
-    program.write_text(compile_for(TARGET, kernel, plan, KINDS[dtype]).asm["ptx"], encoding="utf-8")
+    kinds = {"told_ptr": KINDS[dtype]} if names[-1] == "output" else {}
+    compiled = compile_for(TARGET, kernel, plan, KINDS[dtype], dict.fromkeys(absent), kinds)
+    program.write_text(compiled.asm["ptx"], encoding="utf-8")
     command = [triton.knobs.nvidia.ptxas.path, "-arch=sm_90a", "-v", program, "-o", tmp_path / "program.cubin"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert re.findall(r"(\d+) bytes spill", told) == ["0", "0"], told

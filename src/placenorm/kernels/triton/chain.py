@@ -212,7 +212,7 @@ def _plan(kernel: Kernel, how: Launch, x: Tensor, *names: str) -> Plan:
         shape = cut(x)
         rows = how.values // shape.width
         programs = max(1, min(-(-shape.rows // rows), launch.count_programs(x.device, how) // shape.blocks))
-        constants = _list_constants(shape, how, names)
+        constants = _list_constants(shape, how, names) | {"STAGES": how.stages}
         plan = Plan((programs, shape.blocks), programs * shape.folds, how.warps, shape.sizes, constants)
         _PLANS[key] = plan
     return plan
@@ -226,22 +226,26 @@ def plan_held(kernel: Kernel, x: Tensor, *names: str) -> Plan | None:
         x: as for `_plan`.
         names: as for `_plan`.
     """
+    key = kernel, launch.HELD[-1], x.shape, x.is_contiguous(), x.get_device(), names
+    plan = _HELD_PLANS.get(key, _UNKNOWN)
+    if plan is _UNKNOWN:
+        plan = _HELD_PLANS[key] = _make_held_plan(x, names)
+    return plan
+
+
+def _make_held_plan(x: Tensor, names: tuple[str, ...]) -> Plan | None:
     largest = launch.HELD[-1]
-    key = kernel, largest, x.shape, x.is_contiguous(), x.get_device(), names
-    if key not in _HELD_PLANS:
-        _HELD_PLANS[key] = None
-        shape = cut_held(x, largest.values, launch.count_programs(x.device, largest))
-        if shape is not None:
-            how = next(each for each in launch.HELD if each.values >= shape.rows * shape.width)
-            constants = _list_constants(shape, how, names)
-            _HELD_PLANS[key] = Plan((1, shape.blocks), 0, how.warps, shape.sizes, constants)
-    return _HELD_PLANS[key]
+    shape = cut_held(x, largest.values, launch.count_programs(x.device, largest))
+    if shape is None:
+        return None
+    how = next(each for each in launch.HELD if each.values >= shape.rows * shape.width)
+    return Plan((1, shape.blocks), 0, how.warps, shape.sizes, _list_constants(shape, how, names))
 
 
 def _list_constants(shape: Cut, how: Launch, names: tuple[str, ...]) -> dict[str, Any]:
-    rows = how.values // shape.width
-    return dict(zip(NAMES, names, strict=False)) | shape.constants | {"ROWS": rows, "STAGES": how.stages}
+    return dict(zip(NAMES, names, strict=False)) | shape.constants | {"ROWS": how.values // shape.width}
 
 
 _PLANS: dict[tuple[object, ...], Plan] = {}
 _HELD_PLANS: dict[tuple[object, ...], Plan | None] = {}
+_UNKNOWN: Final = Plan((0, 0), 0, 0, (), {})

@@ -20,7 +20,7 @@ SIZES: Final = ["rows", "units", "total", "samples", "channels", "positions", "f
 SAMPLED = tl.constexpr(16)
 """Values of a channel that its shift is the mean of."""
 
-HELD = tl.constexpr(4096)
+AT_A_TIME = tl.constexpr(4096)
 """Partial sums of a kind that the last program reads at a time."""
 
 
@@ -130,7 +130,7 @@ def ends_last(counter_ptr: tl.tensor, folds: tl.tensor) -> Any:
 @triton.jit
 def add_partials(partial_ptr: tl.tensor, channel: tl.tensor, partials: tl.tensor, channels: tl.tensor) -> Any:
     """Return the two sums of channels ``[1, CHANNELS]`` from the partial ones, ``[2, partials, C]``."""
-    PARTS: tl.constexpr = HELD // channel.shape[1]
+    PARTS: tl.constexpr = AT_A_TIME // channel.shape[1]
     first = tl.zeros([PARTS, channel.shape[1]], tl.float32)
     second = tl.zeros([PARTS, channel.shape[1]], tl.float32)
     for start in range(0, partials, PARTS):
@@ -483,9 +483,7 @@ def apply_gradients(
             dy, (u - mean) * scale + beta, told_ptr, parameter, row, rows, units, total, channels, AFTER, TOLD, PLANES,
             FULL, ALIGN, WIDTH,
         )  # fmt: skip
-        write_gradients(
-            dz, x, u - mean, shared, slope, scale, dx_ptr, dresidual_ptr, parameter, offset, valid, BEFORE
-        )  # fmt: skip
+        write_gradients(dz, x, u - mean, shared, slope, scale, dx_ptr, dresidual_ptr, parameter, offset, valid, BEFORE)
 
 
 @triton.jit

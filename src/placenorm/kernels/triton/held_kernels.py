@@ -14,7 +14,7 @@ from placenorm.kernels.triton.chain_kernels import (
     write_output,
 )
 from placenorm.kernels.triton.launch import Kernel
-from placenorm.kernels.triton.tiles import add_up_held, find_channel, find_inside, locate
+from placenorm.kernels.triton.tiles import add_up, find_channel, find_inside, locate
 
 
 @Kernel
@@ -49,7 +49,6 @@ def norm_held(
     ALIGN: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
-    STAGES: tl.constexpr,
 ) -> None:
     """Find the statistics of a block, and write its output and bits, as `sum_values` and `apply_norm` do."""
     channel, inside = find_channel(channels, PLANES, WIDTH), find_inside(channels, PLANES, WIDTH)
@@ -57,11 +56,11 @@ def norm_held(
     offset, valid = locate(row, rows, units, total, channels, PLANES, FULL, ALIGN, WIDTH)
     u = activate(tl.load(x_ptr + offset, valid, 0.0).to(tl.float32), BEFORE, parameter)
     count = samples.to(tl.float32) * positions
-    near = add_up_held(tl.where(valid, u, 0.0), PLANES) / count
+    near = add_up(tl.where(valid, u, 0.0), PLANES) / count
     away = tl.where(valid, u - near, 0.0)
-    rest = add_up_held(away, PLANES) / count  # what the first sum has lost of a mean that is far from 0
+    rest = add_up(away, PLANES) / count  # what the first sum has lost of a mean that is far from 0
     mean = near + rest
-    var = add_up_held(away * away, PLANES) / count - rest * rest
+    var = add_up(away * away, PLANES) / count - rest * rest
     var = tl.where(var < 0.0, 0.0, var)  # written so that NaN stays
     rstd = store_statistics(
         mean, var, mean_ptr, var_ptr, rstd_ptr, running_mean_ptr, running_var_ptr, channel, inside, count, eps, share
@@ -106,7 +105,6 @@ def differentiate_held(
     ALIGN: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
-    STAGES: tl.constexpr,
 ) -> None:
     """Write all gradients of a block, as `sum_gradients` and `apply_gradients` do."""
     channel, inside = find_channel(channels, PLANES, WIDTH), find_inside(channels, PLANES, WIDTH)
@@ -121,7 +119,7 @@ def differentiate_held(
         ALIGN, WIDTH,
     )  # fmt: skip
     dz = tl.where(valid, dz, 0.0)
-    dbias, dweight = add_up_held(dz, PLANES), add_up_held(dz * away, PLANES) * rstd
+    dbias, dweight = add_up(dz, PLANES), add_up(dz * away, PLANES) * rstd
     tl.store(dbias_ptr + channel, dbias, inside)
     tl.store(dweight_ptr + channel, dweight, inside)
     count = samples.to(tl.float32) * positions

@@ -36,8 +36,9 @@ POOL: Final = Launch(4096, 2, 4)
 UNPOOL: Final = Launch(2048, 2, 8, 3)
 """The fastest of those that `bench/gpu_launches.py` tried on an H100."""
 
-HELD: Final = (Launch(1024, 1, 4), Launch(2048, 1, 4), Launch(4096, 1, 8), Launch(8192, 1, 8), Launch(16384, 1, 16))
-"""Where one tile holds a block: 8 to 32 values of a tensor for each thread, which its registers have room for."""
+HELD: Final = (Launch(1024, 1, 4), Launch(2048, 1, 4), Launch(4096, 1, 8), Launch(8192, 1, 16))
+"""Where one tile holds a block, ever larger ones: at most 16 values of a tensor for each thread, which its registers
+have room for. Narrower tiles are taken where wider ones would leave multiprocessors idle."""
 
 LEAST_SHARED_BYTES: Final = 101_376
 """What a program may share on the smallest devices that have tiles under way (8.6, 8.9, 12.0)."""

@@ -66,7 +66,9 @@ def cut(x: Tensor) -> Cut:
 
 
 def cut_held(x: Tensor, most: int, blocks: int) -> Cut | None:
-    """Return how an input is cut so that a block is one tile; None where that takes too large a tile.
+    """Return how an input is cut so that a block is one tile.
+
+    None where that takes too large a tile, or where rows do not come in eights.
 
     Args:
         x: input, ``[N, C, *]``, contiguous or with the channels last.
@@ -79,7 +81,7 @@ def cut_held(x: Tensor, most: int, blocks: int) -> Cut | None:
         found = cut(x)
         return found if found.rows * found.width <= most else None
     if channels % ALIGNED:
-        return None  # bits of a row's last values would share a byte with the next row's
+        return None  # rows are read a value at a time then, and their bits would share bytes
     fitting = [width for width in HELD_WIDTHS if samples * positions * width <= most]
     many = [width for width in fitting if _divide_up(channels, width) >= blocks]
     widths = many[:1] or fitting[-1:]
@@ -87,7 +89,7 @@ def cut_held(x: Tensor, most: int, blocks: int) -> Cut | None:
 
 
 @lru_cache(maxsize=4096)
-def _cut(contiguous: bool, samples: int, channels: int, positions: int, held: int = 0) -> Cut:
+def _cut(contiguous: bool, samples: int, channels: int, positions: int, held_width: int | None = None) -> Cut:
     values = samples * channels * positions
     planes = contiguous and positions > 1
     if planes:
@@ -97,7 +99,7 @@ def _cut(contiguous: bool, samples: int, channels: int, positions: int, held: in
         align = gcd(length, ALIGNED)
         full = length % width == 0
     else:
-        folds, width = (1, held) if held else (_find_folds(channels), ROW_WIDTH)
+        folds, width = (1, held_width) if held_width else (_find_folds(channels), ROW_WIDTH)
         length = folds * channels
         rows, blocks = _divide_up(samples * positions, folds), _divide_up(length, width)
         align = gcd(length, values, ALIGNED)
@@ -216,15 +218,6 @@ def find_share(channels: tl.tensor, folds: tl.tensor, PLANES: tl.constexpr, WIDT
     else:
         first = tl.where(folds > 1, 0, block * WIDTH)
         return first, tl.where(folds > 1, channels, tl.minimum(channels, first + WIDTH))
-
-
-@triton.jit
-def add_up_held(values: tl.tensor, PLANES: tl.constexpr) -> Any:
-    """Return what `add_up` does of a tile with many rows: of eight at a time first, which loses fewer digits."""
-    ROWS: tl.constexpr = values.shape[0]
-    if ROWS > 8:
-        values = tl.sum(tl.reshape(values, [8, ROWS // 8, values.shape[1]]), 0)
-    return add_up(values, PLANES)
 
 
 @triton.jit
