@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= auto
 # A process for each core, eight at most, each with one thread: what needs more asks for them.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --maxprocesses=8 --dist=worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile
 
 .PHONY: compare test test-all test-gpu format clean
 

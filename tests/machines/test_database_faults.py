@@ -17,13 +17,13 @@ from support.trials import without_clock, write_data
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
-PATIENCE_S = 240
+PATIENCE_S = 600
 STUDY = "killed"
 
 
 def begin(folder: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "placenorm", "compare", "mlp:3", "--data", write_data(folder), "--jobs", "2"]
-    size = ["--seeds", "3", "--epochs", "60", "--batch-size", "8", "--out", str(folder / "out")]
+    size = ["--seeds", "3", "--epochs", "15", "--batch-size", "8", "--out", str(folder / "out")]
     with (folder / "said").open("ab") as said:
         return subprocess.Popen([*command, *size, *options], stdout=said, stderr=said, cwd=folder)
 

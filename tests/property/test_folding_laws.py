@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch 
 
 FEW = settings(max_examples=15, deadline=None)
 FEWER = settings(max_examples=6, deadline=None)
-MANY = settings(max_examples=1500, deadline=None)
+MANY = settings(max_examples=400, deadline=None)
 randoms = st.integers(0, 1 << 32).map(Random)
 
 

@@ -18,12 +18,12 @@ from support.trials import without_clock, write_data
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 300
+PATIENCE_S = 600
 
 
 def command(folder: Path, out: str, *more: str) -> list[str]:
     data = write_data(folder)
-    options = ["--data", data, "--seeds", "4", "--epochs", "60", "--batch-size", "8", "--out", str(folder / out)]
+    options = ["--data", data, "--seeds", "4", "--epochs", "15", "--batch-size", "8", "--out", str(folder / out)]
     return [sys.executable, "-m", "placenorm", "compare", "mlp:3", *options, *more]
 
 

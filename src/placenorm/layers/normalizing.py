@@ -19,7 +19,7 @@ from placenorm.layers.direct import is_eager
 from placenorm.layers.fused import run_fused
 from placenorm.layers.paths import find_gap
 from placenorm.layers.pools import describe_chain_pool, describe_pool_chain
-from placenorm.layers.refusals import check_alone, check_input, check_residual, check_values, view_mask
+from placenorm.layers.refusals import check_alone, check_input, check_marks, check_residual, check_values, view_mask
 
 
 def normalize_batch(
@@ -68,8 +68,9 @@ def normalize_batch(
         ``[N, C, *]`` in the dtype and the memory format of x, pooled where there is a pool; 0 where the mask is False.
 
     Raises:
-        ValueError: if training sees one value per channel, if eps is out of range, if the chain is none (`Chain`), or
-            if there is more beside a pool than an activation in front of it.
+        ValueError: if training sees one value per channel, or less by a mask, in all or in a virtual batch;
+            if eps is out of range, if the chain is none (`Chain`), or if there is more beside a pool than an activation
+            in front of it.
         RuntimeError: if a number of channels, a shape, a dtype or a device does not fit.
         NotImplementedError: if x is not floating point.
     """
@@ -92,6 +93,8 @@ def normalize_batch(
     if residual is not None:
         check_residual(residual, x)
     marks = None if mask is None else view_mask(mask, x)
+    if marks is not None and norm.uses_batch:
+        check_marks(marks, size)
     if x.shape[0] <= size:
         return norm(x, residual, marks)
     ghosts = range(0, x.shape[0], size)

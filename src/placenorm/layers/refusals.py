@@ -76,7 +76,8 @@ def check_values(x: Tensor, eps: float, together: int, positions: int) -> None:
     samples = x.shape[0]
     last = samples % together or min(together, samples)
     if min(last, together) * positions == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
+        of = f" for virtual batches of {together} samples, one of which has one value" if together < samples else ""
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}{of}")
     if eps <= 0.0:
         raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
 
@@ -107,7 +108,6 @@ def view_mask(mask: Tensor, x: Tensor) -> Tensor:
     Raises:
         TypeError: if it is no tensor.
         RuntimeError: if it is not boolean, is elsewhere than x, or does not expand to ``[N, *]``.
-        ValueError: if fewer than two positions count.
     """
     if not isinstance(mask, Tensor):
         raise TypeError(f"Cannot mask by {type(mask).__name__}; give a boolean tensor, True where a position counts.")
@@ -121,10 +121,27 @@ def view_mask(mask: Tensor, x: Tensor) -> Tensor:
     )
     if not fits:
         raise RuntimeError(f"Cannot mask {tuple(x.shape)} by {tuple(mask.shape)}; a mask expands to {wanted}.")
-    marks = mask.expand(wanted)
-    if not torch.compiler.is_compiling() and int(marks.sum()) < 2:
-        raise ValueError(
-            f"Expected more than 1 value per channel, got a mask of {tuple(mask.shape)} with {int(marks.sum())}; "
-            "leave this batch out."
-        )
-    return marks.unsqueeze(1)
+    return mask.expand(wanted).unsqueeze(1)
+
+
+def check_marks(marks: Tensor, together: int) -> None:
+    """Refuse a mask that leaves a batch whose own statistics say nothing; while torch.compile traces, nobody knows.
+
+    Args:
+        marks: of `view_mask`, ``[N, 1, *]``.
+        together: how many samples are normalised together; the last ones may be fewer.
+
+    Raises:
+        ValueError: if fewer than two positions count that are normalised together.
+    """
+    if torch.compiler.is_compiling():
+        return
+    values: list[int] = marks.flatten(1).sum(1).tolist()
+    for start in range(0, len(values), together):
+        part = values[start : start + together]
+        if sum(part) < 2:
+            batch = f"samples {start} to {start + len(part) - 1}, a virtual batch" if together < len(values) else "it"
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got a mask with {sum(part)} in {batch}; "
+                "leave these samples out."
+            )

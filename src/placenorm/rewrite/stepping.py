@@ -170,16 +170,29 @@ class StepProof:
             kind = "its own type"
             self._given = self._take_step(model, in_double=False)
         except Exception as error:  # the user's own forward, anything can come out of it
+            advice = "give example inputs that it trains on."
+            if kind == "float64" and self._trains(model):
+                advice = (
+                    "its own type does: where the forward brings a tensor to a fixed type (`.float()`, or one that is "
+                    "made there), have it take that of a parameter."
+                )
             raise ModelError(
                 f"Cannot accelerate {type(model).__name__}: the proof trains a copy of it in {kind} for one step on "
-                f"the example, and that fails ({first_line(error)}); give example inputs that it "
-                "trains on."
+                f"the example, and that fails ({first_line(error)}); {advice}"
             ) from error
         if not self._truth.tells:
             raise ModelError(
                 f"Cannot accelerate {type(model).__name__}: on the example it gives no finite number, which proves "
                 "nothing; give example inputs on which it does."
             )
+
+    def _trains(self, model: nn.Module) -> bool:
+        """Whether the model trains in its own type."""
+        try:
+            self._take_step(model, in_double=False)
+        except Exception:  # the user's own forward
+            return False
+        return True
 
     def measure(self, model: nn.Module) -> float:
         """Return how far a rewritten model is in float64 from what it was.

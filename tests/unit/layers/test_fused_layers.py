@@ -239,13 +239,44 @@ def test_full_mask_is_no_mask() -> None:
         (torch.ones(4, 5, 3), "A mask is boolean, True where a position counts; this is torch.float32"),
         (torch.ones(4, 5, 4, dtype=torch.bool), "Cannot mask (4, 3, 5, 3) by (4, 5, 4); a mask expands to (4, 5, 3)"),
         (torch.ones(4, C, 5, 3, dtype=torch.bool), "Cannot mask (4, 3, 5, 3) by (4, 3, 5, 3)"),
-        (torch.zeros(4, 5, 3, dtype=torch.bool), "Expected more than 1 value per channel, got a mask"),
+        (
+            torch.zeros(4, 5, 3, dtype=torch.bool),
+            "Expected more than 1 value per channel when training, got a mask with 0",
+        ),
     ],
     ids=["floats", "size", "rank", "nothing"],
 )
 def test_mask_that_does_not_fit_is_refused(mask: Tensor, said: str) -> None:
     with pytest.raises((RuntimeError, ValueError), match=re.escape(said)):
         layers.BatchNorm2d(C)(draw(4, C, 5, 3), mask=mask)
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(1, [5, 1, 4, 2]), (1, [5, 0, 4, 2]), (2, [5, 4, 1, 0])], ids=str)
+def test_mask_that_leaves_a_virtual_batch_without_statistics_is_refused(size: int, lengths: list[int]) -> None:
+    layer, x = layers.BatchNorm1d(C, virtual_batch_size=size), draw(4, C, 5)
+    before = copy.deepcopy(layer.state_dict())
+    mask = torch.arange(5) < torch.tensor(lengths)[:, None]
+    with pytest.raises(
+        ValueError, match=r"got a mask with \d in samples \d to \d, a virtual batch; leave these samples"
+    ):
+        layer(x, mask=mask)
+    torch.testing.assert_close(layer.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("freeze", [False, True], ids=["evaluating", "frozen"])
+@pytest.mark.parametrize("length", [0, 1])
+def test_running_statistics_take_a_mask_of_any_length(length: int, freeze: bool) -> None:
+    layer, x = layers.BatchNorm1d(C), draw(1, C, 5)
+    layer(draw(4, C, 5))
+    layer = layer.freeze() if freeze else layer.eval()
+    y = layer(x, mask=(torch.arange(5) < length)[None])
+    torch.testing.assert_close(y[..., :length], layer(x)[..., :length])
+    assert bool((y[..., length:] == 0).all())
+
+
+def test_virtual_batch_of_one_value_says_so() -> None:
+    with pytest.raises(ValueError, match=r"for virtual batches of 4 samples, one of which has one value$"):
+        layers.BatchNorm1d(C, virtual_batch_size=4)(draw(9, C))
 
 
 # -- ghosts

@@ -176,6 +176,22 @@ def test_model_that_does_not_train_on_the_example_is_an_error() -> None:
     assert pn.accelerate(Picky(), (IMAGES, torch.zeros(8))).max_error == 0.0
 
 
+class Narrow(nn.Module):
+    """A network whose forward asks for float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.fc = nn.BatchNorm2d(1), nn.Linear(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.norm(x).float().mean((2, 3)))
+
+
+def test_model_whose_forward_asks_for_a_type_is_told_so() -> None:
+    with pytest.raises(ModelError, match=r"its own type does: where the forward brings a tensor to a fixed type"):
+        pn.accelerate(Narrow(), IMAGES)
+
+
 class Wide(nn.Module):
     """A network that trains in float64 alone."""
 
