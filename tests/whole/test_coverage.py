@@ -7,8 +7,8 @@ import pytest
 from support.scripts import load_script
 
 SAMPLE = (
-    *("torchvision:densenet121", "torchvision:googlenet", "torchvision:lraspp_mobilenet_v3_large"),
-    *("torchvision:mnasnet0_5", "torchvision:r3d_18", "torchvision:shufflenet_v2_x0_5", "torchvision:squeezenet1_0"),
+    *("torchvision:lraspp_mobilenet_v3_large", "torchvision:mnasnet0_5", "torchvision:r3d_18"),
+    *("torchvision:shufflenet_v2_x0_5", "torchvision:squeezenet1_0"),
     *("timm:dla46_c", "timm:efficientformerv2_s0", "timm:efficientvit_b0", "timm:fastvit_t8", "timm:ghostnet_050"),
     *("timm:hrnet_w18_small", "timm:levit_128s", "timm:mixnet_s", "timm:mobileone_s0", "timm:mobilevit_xxs"),
     *("timm:regnetx_002", "timm:repvgg_a0", "timm:resnest14d", "timm:rexnet_100", "timm:skresnet18"),
