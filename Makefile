@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev  ## Format, lint, imports, types and the fast tests
 	$(BIN)/mypy
 	$(PYTEST) -m "not slow and not browser and not postgres and not gpu" $(ARGS)
 
-test-all: $(VENV)/.installed-dev  ## The slow sweeps, whole runs, browser and database tests, Triton interpreted: within an hour
+test-all: $(VENV)/.installed-dev  ## The slow sweeps, whole runs, browser and database tests, Triton interpreted: about an hour on two cores
 	$(PYTEST) -m "(slow or browser or postgres) and not gpu" $(ARGS)
 	TRITON_INTERPRET=1 $(PYTEST) tests/gpu -m interpreted
 
