@@ -1,7 +1,8 @@
 """Whether a GPU is faster where one program holds what it normalises, or where many sweep over it twice.
 
-Run on a GPU: ``python bench/gpu_held.py --out docs/runs/launches/held-h100.json``. The largest tile in
-`placenorm.kernels.triton.launch.HELD` is the largest that is faster here.
+Run on a GPU: ``python bench/gpu_held.py --out docs/runs/launches/held-h100.json``. Not run
+yet: what it finds is to decide on the largest tile in `placenorm.kernels.triton.launch.HELD`. What Python costs is left
+out; `bench/host_cost.py` has that.
 """
 
 import argparse
